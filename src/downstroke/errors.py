@@ -1,0 +1,52 @@
+"""Everything that downstroke raises on purpose.
+
+    DownstrokeError
+    ├── RecipeError       a recipe field, flag or name that cannot be used
+    ├── DataError         images or labels that cannot be learned from
+    ├── PictureError      a picture file that cannot be read
+    ├── RunError          a run folder that is missing, taken, in use or damaged
+    │   └── CheckpointError   no whole checkpoint is left
+    └── NonFiniteError    a loss or gradient stopped being a number; W was left as it was
+
+Each message is one line: the value, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+
+class DownstrokeError(Exception):
+    """Base of all errors that are meant for a person; the command line prints them as one line, exit code 1."""
+
+
+class RecipeError(DownstrokeError, ValueError):
+    """A recipe field, flag or name that cannot be used."""
+
+
+class DataError(DownstrokeError, ValueError):
+    """Images or labels that cannot be learned from."""
+
+
+class PictureError(DownstrokeError, ValueError):
+    """A picture file that cannot be read, or that shows nothing to read."""
+
+
+class RunError(DownstrokeError):
+    """A run folder that is missing, taken, in use or damaged."""
+
+
+class CheckpointError(RunError):
+    """No whole checkpoint is left in a run."""
+
+
+class NonFiniteError(DownstrokeError, ArithmeticError):
+    """The loss or the gradient is not finite. W is as it was before the step.
+
+    Attributes: `epoch` and `step` (both counted from 1) and `lr`, of the step that was refused.
+    """
+
+    def __init__(self, quantity: str, epoch: int, step: int, lr: float) -> None:
+        self.epoch, self.step, self.lr = epoch, step, lr
+        super().__init__(
+            f"the {quantity} is not finite at epoch {epoch}, step {step} (lr {lr:g}); W was not updated. "
+            f"Try a smaller lr ({lr / 10:g}), a warm-up (--warmup-steps 100), or look for broken images."
+        )

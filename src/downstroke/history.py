@@ -1,0 +1,112 @@
+"""The record of losses: one row an epoch, one row a step; plain numbers, CSV in and out.
+
+`metrics.csv` holds the epochs, `steps.csv` the steps. Floats are written with `repr`, so that what is read back is
+the very number that was written. A value that was not measured is an empty field in the file and NaN here.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, field, fields
+from pathlib import Path
+from typing import Self
+
+from downstroke.errors import RunError
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch. `loss` and `accuracy` are of a fixed sample of the training images, in evaluation mode."""
+
+    epoch: int  # from 1
+    step: int  # updates of W so far
+    elapsed_s: float  # seconds of training so far, without loading and saving
+    lr: float  # of the epoch's last step
+    batch_loss: float  # mean over the epoch's images of the criterion, as they were trained on
+    loss: float  # mean cross-entropy, nats
+    accuracy: float  # 0..1
+    val_loss: float  # mean cross-entropy on the val images, nats
+    val_accuracy: float  # 0..1
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One update of W."""
+
+    step: int  # from 1
+    lr: float
+    batch_loss: float  # mean of the criterion over the batch
+    gradient_norm: float  # Euclidean norm of dL/dW over all weights
+
+
+EPOCH_COLUMNS = tuple(f.name for f in fields(EpochRow))
+STEP_COLUMNS = tuple(f.name for f in fields(StepRow))
+
+
+def to_fields(row: EpochRow | StepRow) -> list[str]:
+    """The row as CSV fields: `repr` of every number, an empty field for NaN (not measured)."""
+    return ["" if isinstance(v, float) and math.isnan(v) else repr(v) for v in astuple(row)]
+
+
+@dataclass
+class History:
+    """The epochs of a run, in order.
+
+    >>> history = History.read("runs/calm-otter/metrics.csv")   # doctest: +SKIP
+    >>> history.column("val_loss")                              # doctest: +SKIP
+    [0.0712, 0.0529, 0.0467]
+    """
+
+    rows: list[EpochRow] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[EpochRow]:
+        return iter(self.rows)
+
+    def __getitem__(self, index: int) -> EpochRow:
+        return self.rows[index]
+
+    def column(self, name: str) -> list[float]:
+        """One column as a list of floats; NaN where nothing was measured. Raises KeyError for an unknown name."""
+        if name not in EPOCH_COLUMNS:
+            raise KeyError(f"no column {name!r}; there are {', '.join(EPOCH_COLUMNS)}")
+        return [float(getattr(row, name)) for row in self.rows]
+
+    @property
+    def best(self) -> EpochRow | None:
+        """The row with the lowest val loss (the earliest of equals); None where val was never measured."""
+        measured = [row for row in self.rows if math.isfinite(row.val_loss)]
+        return min(measured, key=lambda row: row.val_loss) if measured else None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read `metrics.csv`. A last line still being written (no newline yet) is left out.
+
+        Raises RunError where the columns are not the ones above or a field is no number.
+        """
+        return cls([EpochRow(int(v[0]), int(v[1]), *v[2:]) for v in _read(path, EPOCH_COLUMNS)])
+
+
+def read_steps(path: str | Path) -> list[StepRow]:
+    """Read `steps.csv`; as `History.read`."""
+    return [StepRow(int(v[0]), *v[1:]) for v in _read(path, STEP_COLUMNS)]
+
+
+def _read(path: str | Path, columns: tuple[str, ...]) -> Iterator[list[float]]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        whole_lines = (line for line in file if line.endswith("\n"))
+        reader = csv.reader(whole_lines)
+        header = next(reader, [])
+        if tuple(header) != columns:
+            raise RunError(f"{path}: the columns are {','.join(header) or 'missing'}; expected {','.join(columns)}")
+        for number, values in enumerate(reader, start=2):
+            try:
+                if len(values) != len(columns):
+                    raise ValueError(f"{len(values)} fields")
+                yield [float(v) if v else math.nan for v in values]
+            except ValueError as error:
+                raise RunError(f"{path}, line {number}: {error}; expected {len(columns)} numbers") from None
