@@ -1,0 +1,41 @@
+# `make train` and `make test` set everything up in .venv first; nothing is done twice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := dev
+READY := $(VENV)/ready
+
+.PHONY: setup train test test-slow lint types bench clean
+
+setup: $(READY)
+
+# Right again whenever the dependencies, the lock or this file change; the code itself is installed as a link to src.
+$(READY): pyproject.toml constraints.txt Makefile
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "downstroke needs Python 3.11 or newer; say which: make PYTHON=python3.12 ...")'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@
+
+# make train ARGS="--epochs 5 --name mine"
+train: setup
+	$(BIN)/python -m downstroke train $(ARGS)
+	$(BIN)/python -m downstroke test
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m downstroke bench core
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -1,0 +1,64 @@
+"""downstroke teaches a network to read handwritten digits, and shows every step of that learning.
+
+`import downstroke` is light; torch is loaded when something needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from downstroke.errors import (
+    CheckpointError,
+    DataError,
+    DownstrokeError,
+    NonFiniteError,
+    PictureError,
+    RecipeError,
+    RunError,
+)
+
+if TYPE_CHECKING:
+    from downstroke.api import Run, train
+    from downstroke.history import History
+    from downstroke.reading.reader import Reader
+    from downstroke.recipe import RECIPES, Recipe
+
+__all__ = [
+    "RECIPES",
+    "CheckpointError",
+    "DataError",
+    "DownstrokeError",
+    "History",
+    "NonFiniteError",
+    "PictureError",
+    "Reader",
+    "Recipe",
+    "RecipeError",
+    "Run",
+    "RunError",
+    "train",
+]
+
+_HOME = {
+    "RECIPES": "downstroke.recipe",
+    "History": "downstroke.history",
+    "Reader": "downstroke.reading.reader",
+    "Recipe": "downstroke.recipe",
+    "Run": "downstroke.api",
+    "train": "downstroke.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("downstroke")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'downstroke' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

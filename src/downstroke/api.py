@@ -1,0 +1,205 @@
+"""downstroke from Python: the commands under the same names, on the rooms below.
+
+>>> import downstroke                          # doctest: +SKIP
+>>> run = downstroke.train(epochs=3)           # doctest: +SKIP
+>>> run.extend(epochs=5).test()["accuracy"]    # doctest: +SKIP
+0.9951
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self
+
+from downstroke.errors import RunError
+from downstroke.recipe import Recipe, named
+from downstroke.runs import run as run_room
+
+if TYPE_CHECKING:
+    from downstroke.learning.events import Event, StopReason
+    from downstroke.reading.reader import Reader
+    from downstroke.runs.training import Training
+
+Watcher = Callable[["Training", "Event"], None]
+
+
+class Run(run_room.Run):
+    """A run, and all that can be done with one.
+
+    `stopped` says why this process' training of it ended; None where it was only opened. `notices` are the lines that
+    continuing had to say.
+    """
+
+    stopped: StopReason | None = None
+    notices: tuple[str, ...] = ()
+
+    def extend(
+        self,
+        epochs: int | None = None,
+        *,
+        lr: float | None = None,
+        schedule: str | None = None,
+        watch: Watcher | None = None,
+        tensorboard: bool = False,
+    ) -> Self:
+        """Train `epochs` more; left out, finish what was interrupted. Returns this run. See `Training.resume`."""
+        from downstroke.runs.training import Training
+
+        with Training.resume(self, epochs=epochs, lr=lr, schedule=schedule) as training:
+            _follow(training, self, watch, tensorboard)
+        return self
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Draw the losses so far as PNG or SVG, into the run's `loss.png` unless told otherwise; returns the path."""
+        from downstroke.show import plots
+
+        target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
+        return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
+
+    def test(self, source: str | None = None) -> dict[str, Any]:
+        """Look at the sealed test set. The look is recorded in `test.json`; two pictures show what was misread.
+
+        Returns the JSON of `downstroke test`: accuracies 0..1, `looks` the number of looks so far, this one included.
+        """
+        from downstroke.runs.examine import examine
+        from downstroke.show import report
+
+        look, evaluation, data = examine(self, source)
+        wrong = evaluation.predictions != evaluation.labels
+        confusion = report.confusion_picture(evaluation.confusion, data.classes, self.folder / "confusion.png")
+        misread = report.misread_picture(
+            data.test.images[wrong],
+            evaluation.labels[wrong],
+            evaluation.predictions[wrong],
+            evaluation.probabilities.max(1)[wrong],
+            data.classes,
+            self.folder / "misread.png",
+        )
+        shown = {key: value for key, value in look.items() if key not in ("look", "at")}
+        return {
+            "run": str(self.folder),
+            **shown,
+            "looks": look["look"],
+            "pictures": {"confusion": str(confusion), "misread": str(misread)},
+        }
+
+    def reader(self) -> Reader:
+        """This run's W, ready to read pictures."""
+        from downstroke.reading.reader import Reader
+
+        return Reader.open(self)
+
+
+def train(
+    recipe: str | Recipe = "standard",
+    *,
+    runs_dir: str | os.PathLike[str] = "runs",
+    name: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    watch: Watcher | None = None,
+    tensorboard: bool = False,
+    **fields: Any,
+) -> Run:
+    """Train by a recipe, with `fields` of it changed, into a new run.
+
+    `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved, and
+    the run is returned with `stopped` saying so. Raises DownstrokeError.
+    """
+    from downstroke.runs.training import Training
+
+    decided = recipe if isinstance(recipe, Recipe) else named(recipe)
+    decided = decided.replace(**fields) if fields else decided
+    if tensorboard:
+        _summary_writer()  # refused before a run is made for it
+    with Training.start(
+        decided, runs_dir=Path(runs_dir), name=name, device=device, precision=precision, threads=threads
+    ) as training:
+        run = Run(training.run.folder)
+        _follow(training, run, watch, tensorboard)
+    return run
+
+
+def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bool) -> None:
+    from downstroke.learning.events import Stopped
+
+    writer = _TensorBoard(run.folder) if tensorboard else None
+    run.notices = tuple(training.notices)
+    try:
+        with _interruptible(training.learner.stop):
+            for event in training:
+                if watch:
+                    watch(training, event)
+                if writer:
+                    writer.write(event)
+                if isinstance(event, Stopped):
+                    run.stopped = event.reason
+    finally:
+        if writer:
+            writer.close()
+        if len(run.history):
+            run.plot()
+
+
+@contextmanager
+def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) calls `stop`; a second one is what it always was."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        restore()
+        stop()
+
+    for number in before:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _summary_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise RunError("--tensorboard needs tensorboard: pip install 'downstroke[tensorboard]'") from None
+    return SummaryWriter
+
+
+class _TensorBoard:
+    """Writes the events of training for TensorBoard, under the names of the CSV columns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = _summary_writer()(str(folder / "tensorboard"))
+
+    def write(self, event: Event) -> None:
+        from dataclasses import asdict
+
+        from downstroke.learning.events import EpochDone, StepDone
+
+        if isinstance(event, StepDone):
+            for name in ("lr", "batch_loss", "gradient_norm"):
+                self._writer.add_scalar(f"step/{name}", getattr(event.row, name), event.row.step)
+        elif isinstance(event, EpochDone):
+            for name, value in asdict(event.row).items():
+                if name not in ("epoch", "step") and not math.isnan(value):
+                    self._writer.add_scalar(f"epoch/{name}", value, event.row.epoch)
+            self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()

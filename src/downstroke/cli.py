@@ -1,0 +1,377 @@
+"""The commands: parse, call, print. What they do lives in the rooms below."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.recipe import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from downstroke.api import Run
+    from downstroke.reading.reader import Reading
+
+Command = Callable[..., Any]
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class Program(click.Group):
+    """The group of commands; turns what downstroke raises into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
+            raise
+        except KeyboardInterrupt:
+            _say("interrupted")
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:  # whoever read our output has seen enough
+            sys.stderr.close()
+            ctx.exit(FAILED)
+        except Exception as error:
+            if ctx.meta.get("debug"):
+                raise
+            if isinstance(error, DownstrokeError):
+                _say(f"error: {error}")
+            elif isinstance(error, OSError):
+                _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
+            else:
+                text = " ".join(str(error).split())
+                _say(f"error: {type(error).__name__}: {text} (unexpected; --debug shows where)")
+            ctx.exit(USAGE if isinstance(error, RecipeError) else FAILED)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _common(command: Command) -> Command:
+    """The options of every command."""
+    command = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, nothing else there.")(
+        command
+    )
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember_debug,
+        help="On an error, show the traceback.",
+    )(command)
+
+
+def _remember_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta["debug"] = True
+
+
+def _runs_dir(command: Command) -> Command:
+    return click.option("--runs-dir", default="runs", show_default=True, type=click.Path(), help="Where runs live.")(
+        command
+    )
+
+
+def _recipe_fields(command: Command) -> Command:
+    """An option for every field of a recipe; one that is not given leaves the recipe's own value."""
+    kinds = {"int": click.INT, "float": click.FLOAT}
+    for field in reversed([f for f in fields(Recipe) if f.name != "name"]):
+        kind = kinds.get(str(field.type).split(" |")[0], click.STRING)
+        flag = f"--{field.name.replace('_', '-')}"
+        command = click.option(flag, type=kind, default=None, help=f"{field.metadata['note'].capitalize()}.")(command)
+    return command
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="downstroke")
+@click.option("--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show tracebacks.")
+def main() -> None:
+    """Teach a network to read handwritten digits, and see every step of that learning.
+
+    RUN is a run's folder, or its name in the runs folder; left out, it is the newest.
+    """
+
+
+@main.command()
+@click.argument("recipe", default="standard")
+@_recipe_fields
+@click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
+@click.option("--threads", type=int, help="Threads of the CPU.")
+@click.option("--name", help="The run's name; left out, two words at random.")
+@_runs_dir
+@click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
+@_common
+def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
+    """Train a network.
+
+    RECIPE is a name or a .json or .toml file of the fields below.
+    """
+    from downstroke import api
+
+    if no_val:
+        if options["val_size"] is not None:
+            raise click.UsageError("--no-val and --val-size exclude each other")
+        options["val_size"] = 0.0
+    given = {key: value for key, value in options.items() if value is not None}
+    _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
+
+
+train.help = f"{train.help}\n\nRecipes: {', '.join(RECIPES)}."
+
+
+@main.command("continue")
+@click.argument("run", required=False)
+@click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
+@click.option("--lr", type=float, help="Go on with this lr: a new leg.")
+@click.option("--schedule", help="Go on with this schedule: a new leg.")
+@_runs_dir
+@click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
+@_common
+def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) -> None:
+    """Train RUN further, from the very state it was left in."""
+    from downstroke.api import Run
+
+    opened = Run.open(run, runs_dir)
+    before = len(opened.steps)
+    extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
+    if len(extended.steps) == before and not as_json:
+        click.echo(f"nothing was left to do; to train on: downstroke continue {_short(extended)} --epochs 3")
+
+
+def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
+    from downstroke.learning.events import StopReason
+    from downstroke.progress import LineProgress, LiveProgress
+
+    progress = LiveProgress() if sys.stderr.isatty() else LineProgress()
+    try:
+        run = training(progress)
+    finally:
+        progress.close()
+    for notice in run.notices:
+        _say(f"note: {notice}")
+    summary = {
+        **run.summary(),
+        "stopped": run.stopped.value if run.stopped else None,
+        "advice": None,
+        "peak_rss_mb": _peak_rss_mb(),
+    }
+    if as_json:
+        _print_json(summary)
+    else:
+        _print_summary(run, summary)
+    if run.stopped is StopReason.INTERRUPTED:
+        _say(f"interrupted, and saved within the epoch; to go on: downstroke continue {_short(run)}")
+        sys.exit(INTERRUPTED)
+    return run
+
+
+def _print_summary(run: Run, summary: dict[str, Any]) -> None:
+    click.echo(
+        f"{_short(run)}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
+        f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
+    )
+    if summary["best_epoch"] is not None:
+        click.echo(
+            f"best W: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, val accuracy {summary['val_accuracy']:.2%}"
+        )
+    if summary["epochs"]:
+        click.echo(f"plot:   {_short(run)}/loss.png")
+        click.echo(f"next:   downstroke continue {_short(run)} --epochs 3, or: downstroke test {_short(run)}")
+
+
+@main.command()
+@click.argument("runs", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A .png or .svg file; left out, loss.png in the run's folder.",
+)
+@_runs_dir
+@_common
+def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: bool) -> None:
+    """Draw the losses of a run, or of several in one picture."""
+    from downstroke.api import Run
+
+    opened = [Run.open(run, runs_dir) for run in runs] or [Run.open(None, runs_dir)]
+    if len(opened) == 1:
+        path = opened[0].plot(out)
+    else:
+        from downstroke.show import plots
+
+        path = plots.overlay_plot({run.name: run.history for run in opened}, out or Path("losses.png"))
+    path = path.resolve()
+    if as_json:
+        _print_json({"runs": [str(run.folder) for run in opened], "plot": str(path)})
+    else:
+        click.echo(path)
+
+
+@main.command()
+@click.argument("run", required=False)
+@click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
+@_runs_dir
+@_common
+def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) -> None:
+    """Look at the sealed test set. Every look is recorded: choices belong on val."""
+    from downstroke.api import Run
+
+    opened = Run.open(run, runs_dir)
+    result = opened.test(weights)
+    if result["damage"]:
+        _say(f"note: {result['damage']}")
+    if as_json:
+        _print_json(result)
+        return
+    low, high = result["accuracy_interval"]
+    click.echo(
+        f"look {result['looks']} at the test set of {_short(opened)}, with W of {result['weights']}, epoch {result['epoch']}"
+    )
+    click.echo(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
+    click.echo(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")
+    click.echo(f"NLL        {result['nll']:.4f} nats, calibration error {result['ece']:.2%}")
+    worst = sorted((share, name) for name, share in result["recall"].items() if not math.isnan(share))[:3]
+    click.echo(f"recall     lowest for {', '.join(f'{name} ({share:.1%})' for share, name in worst)}")
+    click.echo(f"confusion  {result['pictures']['confusion']}")
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--run", help="The run to read with: its folder or name; left out, the newest.")
+@click.option("--digit", is_flag=True, help="Each picture is one digit. So far it always is: pages are not read yet.")
+@_runs_dir
+@_common
+def read(images: tuple[str, ...], *, run: str | None, digit: bool, runs_dir: str, as_json: bool) -> None:
+    """Read pictures of single digits: PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size; - is stdin."""
+    from downstroke.api import Run
+
+    reader = Run.open(run, runs_dir).reader()
+    _say(f"reading with {reader.note}")
+    pictures = (sys.stdin.buffer.read() if image == "-" else image for image in images)
+    readings = []
+    for reading in reader.read_all(pictures):
+        readings.append(reading)
+        if reading.error:
+            _say(f"error: {reading.error}")
+        elif not as_json:
+            _print_reading(reading, [str(name) for name in reader.classes])
+    if as_json:
+        _print_json([reading.to_dict() for reading in readings])
+    if any(reading.error for reading in readings):
+        sys.exit(FAILED)
+
+
+def _print_reading(reading: Reading, names: list[str]) -> None:
+    for digit in (digit for line in reading.lines for digit in line.digits):
+        click.echo(f"{reading.file}: {digit.digit} ({digit.probability:.1%})")
+        click.echo(_bars(names, digit.probabilities))
+
+
+def _bars(names: list[str], probabilities: list[float], width: int = 40, most: int = 10) -> str:
+    """A line for each class with its probability as a bar; of many classes, the most probable."""
+    shown = sorted(range(len(names)), key=lambda i: -probabilities[i])[:most]
+    longest = max(len(names[i]) for i in shown)
+    return "\n".join(
+        f"  {names[i]:>{longest}} {probabilities[i]:6.1%} {'█' * round(probabilities[i] * width)}".rstrip()
+        for i in sorted(shown)
+    )
+
+
+@main.command()
+@_runs_dir
+@_common
+def runs(*, runs_dir: str, as_json: bool) -> None:
+    """The runs here, a line each, the newest first."""
+    from downstroke.runs.run import Run, list_folders
+
+    rows = []
+    for folder in reversed(list_folders(Path(runs_dir))):
+        run = Run(folder)
+        try:
+            rows.append({**run.summary(), "made": run.environment.get("made"), "error": None})
+        except DownstrokeError as error:
+            rows.append({"run": str(folder), "error": str(error)})
+    if as_json:
+        _print_json(rows)
+    elif not rows:
+        click.echo(f"no run in {Path(runs_dir).resolve()} yet; make one: downstroke train")
+    for row in rows if not as_json else []:
+        name = Path(row["run"]).name
+        if row["error"]:
+            click.echo(f"{name:24} {row['error']}")
+            continue
+        best = (
+            f"val loss {row['val_loss']:.4f}, {row['val_accuracy']:.2%} at epoch {row['best_epoch']}"
+            if row["best_epoch"]
+            else "no val"
+        )
+        click.echo(f"{name:24} {row['recipe']:10} {_count(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
+
+
+@main.group()
+def bench() -> None:
+    """The measurements that the README quotes."""
+
+
+@bench.command()
+@click.option("--seeds", default=5, show_default=True, help="Train the default recipe with seeds 0..N-1.")
+@click.option("--trials", default=20, show_default=True, help="Random trials of continuing, and of being killed.")
+@click.option(
+    "--only",
+    type=click.Choice(["accuracy", "loop", "memory", "continue", "kill"]),
+    multiple=True,
+    help="Only these parts.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("bench-core.json"),
+    show_default=True,
+    help="Where the figures are saved.",
+)
+@_common
+def core(*, seeds: int, trials: int, only: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Accuracy, the loop's overhead, memory, and that nothing is lost."""
+    from downstroke.bench.core import measure
+
+    figures = measure(seeds=seeds, trials=trials, only=only, out=out, say=_say)
+    if as_json:
+        _print_json(figures)
+    else:
+        for name, value in figures.items():
+            click.echo(f"{name:32} {value}")
+
+
+def _print_json(value: Any) -> None:
+    from downstroke.runs.files import dumps
+
+    click.echo(dumps(value))
+
+
+def _short(run: Run) -> str:
+    """The run's folder as one would type it here."""
+    try:
+        return str(run.folder.relative_to(Path.cwd()))
+    except ValueError:
+        return str(run.folder)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _peak_rss_mb() -> float:
+    """The most memory this process held, in MB."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)  # bytes there, kilobytes elsewhere

@@ -1,0 +1,63 @@
+"""Variations of the training images: what differs between two people's 7s, drawn anew each epoch.
+
+An augmentation is a function of a batch and of six numbers an image. The numbers are a function of (seed, epoch,
+image), so any epoch can be replayed, from any step on and on any number of processes.
+
+To add one: a function below and a line in `AUGMENTATIONS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from downstroke.errors import RecipeError
+
+NUMBERS = 6
+SHIFT = 2  # pixels, each way
+TURN, SCALE, SHEAR, SLIDE = math.radians(12), 0.12, 0.15, 2.0  # the largest turn, scaling, shear and slide (pixels)
+
+Augmentation = Callable[[Tensor, Tensor], Tensor]
+
+
+def draw(seed: int, epoch: int, images: int) -> Tensor:
+    """The random numbers of one epoch: float32 [images, 6], uniform in -1..1; row i belongs to image i."""
+    # An odd multiplier keeps (seed, epoch) pairs apart: the generator takes one 64-bit seed.
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 2 + 1)
+    return torch.rand(images, NUMBERS, generator=generator) * 2 - 1
+
+
+def shift(images: Tensor, numbers: Tensor) -> Tensor:
+    """Each image moved by whole pixels, up to 2 each way; what enters is paper (0). [B,28,28] -> [B,28,28]."""
+    offsets = ((numbers[:, :2] + 1) / 2 * (2 * SHIFT + 1)).long().clamp_(0, 2 * SHIFT)
+    height, width = images.shape[-2:]
+    windows = F.pad(images, (SHIFT,) * 4).unfold(1, height, 1).unfold(2, width, 1)
+    return windows[torch.arange(len(images), device=images.device), offsets[:, 0], offsets[:, 1]]
+
+
+def affine(images: Tensor, numbers: Tensor) -> Tensor:
+    """Each image turned, scaled, sheared and slid a little, in one bilinear resampling. [B,28,28] -> [B,28,28]."""
+    turn = numbers[:, 0] * TURN
+    wide, high = 1 + numbers[:, 1] * SCALE, 1 + numbers[:, 2] * SCALE
+    cos, sin, shear = turn.cos(), turn.sin(), numbers[:, 3] * SHEAR
+    slide = numbers[:, 4:6] * (2 * SLIDE / images.shape[-1])  # grid_sample's width is 2: from -1 to 1
+    matrix = torch.stack(
+        [cos * wide, (shear * cos - sin) * high, slide[:, 0], sin * wide, (shear * sin + cos) * high, slide[:, 1]], 1
+    ).view(-1, 2, 3)
+    batch = images.unsqueeze(1)
+    grid = F.affine_grid(matrix, list(batch.shape), align_corners=False)
+    return F.grid_sample(batch, grid, align_corners=False).squeeze(1)
+
+
+AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "shift": shift, "affine": affine}
+
+
+def augmentation(name: str) -> Augmentation | None:
+    """The augmentation of that name: float images [B,28,28] in 0..1 and numbers [B,6] -> images. RecipeError."""
+    if name not in AUGMENTATIONS:
+        raise RecipeError(f"no augmentation {name!r}; there are {', '.join(AUGMENTATIONS)}")
+    return AUGMENTATIONS[name]

@@ -1,0 +1,125 @@
+"""Open a picture file of any common format as grey levels."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.errors import PictureError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 100_000_000
+MAX_BYTES = 200_000_000
+
+_FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM")  # Pillow's PPM reads PGM, PBM and PFM too
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pbm")
+_EXPECTED = "expected PNG, JPEG, GIF, TIFF, WebP, BMP or PGM"
+
+
+def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray[np.uint8]:
+    """The grey levels of a picture file or of a file's bytes: uint8 [H, W], upright, on white where transparent.
+
+    Of an animation the first frame. `name` stands in messages; it is the path unless given. Raises PictureError for
+    what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
+    these is decoded first.
+    """
+    name = name or ("the picture" if isinstance(source, bytes) else str(source))
+    content = source if isinstance(source, bytes) else _read(Path(source), name)
+    if not content:
+        raise PictureError(f"{name}: the file is empty (0 bytes); {_EXPECTED}")
+    if len(content) > MAX_BYTES:
+        raise PictureError(f"{name}: {len(content) / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
+
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        # What Pillow warns of (a huge picture, a damaged tag) is either refused here or does no harm.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise _too_many(name, f"{width} x {height} pixels")
+                image.load()
+                return _to_grey(ImageOps.exif_transpose(image))
+        except PictureError:
+            raise
+        except Image.UnidentifiedImageError:
+            raise PictureError(f"{name}: not a picture; {_EXPECTED}") from None
+        except Image.DecompressionBombError:  # Pillow's own limit, further up than ours, stands before ours
+            raise _too_many(name, "more pixels than can be opened") from None
+        except MemoryError:
+            raise PictureError(f"{name}: not enough memory to open it; make the picture smaller") from None
+        except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise PictureError(
+                f"{name}: the picture is damaged or cut short ({reason}); save or download it again"
+            ) from None
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        # Opening a pipe would wait for someone to write to it: ask what it is first.
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise PictureError(f"{name}: a folder; expected a picture file")
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError(f"{name}: not a plain file (a pipe or device); expected a picture file, or - for stdin")
+        if status.st_size > MAX_BYTES:
+            raise PictureError(f"{name}: {status.st_size / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"{name}: no such file; check the path") from None
+    except PermissionError:
+        raise PictureError(f"{name}: may not be read; check its permissions") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise PictureError(f"{name}: cannot be read ({reason}); check the path") from None
+
+
+def _too_many(name: str, what: str) -> PictureError:
+    return PictureError(f"{name}: {what}; expected at most {MAX_PIXELS // 10**6} megapixels: make it smaller")
+
+
+def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
+    """[H, W] of any of Pillow's modes."""
+    from PIL import Image
+
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _scale(np.asarray(image, dtype=np.float64))
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    return np.array(image.convert("L"), dtype=np.uint8)
+
+
+def _scale(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Levels that are not 0..255: whole numbers of up to 16 bits, or floats of any range, [H, W].
+
+    0..1, 0..255 and 0..65535 are taken for what they say; any other range is stretched between its 0.1st and 99.9th
+    percentile, so that a few wild pixels do not decide. A value that is no number becomes the middle one.
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return np.zeros(values.shape, np.uint8)
+    values = np.nan_to_num(values, nan=float(np.median(finite)), posinf=finite.max(), neginf=finite.min())
+    low, high = float(finite.min()), float(finite.max())
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 255:
+        low, high = 0.0, 255.0
+    elif low >= 0 and high <= 65535 and np.all(finite == np.floor(finite)):
+        low, high = 0.0, 65535.0
+    else:
+        low, high = (float(v) for v in np.percentile(finite, [0.1, 99.9]))
+    scale = 255 / (high - low) if high > low else 0.0
+    return np.rint(np.clip((values - low) * scale, 0, 255)).astype(np.uint8)

@@ -1,0 +1,101 @@
+"""How good a W is: the loss and the reading of every image, and the figures drawn from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from downstroke.learning.models import Network
+
+#: 95% of a normal distribution lies within so many standard deviations.
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One W on N images."""
+
+    losses: NDArray[np.float32]  # [N] cross-entropy of each image, nats
+    probabilities: NDArray[np.float32]  # [N, C], each row sums to 1
+    labels: NDArray[np.int64]  # [N]
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """The most probable class of each image, [N]."""
+        predictions: NDArray[np.int64] = self.probabilities.argmax(1)
+        return predictions
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy over the images, nats: the notes' loss, and the NLL of a test."""
+        return float(self.losses.mean(dtype=np.float64)) if len(self.losses) else math.nan
+
+    @property
+    def errors(self) -> int:
+        """Misread images."""
+        return int((self.predictions != self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images read right, 0..1."""
+        total = len(self.labels)
+        return (total - self.errors) / total if total else math.nan
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """[C, C] counts: row, the true class; column, what it was taken for."""
+        classes = self.probabilities.shape[1]
+        return np.bincount(self.labels * classes + self.predictions, minlength=classes**2).reshape(classes, classes)
+
+
+def evaluate(
+    network: Network, images: Tensor, labels: Tensor, *, bfloat16: bool = False, batch: int = 500
+) -> Evaluation:
+    """Read uint8 [N,28,28] images, labels int64 [N], in evaluation mode (no dropout, fixed batch statistics).
+
+    Batches of a few hundred keep what a layer writes in the processor's cache; the result does not depend on it
+    beyond float rounding. Leaves the network's mode as it was.
+    """
+    training = network.training
+    network.eval()
+    logits = []
+    with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        for start in range(0, len(images), batch):
+            logits.append(network(images[start : start + batch]))
+    network.train(training)
+    every = torch.cat(logits) if logits else torch.zeros(0, network.classes)
+    losses = F.cross_entropy(every, labels.to(every.device), reduction="none")
+    return Evaluation(losses.cpu().numpy(), every.softmax(1).cpu().numpy(), labels.cpu().numpy())
+
+
+def wilson(right: int, total: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson's 1927 interval for a share `right / total`: at 95%, honest near 0 and 1 where the normal one is not."""
+    if total == 0:
+        return 0.0, 1.0
+    share, spread = right / total, z * z / total
+    centre = share + spread / 2
+    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))
+
+
+def calibration_error(evaluation: Evaluation, bins: int = 15) -> float:
+    """Expected calibration error, 0..1 (Guo et al. 2017): mean |confidence - accuracy| over bins of equal width."""
+    confidence = evaluation.probabilities.max(1).astype(np.float64)
+    right = evaluation.predictions == evaluation.labels
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(which, right - confidence, bins)
+    return float(np.abs(gaps).sum() / len(confidence)) if len(confidence) else math.nan
+
+
+def recall(confusion: NDArray[np.int64]) -> list[float]:
+    """Of each class's images, the share read right; NaN for a class without images."""
+    totals = confusion.sum(1)
+    return [
+        float(right / total) if total else math.nan for right, total in zip(confusion.diagonal(), totals, strict=True)
+    ]

@@ -1,0 +1,96 @@
+"""A loss or gradient that is no number must not reach W.
+
+On a CPU the numbers are at hand, and the step is refused before it is made. On a GPU, looking would make every step
+wait for the device; there the update is undone on the device itself, and the error is raised when the numbers are next
+read. Either way W keeps the values it had before the step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from downstroke.errors import NonFiniteError
+from downstroke.history import StepRow
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A step whose numbers may still be on the device."""
+
+    epoch: int
+    batch: int
+    images: int
+    step: int
+    lr: float
+    loss: Tensor
+    norm: Tensor
+
+
+class Guard:
+    """Looks at every step before it is made."""
+
+    def __init__(self) -> None:
+        self.pending: list[Pending] = []
+
+    def admit(self, step: Pending) -> None:
+        """Called with dL/dW known and W untouched. Raises NonFiniteError."""
+        self.pending.append(step)
+        _refuse(step, step.loss.item(), step.norm.item())
+
+    def confirm(self) -> None:
+        """Called after the update."""
+
+    @property
+    def due(self) -> bool:
+        """Whether the numbers should be read now."""
+        return True
+
+    def read(self) -> list[tuple[Pending, StepRow]]:
+        """The steps since the last read, with their numbers. Raises NonFiniteError."""
+        if not self.pending:
+            return []
+        numbers = torch.stack([torch.stack([p.loss.detach().float(), p.norm]) for p in self.pending]).tolist()
+        done = []
+        for p, (loss, norm) in zip(self.pending, numbers, strict=True):
+            _refuse(p, loss, norm)
+            done.append((p, StepRow(p.step, p.lr, loss, norm)))
+        self.pending.clear()
+        return done
+
+
+class DeferredGuard(Guard):
+    """Lets the device go on; undoes there what should not have been done. `weights` are updated in place."""
+
+    EVERY = 50  # steps between reads: rare enough to keep the device busy, often enough for a live curve
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.weights = list(weights)
+        self.before = [w.detach().clone() for w in weights]
+        self.finite = torch.ones((), dtype=torch.bool, device=weights[0].device)
+
+    def admit(self, step: Pending) -> None:
+        self.pending.append(step)
+        # Once a step was refused, all that follow are refused too, until the error is raised.
+        self.finite &= torch.isfinite(step.loss) & torch.isfinite(step.norm)
+        torch._foreach_copy_(self.before, self.weights)
+
+    def confirm(self) -> None:
+        with torch.no_grad():
+            for weight, before in zip(self.weights, self.before, strict=True):
+                weight.copy_(torch.where(self.finite, weight, before))
+
+    @property
+    def due(self) -> bool:
+        return len(self.pending) >= self.EVERY
+
+
+def _refuse(step: Pending, loss: float, norm: float) -> None:
+    for quantity, value in (("loss", loss), ("gradient", norm)):
+        if not math.isfinite(value):
+            raise NonFiniteError(quantity, step.epoch, step.step, step.lr)

@@ -1,0 +1,98 @@
+"""Where training runs: device, precision and threads, chosen once and then kept with the run."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from downstroke.errors import RecipeError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What W's last bits depend on, besides the recipe."""
+
+    device: str  # cpu, cuda, cuda:1, mps
+    precision: str  # float32 or bfloat16 (autocast: W itself stays float32)
+    threads: int  # of the CPU
+
+    @property
+    def bfloat16(self) -> bool:
+        return self.precision == "bfloat16"
+
+    @property
+    def deferred(self) -> bool:
+        """Whether reading a number from the device would make the next step wait."""
+        return not self.device.startswith("cpu")
+
+    def describe(self) -> str:
+        """The processor or GPU by name."""
+        if self.device.startswith("cuda"):
+            return torch.cuda.get_device_name(self.device)
+        return processor()
+
+    def use(self) -> None:
+        """Make torch compute with these threads."""
+        torch.set_num_threads(self.threads)
+
+
+def choose(
+    device: str = "auto", precision: str = "auto", threads: int | None = None, net: nn.Module | None = None
+) -> Machine:
+    """Settle what was left to choose: CUDA, then Apple's GPU, then the CPU. Raises RecipeError for what is not there."""
+    device = device.lower()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    there = {
+        "cpu": not number,
+        "cuda": torch.cuda.is_available()
+        and (not number or (number.isdigit() and int(number) < torch.cuda.device_count())),
+        "mps": torch.backends.mps.is_available() and not number,
+    }
+    if kind not in there:
+        raise RecipeError(f"no device {device!r}; there are {', '.join(DEVICES)}")
+    if not there[kind]:
+        raise RecipeError(f"device {device!r} is not on this machine; try --device auto")
+    if precision not in PRECISIONS:
+        raise RecipeError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}")
+    if threads is not None and threads < 1:
+        raise RecipeError(f"threads is {threads}; expected a whole number from 1")
+    if precision == "auto":
+        precision = "bfloat16" if _bfloat16_is_faster(kind, net) else "float32"
+    return Machine(device, precision, threads or torch.get_num_threads())
+
+
+def _bfloat16_is_faster(kind: str, net: nn.Module | None) -> bool:
+    """Whether bfloat16 arithmetic is native, and the network has convolutions for it to speed up.
+
+    A rule, not a stopwatch: a stopwatch on a busy machine would choose differently from run to run, and two runs of one
+    recipe would differ in their last bits. `downstroke bench core` measures both where both are native.
+    """
+    if net is None or not any(isinstance(m, nn.Conv2d) for m in net.modules()):
+        return False
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return kind == "cpu" and native_bfloat16()
+
+
+def native_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself (AVX512-BF16 or AMX), rather than through float32."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def processor() -> str:
+    """The CPU's name, as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

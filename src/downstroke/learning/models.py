@@ -1,0 +1,146 @@
+"""f(W, x): the networks. Images go in, logits come out; `probabilities` gives the notes' y.
+
+To add one: a function of (classes, dropout) that returns an `nn.Module` from float32 [B,1,28,28] to logits
+[B,classes], and a line in `MODELS`. A module of one's own needs no line: `--model package.module:callable`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.learning.plug import look_up
+from downstroke.recipe import Recipe
+
+
+def linear(classes: int, dropout: float) -> nn.Module:
+    """One layer: each logit is a weighted sum of the 784 pixels. 7,850 weights for ten classes."""
+    return nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(784, classes))
+
+
+def mlp(classes: int, dropout: float) -> nn.Module:
+    """Two hidden layers of 256 and 128 neurons."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 256),
+        nn.ReLU(),
+        nn.Linear(256, 128),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(128, classes),
+    )
+
+
+def cnn(classes: int, dropout: float) -> nn.Module:
+    """Three convolutions with batch normalisation, then one linear layer."""
+
+    def block(channels_in: int, channels: int, stride: int) -> list[nn.Module]:
+        return [
+            nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+        ]
+
+    return nn.Sequential(
+        *block(1, 16, 2),
+        *block(16, 32, 1),
+        nn.MaxPool2d(2),
+        *block(32, 64, 1),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(64 * 16, classes),
+    )
+
+
+MODELS: dict[str, Callable[[int, float], nn.Module]] = {"linear": linear, "mlp": mlp, "cnn": cnn}
+
+
+class Network(nn.Module):
+    """A network with what belongs to W and is not learned by backpropagation: the images' mean and spread.
+
+    `forward(images)` takes uint8 [B,28,28] in 0..255 or float32 [B,28,28] in 0..1 (either also as [B,1,28,28]), ink high on
+    zero, and returns logits, float32 [B,classes].
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, net: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.net = net
+        self.classes = classes
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        if images.dim() == 3:
+            images = images.unsqueeze(1)
+        logits: Tensor = self.net((images - self.mean) / self.spread).float()
+        return logits
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """The notes' y: float32 [B,classes], each row sums to 1. Dropout and batch statistics as in reading."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                logits: Tensor = self(images)
+                return logits.softmax(1)
+        finally:
+            self.train(training)
+
+    def measure(self, images: Tensor) -> None:
+        """Set mean and spread (standard deviation) of the pixels, 0..1, from uint8 [N,28,28].
+
+        10,000 images, evenly spaced, decide the two numbers to four digits; more would only take time.
+        """
+        sample = images[:: max(1, len(images) // 10_000)].float() / 255
+        self.mean.copy_(sample.mean())
+        self.spread.copy_(sample.std().clamp_min(1e-3))  # all images alike: leave them as they are
+
+
+def build(recipe: Recipe, classes: int) -> Network:
+    """The recipe's network with its first W, a function of `recipe.seed`. Torch's own random state is left alone.
+
+    Raises RecipeError where a model of one's own cannot be made or does not turn [2,1,28,28] into [2,classes].
+    """
+    make = look_up("model", recipe.model, MODELS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if recipe.model in MODELS:
+            network = Network(make(classes, recipe.dropout), classes)
+            # Channels last: the layout in which the CPU's convolutions need not reorder what they read.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return network
+        return _own(make, recipe, classes)
+
+
+def _own(make: Callable[..., nn.Module], recipe: Recipe, classes: int) -> Network:
+    try:
+        wanted = inspect.signature(make).parameters
+        net = make(classes) if wanted else make()
+        if not isinstance(net, nn.Module):
+            raise RecipeError(f"model {recipe.model!r} gave a {type(net).__name__}; expected a torch.nn.Module")
+        network = Network(net, classes)
+        shape = tuple(network.eval()(torch.zeros(2, 28, 28)).shape)
+    except DownstrokeError:
+        raise
+    except Exception as error:  # a stranger's code: whatever it raises is told in one line
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise RecipeError(f"model {recipe.model!r} failed on images [2,1,28,28]: {text}") from error
+    if shape != (2, classes):
+        raise RecipeError(
+            f"model {recipe.model!r} gave logits of shape {list(shape)} for 2 images; expected [2, {classes}]"
+        )
+    if recipe.dropout:
+        raise RecipeError(f"dropout is {recipe.dropout:g}, but model {recipe.model!r} is your own: set it inside")
+    if not any(p.requires_grad for p in net.parameters()):
+        raise RecipeError(f"model {recipe.model!r} has no weights to learn")
+    return network.train()

@@ -1,0 +1,189 @@
+"""A recipe: everything that decides W. Frozen, validated when it is made, JSON and TOML in, JSON out.
+
+What a recipe does not hold (device, precision, threads) is the run's environment. Names of models, criteria,
+optimizers and schedules are looked up in the `learning` room, which lies above this one and knows them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from downstroke.errors import RecipeError
+
+
+def _note(default: Any, note: str, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> Any:
+    """A field with its range: low <= value <= high, or low < value where `open_low`."""
+    return field(default=default, metadata={"note": note, "low": low, "high": high, "open_low": open_low})
+
+
+#: lr where the recipe names an optimizer and no lr. Chosen on val with the `cnn`; for another model see `find-lr`
+#: in the field's literature: these are starting points, not promises.
+DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides W.
+
+    Raises RecipeError, in one line, for a value of the wrong type or outside its range.
+    """
+
+    name: str = _note("standard", "what this recipe is called")
+
+    data: str = _note("mnist", "`mnist`, or the path of a folder, .npz or .csv")
+    train_size: int | None = _note(None, "train on so many images only, the classes' shares kept", 2)
+    label_noise: float = _note(0.0, "share of the training labels replaced by a wrong one", 0, 1)
+    val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
+    split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
+
+    model: str = _note("cnn", "linear, mlp, cnn, or package.module:callable")
+    dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
+
+    criterion: str = _note("cross-entropy", "cross-entropy, nll, brier, mse, or package.module:callable")
+    label_smoothing: float = _note(0.0, "share of the label's probability spread over all classes", 0, 0.9)
+
+    optimizer: str = _note("nesterov", "sgd, momentum, nesterov, adam, adamw or rmsprop")
+    lr: float | None = _note(None, "the learning rate; left out, the optimizer's own default", 0, open_low=True)
+    momentum: float = _note(0.9, "of momentum, nesterov and rmsprop; beta1 of adam and adamw", 0, 0.9999)
+    weight_decay: float = _note(0.0, "of the weights with two or more dimensions, not of biases and scales", 0)
+
+    schedule: str = _note("constant", "constant, exponential, step, inverse-time, plateau, cosine, one-cycle or linear")
+    lr_decay: float = _note(
+        0.9, "exponential: factor an epoch; step, plateau: factor a drop; inverse-time: rate an epoch", 0, 100
+    )
+    lr_decay_epochs: int = _note(5, "step: epochs between drops; plateau: epochs of patience", 1)
+    warmup_steps: int = _note(0, "steps over which lr rises to its value", 0)
+
+    batch_size: int = _note(128, "images in one step", 1)
+    epochs: int = _note(3, "passes over the training images", 0)
+    augment: str = _note("none", "none, shift or affine: how each image is varied before it is learned from")
+    average: float = _note(
+        0.0,
+        "running average of W: the share kept at each step; 0 is none. The average is judged and read with",
+        0,
+        1,
+    )
+    seed: int = _note(0, "decides the first W, the order of the batches, augmentation and dropout", 0, 2**32 - 1)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if self.lr is None:
+            object.__setattr__(self, "lr", DEFAULT_LR.get(self.optimizer, 0.01))
+        if self.average == 1:
+            raise RecipeError("average is 1: W's average would never move; give less than 1, such as 0.995")
+        if self.optimizer == "nesterov" and self.momentum == 0:
+            raise RecipeError("momentum is 0 with nesterov; give more than 0 (0.9), or --optimizer sgd")
+        if self.label_smoothing and self.criterion != "cross-entropy":
+            raise RecipeError(f"label_smoothing goes with cross-entropy only, not {self.criterion}; leave it at 0")
+        if self.schedule in ("exponential", "step", "plateau") and not 0 < self.lr_decay <= 1:
+            raise RecipeError(f"lr_decay is {self.lr_decay:g}; the {self.schedule} schedule needs 0 < lr_decay <= 1")
+
+    def replace(self, **changes: Any) -> Self:
+        """A recipe with these fields changed. A new optimizer without an lr gets that optimizer's default lr."""
+        self._refuse_unknown(changes)
+        if changes.get("optimizer", self.optimizer) != self.optimizer and changes.get("lr") is None:
+            changes["lr"] = None
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Field by field, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The recipe of these fields; what is left out has its default. RecipeError for an unknown field."""
+        cls._refuse_unknown(values)
+        return cls(**values)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a .json or .toml file of fields; a field `base` names the recipe the others change."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+            values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        except FileNotFoundError:
+            raise RecipeError(f"{path}: no such recipe file") from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from None
+        if not isinstance(values, dict):
+            raise RecipeError(f"{path}: a recipe is an object of fields, not a {type(values).__name__}")
+        values = {key.replace("-", "_"): value for key, value in values.items()}
+        base = values.pop("base", None)
+        values.setdefault("name", path.stem)
+        try:
+            start = named(base).to_dict() if base is not None else {}
+            return cls.from_dict({**start, **values})
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+    @classmethod
+    def _refuse_unknown(cls, values: Mapping[str, Any]) -> None:
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                raise RecipeError(f"a recipe has no field {key!r}; {hint}")
+
+
+def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
+    """`value` as the field's type, or RecipeError."""
+    kind = str(f.type)
+    if value is None:
+        if "None" in kind:
+            return None
+        raise RecipeError(f"{f.name} is missing; expected {kind}")
+    if "str" in kind:
+        if not isinstance(value, str) or not value:
+            raise RecipeError(f"{f.name} is {value!r}; expected a word: {f.metadata['note']}")
+        return value
+    whole = "int" in kind
+    try:
+        number = float(value) if not isinstance(value, bool | str) else math.nan
+    except (TypeError, ValueError):
+        number = math.nan
+    low, high = f.metadata["low"], f.metadata["high"]
+    below = number <= low if f.metadata["open_low"] else number < low
+    if not math.isfinite(number) or below or number > high or (whole and number != int(number)):
+        raise RecipeError(f"{f.name} is {value!r}; expected {_range(whole, f.metadata)} ({f.metadata['note']})")
+    return int(number) if whole else number
+
+
+def _range(whole: bool, metadata: Mapping[str, Any]) -> str:
+    low, high = metadata["low"], metadata["high"]
+    text = "a whole number" if whole else "a number"
+    if math.isfinite(low):
+        text += f" {'above' if metadata['open_low'] else 'from'} {low:g}"
+    if math.isfinite(high):
+        text += f" to {high:g}" if high < 2**31 else f" to {high}"
+    return text
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="standard", average=0.995, augment="affine"),
+        Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),
+    )
+}
+
+
+def named(name: str) -> Recipe:
+    """The recipe of that name, or that a .json or .toml file holds. Raises RecipeError."""
+    if name in RECIPES:
+        return RECIPES[name]
+    if Path(name).suffix in (".json", ".toml"):
+        return Recipe.read(name)
+    near = difflib.get_close_matches(name, RECIPES, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}, or a .json or .toml file"
+    raise RecipeError(f"no recipe {name!r}; {hint}")

@@ -1,0 +1,129 @@
+"""Checkpoints: W, the optimizer's state and the place in training, as a folder that is whole or not there.
+
+A checkpoint `last/` is written as `.last.writing/`, flushed, and renamed; the one before it stays as `last.previous/`
+until the next is whole. `state.json` holds a checksum of every file and of itself, so that a damaged checkpoint is
+noticed, named, and the one before it used. Weights are safetensors and state is JSON: opening them runs no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from downstroke.errors import CheckpointError, RunError
+from downstroke.runs import files
+
+FORMAT = 1
+Tensors = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a folder held: tensors by file name without `.safetensors`, and the state."""
+
+    tensors: Tensors
+    state: dict[str, Any]
+    damage: str | None = None  # one line, where a newer checkpoint was damaged and this is the one before it
+
+
+def save(run: Path, name: str, tensors: Tensors, state: dict[str, Any]) -> None:
+    """Write checkpoint `name` of the run's folder. RunError where the disk refuses; what was there before is kept."""
+    writing = run / f".{name}.writing"
+    try:
+        shutil.rmtree(writing, ignore_errors=True)
+        writing.mkdir()
+        checksums = {}
+        for file, values in tensors.items():
+            data = safetensors.torch.save(values)
+            checksums[f"{file}.safetensors"] = hashlib.sha256(data).hexdigest()
+            with (writing / f"{file}.safetensors").open("wb") as handle:
+                handle.write(data)
+                files.sync(handle)
+        body = files.finite({"format": FORMAT, **state, "checksums": checksums})
+        files.write_json(writing / "state.json", {**body, "checksum": _checksum(body)})
+        files.sync_folder(writing)
+        _put_in_place(run, name, writing)
+    except OSError as error:
+        shutil.rmtree(writing, ignore_errors=True)
+        raise RunError(
+            f"checkpoint {run / name} cannot be written ({error.strerror or error}); the one before it is kept. "
+            f"Make room, then: downstroke continue {run}"
+        ) from None
+
+
+def _put_in_place(run: Path, name: str, writing: Path) -> None:
+    current, previous = run / name, run / f"{name}.previous"
+    # At every moment between these lines at least one of the two is whole.
+    if current.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        current.replace(previous)
+    writing.replace(current)
+    files.sync_folder(run)
+
+
+def exists(run: Path, name: str) -> bool:
+    """Whether there is a checkpoint `name`, or the one before it."""
+    return (run / name).exists() or (run / f"{name}.previous").exists()
+
+
+def load(run: Path, name: str) -> Checkpoint:
+    """Read checkpoint `name`, or the one before it where that is damaged. CheckpointError where neither is whole."""
+    complaints = []
+    # Between two renames of a run that is being written, `last` is missing for an instant: look again before complaining.
+    for candidate in (run / name, run / f"{name}.previous", run / name):
+        try:
+            tensors, state = _read(candidate)
+        except FileNotFoundError:
+            continue
+        except CheckpointError as error:
+            complaints.append(str(error))
+            continue
+        damage = f"{complaints[0]}; the checkpoint before it is used" if complaints else None
+        return Checkpoint(tensors, state, damage)
+    if complaints:
+        raise CheckpointError(f"{'; '.join(dict.fromkeys(complaints))}; no whole checkpoint {name!r} is left in {run}")
+    raise CheckpointError(f"{run} has no checkpoint {name!r}")
+
+
+def set_aside(run: Path, name: str) -> None:
+    """Move a damaged checkpoint out of the way, so that it never takes the place of the good one before it."""
+    damaged = run / f"{name}.damaged"
+    shutil.rmtree(damaged, ignore_errors=True)
+    if (run / name).exists():
+        (run / name).replace(damaged)
+
+
+def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
+    path = folder / "state.json"
+    if not folder.is_dir():
+        raise FileNotFoundError(folder)
+    try:
+        state = json.loads(path.read_bytes())
+        if state.get("format") != FORMAT:
+            raise CheckpointError(f"{path} has format {state.get('format')!r}; this downstroke reads {FORMAT}")
+        if state.pop("checksum", None) != _checksum(state):
+            raise CheckpointError(f"{path} is damaged (its checksum does not fit)")
+        tensors = {}
+        for file, expected in state["checksums"].items():
+            data = (folder / file).read_bytes()
+            if hashlib.sha256(data).hexdigest() != expected:
+                raise CheckpointError(f"{folder / file} is damaged (its checksum does not fit)")
+            tensors[file.removesuffix(".safetensors")] = safetensors.torch.load(data)
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise
+        raise CheckpointError(f"{folder} is damaged ({Path(error.filename).name} is missing)") from None
+    except (OSError, ValueError, AttributeError, KeyError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{folder} is damaged ({' '.join(str(error).split())})") from None
+    return tensors, state
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

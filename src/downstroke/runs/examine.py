@@ -1,0 +1,63 @@
+"""The sealed test: every look at it is recorded."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from downstroke.data import sources
+from downstroke.data.dataset import Dataset
+from downstroke.errors import RunError
+from downstroke.learning import machine
+from downstroke.learning.evaluate import Evaluation, calibration_error, evaluate, recall, wilson
+from downstroke.runs import files
+from downstroke.runs.run import LOOKS, Run
+
+
+def looks(run: Run) -> list[dict[str, Any]]:
+    """Every look at the test set that was taken with this run, the first first."""
+    path = run.folder / LOOKS
+    if not path.exists():
+        return []
+    found = files.read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("looks"), list):
+        raise RunError(f"{path} does not hold the looks taken so far; it is never made anew by itself")
+    return list(found["looks"])
+
+
+def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evaluation, Dataset]:
+    """Read the test images with the run's W and record the look: (what is recorded, the evaluation, the data).
+
+    `source`: best or last; left out, best where there is one. Raises RunError where the data is not the run's.
+    """
+    environment = run.environment
+    data = sources.load(run.recipe.data, run.recipe.split_seed)
+    if data.fingerprint() != environment["data"]["fingerprint"]:
+        raise RunError(f"the images in {run.recipe.data} are not those that {run.name} was trained on")
+    weights = run.weights(source)
+    device = machine.choose().device
+    network = weights.network.to(device)
+    images = torch.from_numpy(data.test.images).to(device)
+    evaluation = evaluate(network, images, torch.from_numpy(data.test.labels))
+    total = len(data.test)
+    confusion = evaluation.confusion
+    look = {
+        "weights": weights.source,
+        "epoch": weights.epoch,
+        "accuracy": evaluation.accuracy,
+        "accuracy_interval": list(wilson(total - evaluation.errors, total)),
+        "nll": evaluation.loss,
+        "ece": calibration_error(evaluation),
+        "errors": evaluation.errors,
+        "images": total,
+        "recall": dict(zip(data.classes, recall(confusion), strict=True)),
+        "confusion": confusion.tolist(),
+        "damage": weights.damage,
+    }
+    with files.locked(run.folder / f".{LOOKS}.lock", f"{run.name} is being tested by another process; try again"):
+        before = looks(run)
+        look = {"look": len(before) + 1, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **look}
+        files.write_json(run.folder / LOOKS, {"looks": [*before, look]})
+    return look, evaluation, data

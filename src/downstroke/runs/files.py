@@ -1,0 +1,89 @@
+"""Files that are whole or not there: written beside, flushed to the disk, then renamed into place."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from downstroke.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, atomically."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            sync(file)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as JSON, atomically. A non-finite number becomes null."""
+    write_bytes(path, (dumps(value) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """What `path` holds. RunError where it is missing or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; is {path.parent} a run's folder?") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error})") from None
+
+
+def dumps(value: Any, indent: int | None = 2) -> str:
+    """Strict JSON: NaN and the infinities, which JSON has not, become null."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def finite(value: Any) -> Any:
+    """`value` with every non-finite float, at any depth, replaced by None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return value
+
+
+def sync(file: IO[Any]) -> None:
+    """Have what was written reach the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Have renames in `folder` reach the disk, where the system knows how."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold `path` as a lock. RunError(busy) where another process holds it; the system frees it when a process dies."""
+    with path.open("a+b") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(busy) from None
+        yield

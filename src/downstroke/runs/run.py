@@ -1,0 +1,148 @@
+"""A run: one folder, readable at any time, also while it is being written."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from downstroke.errors import CheckpointError, RunError
+from downstroke.history import History, StepRow, read_steps
+from downstroke.recipe import Recipe
+from downstroke.runs import files
+
+if TYPE_CHECKING:
+    from downstroke.learning.models import Network
+
+RECIPE, ENVIRONMENT, METRICS, STEPS = "recipe.json", "environment.json", "metrics.csv", "steps.csv"
+VAL_LOSSES, LOSS_PICTURE, LOOKS, LOCK = "val_losses.npy", "loss.png", "test.json", ".lock"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A W taken from a run, ready to be used."""
+
+    network: Network
+    source: str  # "best" or "last"
+    epoch: int
+    damage: str | None  # one line, where a damaged checkpoint was passed over
+
+
+class Run:
+    """What a run's folder says.
+
+    >>> run = Run.open("runs/calm-otter")     # doctest: +SKIP
+    >>> run.history.best.val_loss             # doctest: +SKIP
+    0.0312
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+
+    @classmethod
+    def open(cls, run: str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
+        """The run in folder `run`, or of that name in `runs_dir`; the newest there where `run` is left out. RunError."""
+        home = Path(runs_dir)
+        if run is None:
+            folders = list_folders(home)
+            if not folders:
+                raise RunError(f"there is no run in {home.resolve()} yet; make one: downstroke train")
+            return cls(folders[-1])
+        for folder in (Path(run), home / run):
+            if (folder / RECIPE).is_file():
+                return cls(folder)
+        if Path(run).is_dir():
+            raise RunError(f"{run} is no run: it has no {RECIPE}; expected a folder that `downstroke train` made")
+        names = ", ".join(folder.name for folder in reversed(list_folders(home)[-3:]))
+        there = f"the newest in {home} are {names}" if names else f"{home} holds none yet"
+        raise RunError(f"no run {str(run)!r}; {there}")
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r})"
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides W. RunError where the file is missing or damaged."""
+        values = files.read_json(self.folder / RECIPE)
+        if not isinstance(values, dict):
+            raise RunError(f"{self.folder / RECIPE} holds no recipe")
+        return Recipe.from_dict(values)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, device, precision, threads, data: fixed when the run was made."""
+        values = files.read_json(self.folder / ENVIRONMENT)
+        if not isinstance(values, dict):
+            raise RunError(f"{self.folder / ENVIRONMENT} holds no environment")
+        return values
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each label."""
+        return tuple(self.environment["data"]["classes"])
+
+    @property
+    def history(self) -> History:
+        """The epochs so far; empty before the first is done."""
+        path = self.folder / METRICS
+        return History.read(path) if path.exists() and path.stat().st_size else History()
+
+    @property
+    def steps(self) -> list[StepRow]:
+        """The steps so far."""
+        path = self.folder / STEPS
+        return read_steps(path) if path.exists() and path.stat().st_size else []
+
+    def weights(self, source: str | None = None) -> Weights:
+        """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
+
+        Raises CheckpointError where no whole checkpoint is left.
+        """
+        from downstroke.learning import models
+        from downstroke.runs import checkpoint
+
+        source = source or ("best" if checkpoint.exists(self.folder, "best") else "last")
+        loaded = checkpoint.load(self.folder, source)
+        network = models.build(self.recipe, len(self.classes))
+        try:
+            network.load_state_dict(loaded.tensors["model"])
+        except RuntimeError as error:  # a model of one's own that was changed since
+            text = " ".join(str(error).split())
+            raise CheckpointError(
+                f"W of {self.folder / source} does not fit model {self.recipe.model}: {text}"
+            ) from None
+        return Weights(network.eval(), source, loaded.state["position"]["epoch"], loaded.damage)
+
+    def summary(self) -> dict[str, Any]:
+        """The run in a line: the JSON of `train` and `continue` but for what only the training process knows."""
+        history = self.history
+        best = history.best
+        last = history[-1] if len(history) else None
+        return {
+            "run": str(self.folder),
+            "recipe": self.recipe.name,
+            "epochs": last.epoch if last else 0,
+            "steps": last.step if last else 0,
+            "train_seconds": last.elapsed_s if last else 0.0,
+            "best_epoch": best.epoch if best else None,
+            "val_loss": best.val_loss if best else None,
+            "val_accuracy": best.val_accuracy if best else None,
+        }
+
+
+def list_folders(runs_dir: Path) -> list[Path]:
+    """The runs in `runs_dir`, the newest (by when it was made) last. Empty where the folder is missing."""
+    if not runs_dir.is_dir():
+        return []
+    made = []
+    for entry in os.scandir(runs_dir):
+        try:
+            made.append(((Path(entry.path) / RECIPE).stat().st_mtime_ns, entry.name))
+        except OSError:  # not a run, or one that is being deleted
+            continue
+    return [runs_dir / name for _, name in sorted(made)]

@@ -1,0 +1,357 @@
+"""Training in a run's folder: start, resume, and keep on disk whatever happens."""
+
+from __future__ import annotations
+
+import io
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from downstroke.data import dataset as data
+from downstroke.data import sources
+from downstroke.errors import DownstrokeError, RunError
+from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
+from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
+from downstroke.learning.loop import Images, Learner, learn
+from downstroke.learning.machine import Machine, choose
+from downstroke.learning.schedules import SCHEDULES
+from downstroke.recipe import Recipe
+from downstroke.runs import checkpoint, files, names
+from downstroke.runs.run import ENVIRONMENT, LOCK, METRICS, RECIPE, STEPS, VAL_LOSSES, Run
+
+VAL_LOSSES_KEPT = 20  # epochs
+SAVE_EVERY_S = 300.0  # within an epoch, so that a crash in a long one costs minutes
+
+
+class Training:
+    """A run being trained. A context: the run is locked while it is open.
+
+    Iterating trains, and yields the events of `learn` once what they tell is on disk. `notices` are lines to be said
+    to whoever started it.
+    """
+
+    def __init__(self, run: Run, learner: Learner, train: Images, val: Images) -> None:
+        self.run, self.learner, self.train, self.val = run, learner, train, val
+        self.notices: list[str] = []
+        self._held = ExitStack()
+        busy = f"{run.folder} is being trained by another process; wait for it, or stop it first"
+        self._held.enter_context(files.locked(run.folder / LOCK, busy))
+
+    @classmethod
+    def start(
+        cls,
+        recipe: Recipe,
+        *,
+        runs_dir: str | Path = "runs",
+        name: str | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> Self:
+        """A new run, its folder made and locked. Nothing is left behind where the recipe or the data cannot be used."""
+        if name is not None:
+            names.checked(name)
+        if recipe.data != "mnist":
+            recipe = recipe.replace(data=str(Path(recipe.data).resolve()))
+        loaded = sources.load(recipe.data, recipe.split_seed)
+        began = time.perf_counter()
+        parts = Parts(loaded, recipe)
+        learner = Learner(recipe, len(loaded.classes), device=device, precision=precision, threads=threads)
+        machine = learner.machine
+        machine.use()
+        train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
+        learner.begin(train.images)
+        learner.at.elapsed_s = time.perf_counter() - began
+
+        run = Run(_new_folder(Path(runs_dir), name))
+        self = cls(run, learner, train, val)
+        try:
+            files.write_json(run.folder / ENVIRONMENT, _environment(machine, loaded, parts))
+            files.write_json(run.folder / RECIPE, recipe.to_dict())  # from here on the folder is a run
+            self._begin_files()
+            self._save("last")
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    @classmethod
+    def resume(
+        cls,
+        run: Run,
+        *,
+        epochs: int | None = None,
+        lr: float | None = None,
+        schedule: str | None = None,
+    ) -> Self:
+        """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
+
+        With `lr` or `schedule`, or where the schedule has a horizon, `epochs` are a new leg from here. RunError where the
+        run is in use elsewhere, its data changed, or no whole checkpoint is left.
+        """
+        recipe, environment = run.recipe, run.environment
+        changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
+        if epochs is None and changes:
+            raise RunError(f"{' and '.join(changes)} would begin a new leg of training; say how long: --epochs N")
+        if epochs is not None and epochs < 1:
+            raise RunError(f"epochs is {epochs}; expected a whole number from 1")
+        recipe.replace(**changes)  # refuses what cannot be used, before anything is loaded
+        machine, notices = _same_machine(environment)
+        loaded = sources.load(recipe.data, recipe.split_seed)
+        if loaded.fingerprint() != environment["data"]["fingerprint"]:
+            raise RunError(
+                f"the images in {recipe.data} are not those that {run.name} began with; start a new run on them"
+            )
+        parts = Parts(loaded, recipe)
+        machine.use()
+        learner = Learner(recipe, len(loaded.classes), **asdict(machine))
+        train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
+
+        self = cls(run, learner, train, val)
+        self.notices = notices
+        try:
+            self._restore()
+            self._set_goal(epochs, changes)
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    def _restore(self) -> None:
+        folder, learner = self.run.folder, self.learner
+        if checkpoint.exists(folder, "last"):
+            found = checkpoint.load(folder, "last")
+            if found.damage:
+                self.notices.append(found.damage)
+                checkpoint.set_aside(folder, "last")
+            learner.restore(found.tensors, found.state)
+        else:  # ended before the first checkpoint was written
+            learner.begin(self.train.images)
+            self._begin_files()
+        self._never_lower_the_best()
+        self._forget_after(learner.at.epoch, learner.at.step)
+
+    def _never_lower_the_best(self) -> None:
+        """A best epoch may be on disk that the checkpoint does not know yet, or know better than a damaged one."""
+        if not checkpoint.exists(self.run.folder, "best"):
+            return
+        found = checkpoint.load(self.run.folder, "best")
+        if found.damage:
+            self.notices.append(found.damage)
+            checkpoint.set_aside(self.run.folder, "best")
+        at, best = self.learner.at, found.state["position"]
+        if at.best_val_loss is None or best["best_val_loss"] <= at.best_val_loss:
+            at.best_epoch, at.best_val_loss = best["best_epoch"], best["best_val_loss"]
+
+    def _set_goal(self, epochs: int | None, changes: dict[str, Any]) -> None:
+        at = self.learner.at
+        if epochs is None:
+            return
+        schedule = {**self.learner.recipe.to_dict(), **at.leg.changes}["schedule"]
+        if changes or SCHEDULES[schedule].horizon:
+            if not changes:
+                self.notices.append(
+                    f"the {schedule} schedule was made for its {at.leg.last_epoch - at.leg.first_epoch} epochs and ends "
+                    f"with them: a new leg of {epochs} begins from the checkpoint, lr from its start. That is not the same "
+                    f"as having trained longer at once; with a constant or exponential schedule it would be"
+                )
+            self.learner.start_leg(epochs, changes)
+        else:
+            at.leg.last_epoch = at.epoch + epochs
+        self._save("last")  # so that this goal, too, outlives a crash
+
+    @property
+    def remaining(self) -> int:
+        """Epochs left to the goal, the one under way included."""
+        return max(0, self.learner.at.leg.last_epoch - self.learner.at.epoch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        folder = self.run.folder
+        try:
+            with (
+                (folder / METRICS).open("a", encoding="utf-8", newline="") as metrics,
+                (folder / STEPS).open("a", encoding="utf-8", newline="") as steps,
+            ):
+                saved = time.monotonic()
+                for event in learn(self.learner, self.train, self.val):
+                    if isinstance(event, StepDone):
+                        _write_row(steps, event.row)
+                        if time.monotonic() - saved > SAVE_EVERY_S and event.batch == self.learner.at.batch:
+                            files.sync(steps)
+                            self._save("last")
+                            saved = time.monotonic()
+                    elif isinstance(event, EpochDone):
+                        _write_row(metrics, event.row)
+                        files.sync(steps)
+                        files.sync(metrics)
+                        self._keep_val_losses(event)
+                        if event.improved:
+                            self._save("best")
+                        self._save("last")
+                        saved = time.monotonic()
+                    elif isinstance(event, Stopped) and event.reason is StopReason.INTERRUPTED:
+                        files.sync(steps)
+                        self._save("last")
+                    yield event
+        except OSError as error:
+            raise RunError(
+                f"{folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
+                f"Make room, then: downstroke continue {folder}"
+            ) from None
+
+    def _save(self, name: str) -> None:
+        tensors, state = self.learner.state()
+        checkpoint.save(self.run.folder, name, tensors, state)
+
+    def _begin_files(self) -> None:
+        for file, columns in ((METRICS, EPOCH_COLUMNS), (STEPS, STEP_COLUMNS)):
+            files.write_bytes(self.run.folder / file, (",".join(columns) + "\n").encode())
+
+    def _keep_val_losses(self, event: EpochDone) -> None:
+        if event.val is None:
+            return
+        path = self.run.folder / VAL_LOSSES
+        rows = [event.val.losses.astype(np.float16)[None]]
+        if path.exists():
+            rows.insert(0, np.load(path)[-(VAL_LOSSES_KEPT - 1) :])
+        _write_array(path, np.concatenate(rows))
+
+    def _forget_after(self, epoch: int, step: int) -> None:
+        """Drop what was recorded after the checkpoint: those steps will be made, and recorded, again."""
+        history, recorded = self.run.history, self.run.steps
+        path = self.run.folder / VAL_LOSSES
+        dropped = sum(row.epoch > epoch for row in history)
+        if path.exists() and dropped:
+            _write_array(path, np.load(path)[:-dropped])
+        for file, columns, rows in (
+            (METRICS, EPOCH_COLUMNS, [row for row in history if row.epoch <= epoch]),
+            (STEPS, STEP_COLUMNS, [row for row in recorded if row.step <= step]),
+        ):
+            lines = [",".join(columns), *(",".join(to_fields(row)) for row in rows)]
+            files.write_bytes(self.run.folder / file, ("\n".join(lines) + "\n").encode())
+
+
+class Parts:
+    """Train and val, as the recipe cuts them out of what there is to learn from."""
+
+    def __init__(self, loaded: data.Dataset, recipe: Recipe) -> None:
+        seed = recipe.split_seed
+        train, val = data.split(loaded.train.labels, recipe.val_size, seed)
+        self.val = loaded.train.take(val)
+        self.train = loaded.train.take(train) if len(val) else loaded.train
+        if recipe.train_size is not None:
+            self.train = self.train.take(data.cut(self.train.labels, recipe.train_size, seed))
+        if recipe.label_noise:
+            spoilt = data.spoil(self.train.labels, recipe.label_noise, len(loaded.classes), seed)
+            self.train = data.Part(self.train.images, spoilt)
+
+
+def _write_row(file: Any, row: EpochRow | StepRow) -> None:
+    file.write(",".join(to_fields(row)) + "\n")
+    file.flush()
+
+
+def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    files.write_bytes(path, buffer.getvalue())
+
+
+def _new_folder(runs_dir: Path, name: str | None) -> Path:
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for _ in range(100):
+            folder = runs_dir / (name or names.fresh())
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                if name is not None:
+                    raise RunError(f"{folder} exists, and a run is never overwritten; choose another --name") from None
+            else:
+                return folder
+    except OSError as error:
+        raise RunError(f"no run can be made in {runs_dir} ({error.strerror or error})") from None
+    raise RunError(f"no free name was found in {runs_dir}; give one with --name")
+
+
+def _environment(machine: Machine, loaded: data.Dataset, parts: Parts) -> dict[str, Any]:
+    return {
+        **_versions(),
+        **asdict(machine),
+        "processor": machine.describe(),
+        "git_commit": _git_commit(),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "data": {
+            "name": loaded.name,
+            "fingerprint": loaded.fingerprint(),
+            "classes": list(loaded.classes),
+            "train": len(parts.train),
+            "val": len(parts.val),
+            "test": len(loaded.test),
+            "own_test": loaded.own_test,
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "downstroke": version("downstroke"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }
+
+
+def _same_machine(environment: dict[str, Any]) -> tuple[Machine, list[str]]:
+    """The machine that the run began on, as far as it can be had, and a line for each difference."""
+    notices = []
+    wanted = environment["device"], environment["precision"], environment["threads"]
+    try:
+        machine = choose(*wanted)
+    except DownstrokeError:
+        machine = choose("auto", environment["precision"], environment["threads"])
+        notices.append(f"device {wanted[0]} is not here; going on with {machine.device}")
+    now = {**_versions(), "processor": machine.describe()}
+    for key in ("torch", "processor", "downstroke"):
+        if now[key] != environment[key]:
+            notices.append(
+                f"{key} was {environment[key]} and is {now[key]}: W may differ in its last bits from an unbroken run"
+            )
+    return machine, notices
+
+
+def _git_commit() -> str | None:
+    """The commit of a checkout that downstroke runs from; None where it was installed otherwise."""
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None
+    try:
+        said = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()
