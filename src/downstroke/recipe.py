@@ -53,6 +53,7 @@ class Recipe:
     optimizer: str = _note("nesterov", "sgd, momentum, nesterov, adam, adamw or rmsprop")
     lr: float | None = _note(None, "the learning rate; left out, the optimizer's own default", 0, open_low=True)
     momentum: float = _note(0.9, "of momentum, nesterov and rmsprop; beta1 of adam and adamw", 0, 0.9999)
+    beta2: float = _note(0.999, "of adam and adamw: how long they remember the gradient's square", 0, 0.999999)
     weight_decay: float = _note(0.0, "of the weights with two or more dimensions, not of biases and scales", 0)
 
     schedule: str = _note("constant", "constant, exponential, step, inverse-time, plateau, cosine, one-cycle or linear")
@@ -66,10 +67,7 @@ class Recipe:
     epochs: int = _note(3, "passes over the training images", 0)
     augment: str = _note("none", "none, shift or affine: how each image is varied before it is learned from")
     average: float = _note(
-        0.0,
-        "running average of W: the share kept at each step; 0 is none. The average is judged and read with",
-        0,
-        1,
+        0.0, "k: judge and read with a running average of W over about the last 1/(k+1) of the steps; 0 is none", 0, 1e6
     )
     seed: int = _note(0, "decides the first W, the order of the batches, augmentation and dropout", 0, 2**32 - 1)
 
@@ -78,8 +76,6 @@ class Recipe:
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if self.lr is None:
             object.__setattr__(self, "lr", DEFAULT_LR.get(self.optimizer, 0.01))
-        if self.average == 1:
-            raise RecipeError("average is 1: W's average would never move; give less than 1, such as 0.995")
         if self.optimizer == "nesterov" and self.momentum == 0:
             raise RecipeError("momentum is 0 with nesterov; give more than 0 (0.9), or --optimizer sgd")
         if self.label_smoothing and self.criterion != "cross-entropy":
@@ -172,7 +168,16 @@ def _range(whole: bool, metadata: Mapping[str, Any]) -> str:
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(name="standard", average=0.995, augment="affine"),
+        Recipe(
+            name="standard",
+            optimizer="adam",
+            lr=0.003,
+            momentum=0.8,
+            beta2=0.95,
+            average=6,
+            augment="affine",
+            epochs=4,
+        ),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),
     )
 }

@@ -41,12 +41,10 @@ def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return shuffled(n, _ORDER, seed, epoch)
 
 
-def batches(
-    seed: int, epoch: int, n: int, batch_size: int, start: int = 0
-) -> Iterator[NDArray[np.int64]]:
-    """The batches of `epoch` from batch number `start` (from 0) on: slices of `order`, [batch_size]; the last may be short.
+def batches(seed: int, epoch: int, n: int, batch_size: int, start: int = 0) -> Iterator[NDArray[np.int64]]:
+    """The batches of `epoch` from batch number `start` (from 0) on: slices of `order`, [batch_size].
 
-    Raises RecipeError for a batch size below 1 or a negative seed.
+    The last may be short. Raises RecipeError for a batch size below 1 or a negative seed.
     """
     if batch_size < 1:
         raise RecipeError(f"a batch size of {batch_size} holds no image; give 1 or more (128 is usual)")

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from downstroke.data.batches import random_bits, shuffled
 from downstroke.errors import DataError, RecipeError
 
-_SPLIT, _CUT, _SPOIL = 2, 3, 4  # each use has random bits of its own, whatever the seed; 1 is the order of an epoch
+_SPLIT, _CUT, _SPOIL, _TEST = (
+    2,
+    3,
+    4,
+    5,
+)  # each use has random bits of its own, whatever the seed; 1 is the order of an epoch
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Dataset:
     own_test: bool  # False: the data had no test part, and 1/7 of it was set apart by the split seed
 
     def fingerprint(self) -> str:
-        """32 hex digits that change with any image, label or class name; a continued run sees by them that data changed."""
+        """32 hex digits that change with any image, label or class name: a run knows its data again by them."""
         digest = hashlib.blake2b("\0".join(self.classes).encode(), digest_size=16)
         for part in (self.train, self.test):
             digest.update(str(part.images.shape).encode())
@@ -57,9 +62,7 @@ class Dataset:
         return digest.hexdigest()
 
 
-def split(
-    labels: NDArray[np.int64], val_size: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split(labels: NDArray[np.int64], val_size: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Set a stratified val part apart: (train indices, val indices), both sorted, disjoint, together all of 0..N-1.
 
     `labels`: [N]. `val_size`: below 1 a share of the N images, 1 or more a number of them, 0 for no val part. The
@@ -97,6 +100,21 @@ def cut(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
     return _divide(labels, total - size, _CUT, seed)[0]
 
 
+def set_test_apart(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Set a test part apart of data that has none of its own: a stratified 1/7, as in MNIST; returns as `split` does.
+
+    A function of its arguments alone. Raises DataError for data too small to give away one image.
+    """
+    total, present = len(labels), len(np.unique(labels))
+    wanted = max(1, round(total / 7))
+    if wanted > total - present:
+        raise DataError(
+            f"{total} images of {present} classes are too few to set a test part apart; "
+            f"expected several images a class: add images, or a test part"
+        )
+    return _divide(labels, wanted, _TEST, seed)
+
+
 def spoil(labels: NDArray[np.int64], rate: float, classes: int, seed: int) -> NDArray[np.int64]:
     """A copy of `labels` [N] in which exactly round(rate * N) are replaced by another class, each other equally likely.
 
@@ -113,9 +131,7 @@ def spoil(labels: NDArray[np.int64], rate: float, classes: int, seed: int) -> ND
     return spoilt
 
 
-def _divide(
-    labels: NDArray[np.int64], wanted: int, use: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _divide(labels: NDArray[np.int64], wanted: int, use: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(kept, taken): exactly `wanted` indices taken, in proportion to the classes; both sorted."""
     total = len(labels)
     _, positions, counts = np.unique(labels, return_inverse=True, return_counts=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import warnings
 from pathlib import Path
@@ -39,7 +40,7 @@ def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray
     if len(content) > MAX_BYTES:
         raise PictureError(f"{name}: {len(content) / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
 
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     with warnings.catch_warnings():
         # What Pillow warns of (a huge picture, a damaged tag) is either refused here or does no harm.
@@ -53,10 +54,12 @@ def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray
                 return _to_grey(ImageOps.exif_transpose(image))
         except PictureError:
             raise
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise PictureError(f"{name}: not a picture; {_EXPECTED}") from None
-        except Image.DecompressionBombError:  # Pillow's own limit, further up than ours, stands before ours
-            raise _too_many(name, "more pixels than can be opened") from None
+        except Image.DecompressionBombError as error:  # Pillow's own limit is higher than ours and asks first
+            pixels = re.search(r"\d+", str(error))
+            megapixels = f"{int(pixels[0]) // 10**6} megapixels" if pixels else "too many pixels"
+            raise _too_many(name, megapixels) from None
         except MemoryError:
             raise PictureError(f"{name}: not enough memory to open it; make the picture smaller") from None
         except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
@@ -99,7 +102,8 @@ def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
-    return np.array(image.convert("L"), dtype=np.uint8)
+    grey = image.getchannel(0) if image.mode == "LAB" else image.convert("L")
+    return np.array(grey, dtype=np.uint8)
 
 
 def _scale(values: NDArray[np.float64]) -> NDArray[np.uint8]:

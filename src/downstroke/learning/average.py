@@ -1,7 +1,8 @@
 """A running average of W: the noise of single batches averaged away, without lowering the learning rate for it.
 
-Polyak & Juditsky 1992; the exponential form of it, with batch statistics averaged alongside. It looks at no horizon, so
-a run that is judged by its average can be continued as if it had never stopped.
+Averaging goes back to Polyak & Juditsky 1992; the weights here are the polynomial ones of Shamir & Zhang 2013. They look
+at no horizon and yet grow with the run: after t steps the average spans about the last t / (k + 1) of them, whatever t
+is. So a run that is judged by its average can be continued as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -14,23 +15,21 @@ from downstroke.learning.models import Network
 
 
 class Average:
-    """`network` holds the average of the network that learns: A = share * A + (1 - share) * W, after every step.
+    """`network` holds the average A of the network that learns, its batch statistics included.
 
-    `share` is reached gradually, min(share, (1 + t) / (10 + t)) after t steps, so that the first W is soon forgotten.
+    After step t (from 1): A = A + (W - A) * (k + 1) / (t + k). The larger k, the sooner the early W are forgotten.
     """
 
-    def __init__(self, learning: Network, share: float) -> None:
-        self.share = share
+    def __init__(self, learning: Network, k: float) -> None:
+        self.k = k
         self.network = copy.deepcopy(learning).eval().requires_grad_(False)
         pairs = list(zip(self.network.state_dict().values(), learning.state_dict().values(), strict=True))
-        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._averages, self._sources = [mine for mine, _ in floats], [theirs for _, theirs in floats]
         self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
-        self._averages = [mine for mine, _ in self._floats]
-        self._sources = [theirs for _, theirs in self._floats]
 
     def update(self, step: int) -> None:
         """Take in W after `step` steps (from 1)."""
-        share = min(self.share, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._averages, self._sources, 1 - share)
+        torch._foreach_lerp_(self._averages, self._sources, (self.k + 1) / (step + self.k))
         for mine, theirs in self._counts:
             mine.copy_(theirs)

@@ -36,24 +36,26 @@ def mlp(classes: int, dropout: float) -> nn.Module:
 
 
 def cnn(classes: int, dropout: float) -> nn.Module:
-    """Three convolutions with batch normalisation, then one linear layer."""
+    """Three convolutions with batch normalisation, then one linear layer: 1.4 million multiplications an image.
 
-    def block(channels_in: int, channels: int, stride: int) -> list[nn.Module]:
-        return [
-            nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-        ]
-
+    Pooling comes before normalisation and ReLU, which then have a quarter of the work; the maximum is the same, as both
+    keep the order of values (where the scale that is learned stays positive).
+    """
     return nn.Sequential(
-        *block(1, 16, 2),
-        *block(16, 32, 1),
-        nn.MaxPool2d(2),
-        *block(32, 64, 1),
-        nn.MaxPool2d(2, ceil_mode=True),
+        nn.Conv2d(1, 16, 5, stride=2, bias=False),  # 28 -> 12
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1, bias=False),
+        nn.MaxPool2d(2),  # 12 -> 6
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, padding=1, bias=False),
+        nn.MaxPool2d(2),  # 6 -> 3
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
         nn.Flatten(),
         nn.Dropout(dropout),
-        nn.Linear(64 * 16, classes),
+        nn.Linear(64 * 3 * 3, classes),
     )
 
 

@@ -35,12 +35,12 @@ def nesterov(groups: Groups, recipe: Recipe) -> Optimizer:
 
 def adam(groups: Groups, recipe: Recipe) -> Optimizer:
     """Kingma & Ba 2015: the step is scaled, weight by weight, by running means of dL/dW and of its square."""
-    return Adam(groups, lr=_lr(recipe), betas=(recipe.momentum, 0.999), fused=True)
+    return Adam(groups, lr=_lr(recipe), betas=(recipe.momentum, recipe.beta2), fused=True)
 
 
 def adamw(groups: Groups, recipe: Recipe) -> Optimizer:
     """Loshchilov & Hutter 2019: Adam with the weight decay taken from W itself, not through the gradient."""
-    return AdamW(groups, lr=_lr(recipe), betas=(recipe.momentum, 0.999), fused=True)
+    return AdamW(groups, lr=_lr(recipe), betas=(recipe.momentum, recipe.beta2), fused=True)
 
 
 def rmsprop(groups: Groups, recipe: Recipe) -> Optimizer:

@@ -205,10 +205,14 @@ def drawing(path: Path, width: float, height: float, scale: float = 2) -> Iterat
         content, suffix = io.BytesIO(), path.suffix.lower().lstrip(".")
         metadata = {"Date": None, "Creator": None} if suffix == "svg" else {"Software": None}
         figure.savefig(content, format=suffix, dpi=scale * DPI, metadata=metadata)
+    finished = content.getvalue()
+    if suffix == "svg":  # a viewer may lack the font: Verdana is as wide, and anything is better than its serif
+        named = b"font-family: 'DejaVu Sans'"
+        finished = finished.replace(named, named + b", Verdana, sans-serif")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         try:
-            unfinished.write_bytes(content.getvalue())
+            unfinished.write_bytes(finished)
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -305,8 +309,9 @@ def _loss_panel(ax: Axes, history: History, batch_x: Floats, batch_y: Floats) ->
         shade: dict[str, Any] = {"facecolor": "#c9cdd3", "alpha": 0.45, "linewidth": 0}
         edges = [r.epoch for r in rows], [r.loss for r in rows], [r.val_loss for r in rows]
         ax.fill_between(*edges, **shade, zorder=1)
-        middle = math.sqrt(max(rows[-1].loss, 1e-300) * rows[-1].val_loss)
-        labels.append(_Label(max(middle, rows[-1].loss), "overfitting", shade, patch=True))
+        low, high = max(rows[-1].loss, ax.get_ylim()[0]), rows[-1].val_loss
+        middle = math.sqrt(low * high) if ax.get_yscale() == "log" else (low + high) / 2
+        labels.append(_Label(middle, "overfitting", shade, patch=True))
     for name, column, look in (("train", "loss", TRAIN), ("val", "val_loss", VAL)):
         if (last := _curve(ax, history, column, look)) is not None:
             labels.append(_last_label(ax, name, last, look))
@@ -539,6 +544,7 @@ def _undo_minus_log_errors(value: Floats) -> Floats:
 
 
 def _log_axis(ax: Axes, low: float, high: float, most_ticks: int) -> None:
+    low, high = min(max(low, 1e-280), 1e280), min(high, 1e280)  # so that nothing below overflows
     pad = (high / low) ** 0.06 if high > low else 1.5
     ax.set_yscale("log")
     ax.set_ylim(low / pad, high * pad)

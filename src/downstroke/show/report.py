@@ -36,7 +36,7 @@ MOST_MISREAD = 400
 _ERRORS = LinearSegmentedColormap.from_list("errors", ["#fdf1e3", "#f2a65a", "#c8540c", "#6d2303"])
 _SHEET = np.array([250.0, 247.0, 240.0])  # paper
 _PEN = np.array([16.0, 28.0, 62.0])  # ink
-_GLYPH, _ZOOM = 28, 4  # pixels of a glyph, and how large each is drawn
+_GLYPH = 28
 
 
 def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], path: Path) -> Path:
@@ -64,7 +64,7 @@ def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], path
     return path
 
 
-def misread_picture(  # noqa: PLR0917 - one array of a test after the other, as the test returns them
+def misread_picture(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     predictions: NDArray[np.int64],
@@ -94,9 +94,8 @@ def misread_picture(  # noqa: PLR0917 - one array of a test after the other, as 
     order = misread[np.argsort(-probabilities[misread], kind="stable")]
     shown = order[:MOST_MISREAD]
     if not len(shown):
-        with drawing(path, 560, 150) as figure:
-            heading(figure, "None misread", "")
-            figure.text(16 / 560, 0.42, "Every image was taken for what it is.", color=MUTED)
+        with drawing(path, 560, 70) as figure:
+            heading(figure, "None misread", "every image was taken for what it is")
         return path
     title = f"{len(order):,} misread" if len(order) > 1 else "One misread"
     if len(shown) < len(order):
@@ -122,7 +121,9 @@ def _matrix(confusion: NDArray[np.int64], classes: Sequence[str], title: str, pa
     recall_width = 210
     width, height = max(left + side + 40 + recall_width + 92, 560), top + side + 40
     with drawing(path, width, height) as figure:
-        heading(figure, f"Confusion: {title}", "colour: number of errors · grey: read rightly · blank: none")
+        most = int((confusion - np.diag(np.diag(confusion))).max(initial=0))
+        scale = "" if count <= 20 or not most else f" (darkest: {most:,})"
+        heading(figure, f"Confusion: {title}", f"colour: number of errors{scale} · grey: read rightly · blank: none")
         ax = _axes(figure, left, top, side, side)
         _cells(ax, confusion, size, written=count <= 20)
         places = range(count)
@@ -176,9 +177,9 @@ def _recalls(ax: Axes, confusion: NDArray[np.int64], size: float) -> None:
     lowest = float(recall.min()) if len(known) else 0.0
     start = max(lowest - max(0.08 * (1 - lowest), 0.004), 0)
     ax.hlines(known, recall, 1, color="#c9cdd3", linewidth=2, zorder=1)  # what is missing from 1
-    ax.plot(recall, known, linestyle="", marker="o", markersize=size - 3, color=VAL["color"], zorder=3)
+    ax.plot(recall, known, linestyle="", marker="o", markersize=size - 3, color=VAL["color"], clip_on=False)
     ax.set_xlim(start - 0.02 * (1 - start), 1 + 0.02 * (1 - start))
-    round_ones = MaxNLocator(4).tick_values(start, 1)
+    round_ones = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(start, 1)
     ax.set_xticks([float(t) for t in round_ones if start <= t < 1 - 0.2 * (1 - start)] + [1.0])
     ax.xaxis.set_major_formatter(lambda v, _: f"{round(100 * v, 3):g}%")
     ax.xaxis.tick_top()
@@ -269,7 +270,8 @@ def _caption(
 
 def _sheet(images: NDArray[np.uint8], captions: Sequence[str], title: str, path: Path) -> None:
     """Glyphs in rows, a caption below each. All glyphs are one image: 400 axes would take ten seconds."""
-    count, glyph = len(images), _ZOOM * _GLYPH
+    count, zoom = len(images), 4 if len(images) <= 100 else 3
+    glyph = zoom * _GLYPH
     if max(len(c) for c in captions) > 24:  # classes with names, not digits
         captions = [c.replace(" taken for ", "\ntaken for ") for c in captions]
     longest = max(len(line) for caption in captions for line in caption.split("\n"))
@@ -279,16 +281,16 @@ def _sheet(images: NDArray[np.uint8], captions: Sequence[str], title: str, path:
     columns = min(count, 8 if count <= 100 else 12 if count <= 200 else 16)
     rows = math.ceil(count / columns)
     top, margin = 62, 16
-    width, height = max(columns * pitch_x + 2 * margin, 480), top + rows * pitch_y + 4
+    width, height = max(columns * pitch_x + 2 * margin, 560), top + rows * pitch_y + 4
     canvas = np.full((rows * pitch_y, columns * pitch_x, 3), 255, np.uint8)
     # A sheet of hundreds is large as it is: at twice its pixels it would take seconds and 20 megapixels.
-    with drawing(path, width, height, scale=2 if count <= 40 else 1) as figure:
+    with drawing(path, width, height, scale=2 if count <= 100 else 1) as figure:
         heading(figure, title, "the most confident mistake first · the probability is of what it was taken for")
         ax = _axes(figure, margin, top, columns * pitch_x, rows * pitch_y)
         for i, caption in enumerate(captions):
             y, x = i // columns * pitch_y, i % columns * pitch_x + (pitch_x - glyph) // 2
-            ink = np.kron(images[i] / 255, np.ones((_ZOOM, _ZOOM)))[..., None]
-            canvas[y : y + glyph, x : x + glyph] = (_SHEET + ink * (_PEN - _SHEET)).round()
+            ink = _SHEET + images[i][..., None] / 255 * (_PEN - _SHEET)
+            canvas[y : y + glyph, x : x + glyph] = ink.round().repeat(zoom, axis=0).repeat(zoom, axis=1)
             ax.text(x + glyph / 2, y + glyph + 6, caption, ha="center", va="top", size=7.5)
         ax.imshow(canvas, interpolation="nearest", aspect="auto")
         ax.set_axis_off()

@@ -1,0 +1,103 @@
+"""IDX files, the format of MNIST and of what was made after it: Fashion-MNIST, Kuzushiji-MNIST, EMNIST."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.data.raw import Raw
+from downstroke.errors import DataError
+
+# train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte
+_NAME = re.compile(
+    r"(?P<set>.*?)(?P<part>train|t10k|test)[-_.](?P<kind>images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?", re.IGNORECASE
+)
+
+
+def is_idx_name(name: str) -> bool:
+    """Whether a file of this name is one of a set of IDX files."""
+    return _NAME.fullmatch(name) is not None
+
+
+def read_folder(folder: Path, only: str | None = None) -> tuple[Raw, Raw | None]:
+    """(train, test or None) of a folder of IDX files, gzipped or not; raises DataError.
+
+    `only`: of several sets in the folder, the one whose files start with this.
+    """
+    sets: dict[str, dict[tuple[str, str], Path]] = {}
+    for path in sorted(folder.iterdir(), reverse=True):  # a file comes after its .gz, and so takes its place
+        if (match := _NAME.fullmatch(path.name)) and path.is_file():
+            part = "train" if match["part"].lower() == "train" else "test"
+            sets.setdefault(match["set"], {})[part, match["kind"].lower()] = path
+    if only is not None:
+        sets = {name: files for name, files in sets.items() if name == only}
+    if len(sets) > 1:
+        names = ", ".join(sorted(name.rstrip("-_.") or "(no prefix)" for name in sets))
+        raise DataError(
+            f"{folder}: {len(sets)} sets of IDX files ({names}); expected one: "
+            f"give the path of the train images of the one that is meant"
+        )
+    ((name, files),) = sets.items()
+    train = _read_part(folder, files, name, "train")
+    has_test = any(part == "test" for part, _ in files)
+    return train, _read_part(folder, files, name, "test") if has_test else None
+
+
+def read_file(file: Path) -> tuple[Raw, Raw | None]:
+    """As `read_folder`, of the set in the file's folder that this file is one of."""
+    match = _NAME.fullmatch(file.name)
+    assert match is not None
+    return read_folder(file.parent, match["set"])
+
+
+def _read_part(folder: Path, files: dict[tuple[str, str], Path], name: str, part: str) -> Raw:
+    for kind, dimensions in (("images", 3), ("labels", 1)):
+        if (part, kind) not in files:
+            expected = f"{name}{part if part == 'train' else 't10k'}-{kind}-idx{dimensions}-ubyte"
+            found = ", ".join(sorted(path.name for path in files.values()))
+            raise DataError(f"{folder}: no {part} {kind}; expected {expected} (or .gz) beside {found}")
+    path = files[part, "images"]
+    images, labels = read_array(path, 3), read_array(files[part, "labels"], 1)
+    if name.lower().startswith("emnist"):
+        images = images.transpose(0, 2, 1)  # EMNIST's files hold each image mirrored at its diagonal
+    return Raw(images, labels, str(path))
+
+
+def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """One IDX file of bytes, gzipped or not, as uint8 [N, ...] of `dimensions` axes.
+
+    Format: "THE IDX FILE FORMAT" in LeCun's page of MNIST. Raises DataError for another format or length.
+    """
+    what = "images" if dimensions == 3 else "labels"
+    content = _unzipped(path)
+    if len(content) < 4 + 4 * dimensions:
+        raise DataError(f"{path}: {len(content)} bytes, too few for the head of an IDX file; download it again")
+    if content[:4] != bytes([0, 0, 8, dimensions]):
+        raise DataError(
+            f"{path}: starts with {content[:4].hex(' ')}; expected 00 00 08 {dimensions:02x}, an IDX file of {what}"
+        )
+    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, offset=4))
+    held, promised = len(content) - 4 - 4 * dimensions, int(np.prod(shape, dtype=object))
+    if held != promised:
+        size = " x ".join(map(str, shape))
+        raise DataError(
+            f"{path}: {held} bytes of {what}; expected {promised} ({size}): "
+            f"it is {'cut short' if held < promised else 'too long'}, download it again"
+        )
+    return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _unzipped(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: the gzip file is damaged or cut short ({error}); download it again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,0 +1,445 @@
+"""Every form of data becomes the same images and labels; every bad input is one line that names what is wrong."""
+
+import gzip
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from downstroke.data.sources import load
+from downstroke.errors import DataError
+
+
+def digits(n=30, size=28, classes=3):
+    """`n` images of bars, ink high, one class per slope, and their labels."""
+    images = np.zeros((n, size, size), np.uint8)
+    labels = np.arange(n) % classes
+    for index, label in enumerate(labels):
+        for row in range(size // 4, size - size // 4):
+            column = size // 2 + (label - 1) * (row - size // 2) // 2
+            images[index, row, column - max(1, size // 14) : column + 1 + index % 2] = 255
+    return images, labels
+
+
+def idx_bytes(array):
+    return (
+        bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+    )
+
+
+def write_idx(folder, prefix="", train=None, test=None, pack=lambda b: b, end="-ubyte"):
+    folder.mkdir(exist_ok=True)
+    for part, data in (("train", train), ("t10k", test)):
+        if data is not None:
+            (folder / f"{prefix}{part}-images-idx3{end}").write_bytes(pack(idx_bytes(data[0])))
+            (folder / f"{prefix}{part}-labels-idx1{end}").write_bytes(pack(idx_bytes(data[1])))
+    return folder
+
+
+def write_csv(file, images, labels, header=True):
+    pixels = images.reshape(len(images), -1)
+    lines = [",".join(["label", *(f"pixel{i}" for i in range(pixels.shape[1]))])] if header else []
+    lines += [",".join(map(str, [label, *row])) for label, row in zip(labels.tolist(), pixels.tolist(), strict=True)]
+    text = "\n".join(lines) + "\n"
+    file.write_bytes(gzip.compress(text.encode()) if file.suffix == ".gz" else text.encode())
+    return file
+
+
+def write_pictures(folder, images, labels, names=("0", "1", "2"), suffix=".png"):
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (folder / names[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / names[label] / f"{index:03}{suffix}")
+    return folder
+
+
+def refusal(path):
+    with pytest.raises(DataError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert "\n" not in message, message
+    return message
+
+
+def together(data):
+    """All images and labels, train and test, in an order of their own."""
+    images = np.concatenate([data.train.images, data.test.images])
+    labels = np.concatenate([data.train.labels, data.test.labels])
+    order = np.lexsort([labels, *images.reshape(len(images), -1).T])
+    return images[order], labels[order]
+
+
+# What is read
+
+
+@pytest.mark.parametrize("pack", [lambda b: b, gzip.compress])
+@pytest.mark.parametrize("end", ["-ubyte", ".ubyte", "-ubyte.gz"])
+def test_a_folder_of_idx_files_is_read_gzipped_or_not(tmp_path, pack, end):
+    train, test = digits(30), digits(9)
+    data = load(write_idx(tmp_path / "fashion", train=train, test=test, pack=pack, end=end))
+    np.testing.assert_array_equal(data.train.images, train[0])
+    np.testing.assert_array_equal(data.test.labels, test[1])
+    assert (data.name, data.classes, data.own_test) == ("fashion", ("0", "1", "2"), True)
+
+
+def test_idx_files_named_with_a_dot_are_read(tmp_path):
+    images, labels = digits()
+    (tmp_path / "train-images.idx3-ubyte").write_bytes(idx_bytes(images))
+    (tmp_path / "train-labels.idx1-ubyte").write_bytes(idx_bytes(labels))
+    assert not load(tmp_path).own_test
+
+
+def test_emnist_is_set_upright_and_its_labels_start_at_zero_under_their_old_names(tmp_path):
+    images, labels = digits()
+    folder = write_idx(tmp_path / "e", "emnist-letters-", (images.transpose(0, 2, 1), labels + 1), digits(3))
+    (folder / "emnist-letters-t10k-labels-idx1-ubyte").write_bytes(idx_bytes(digits(3)[1] + 1))
+    data = load(folder)
+    np.testing.assert_array_equal(data.train.images, images)
+    np.testing.assert_array_equal(data.train.labels, labels)
+    assert data.classes == ("1", "2", "3")
+
+
+def test_of_several_idx_sets_in_a_folder_one_is_chosen_by_its_file(tmp_path):
+    write_idx(tmp_path, "a-", train=digits(30))
+    write_idx(tmp_path, "b-", train=digits(60))
+    message = refusal(tmp_path)
+    assert "2 sets" in message
+    assert "a, b" in message
+    data = load(tmp_path / "b-train-images-idx3-ubyte")
+    assert len(data.train) + len(data.test) == 60
+
+
+SHAPES = {
+    "N28x28": lambda x: x,
+    "N784": lambda x: x.reshape(-1, 784),
+    "N28x28x1": lambda x: x[..., None],
+    "N1x28x28": lambda x: x[:, None],
+    "RGB": lambda x: np.repeat(x[..., None], 3, axis=3),
+    "0..1": lambda x: (x / 255).astype(np.float32),
+    "0..255 floats": lambda x: x.astype(np.float64),
+    "int64": lambda x: x.astype(np.int64),
+    "bits": lambda x: x > 127,
+}
+
+
+@pytest.mark.parametrize("form", SHAPES)
+def test_an_npz_is_read_in_every_usual_shape_and_range(tmp_path, form):
+    (x_train, y_train), (x_test, y_test) = digits(30), digits(9)
+    change = SHAPES[form]
+    np.savez(tmp_path / "d.npz", x_train=change(x_train), y_train=y_train, x_test=change(x_test), y_test=y_test)
+    data = load(tmp_path / "d.npz")
+    np.testing.assert_array_equal(data.train.images, x_train)
+    np.testing.assert_array_equal(data.test.images, x_test)
+    np.testing.assert_array_equal(data.test.labels, y_test)
+    assert data.own_test
+
+
+def test_an_npz_of_images_and_labels_gets_a_stratified_test_part_fixed_by_the_split_seed(tmp_path):
+    images, labels = digits(70, classes=2)
+    np.savez(tmp_path / "d.npz", images=images, labels=np.array(["cat", "ant"])[labels])
+    data = load(tmp_path / "d.npz")
+    assert data.classes == ("ant", "cat")
+    assert np.bincount(data.test.labels).tolist() == [5, 5]
+    assert not data.own_test
+    assert load(tmp_path / "d.npz").fingerprint() == data.fingerprint()
+    assert load(tmp_path / "d.npz", split_seed=1).fingerprint() != data.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.csv.gz"])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_csv_in_the_form_of_kaggle_is_read(tmp_path, name, header):
+    images, labels = digits()
+    data = load(write_csv(tmp_path / name, images, labels, header))
+    read, read_labels = together(data)
+    order = np.lexsort([labels, *images.reshape(len(images), -1).T])
+    np.testing.assert_array_equal(read, images[order])
+    np.testing.assert_array_equal(read_labels, labels[order])
+
+
+def test_a_csv_may_have_quotes_blank_lines_windows_line_ends_floats_and_its_label_last(tmp_path):
+    images, labels = digits(12, size=8)
+    pixels = images.reshape(12, -1) / 255
+    rows = [",".join([*(repr(float(v)) for v in row), f'"{label}"']) for row, label in zip(pixels, labels, strict=True)]
+    text = "\r\n".join([",".join([*(f'"pixel{i}"' for i in range(64)), '"label"']), "", *rows, "", ""])
+    (tmp_path / "odd.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    data = load(tmp_path / "odd.csv")
+    assert len(data.train) + len(data.test) == 12
+    assert data.train.images.max() == 255
+
+
+def test_a_folder_of_train_csv_and_test_csv_is_read(tmp_path):
+    write_csv(tmp_path / "train.csv", *digits(30))
+    write_csv(tmp_path / "test.csv", *digits(9))
+    data = load(tmp_path)
+    assert (len(data.train), len(data.test), data.own_test) == (30, 9, True)
+
+
+def test_a_folder_of_pictures_is_read_with_its_sub_folders_as_classes_in_order(tmp_path):
+    images, labels = digits()
+    folder = write_pictures(tmp_path / "pens", images, labels, names=("2", "10", "b"))
+    (folder / "10" / "Thumbs.db").write_bytes(b"no picture")
+    (folder / ".cache").mkdir()
+    data = load(folder)
+    assert data.classes == ("2", "10", "b")
+    read, read_labels = together(data)
+    order = np.lexsort([labels, *images.reshape(len(images), -1).T])
+    np.testing.assert_array_equal(read, images[order])
+    np.testing.assert_array_equal(read_labels, labels[order])
+
+
+def test_a_folder_of_train_and_test_pictures_keeps_its_test_part(tmp_path):
+    write_pictures(tmp_path / "train", *digits(12))
+    write_pictures(tmp_path / "test", *digits(6))
+    data = load(tmp_path)
+    assert (len(data.train), len(data.test), data.own_test) == (12, 6, True)
+
+
+def test_pictures_of_mixed_sizes_with_dark_ink_become_glyphs(tmp_path):
+    for size in (28, 50, 91):
+        images, labels = digits(6, size=size)
+        write_pictures(tmp_path, 255 - images, labels, suffix=f"-{size}.png")
+    data = load(tmp_path)
+    assert len(data.train) + len(data.test) == 18
+    assert (data.train.images[:, 0, 0] == 0).all()
+    for image in data.train.images:
+        rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+        assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20)
+
+
+def test_the_polarity_is_decided_for_the_data_set_and_not_for_each_image(tmp_path):
+    images, labels = digits(30)
+    images[7] = 255 - images[7]  # one stray is not turned over
+    np.savez(tmp_path / "d.npz", x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
+    np.testing.assert_array_equal(load(tmp_path / "d.npz").train.images, images)
+
+
+def test_small_images_of_few_levels_become_glyphs(tmp_path):
+    images, labels = digits(20, size=8, classes=2)
+    np.savez(tmp_path / "d.npz", images=images // 16, labels=labels)
+    data = load(tmp_path / "d.npz")
+    assert data.train.images.shape[1:] == (28, 28)
+    assert (data.train.images.max(axis=(1, 2)) > 200).all()
+
+
+# What is refused
+
+images, labels = digits()
+NPZ = {
+    "other keys": ({"a": images, "b": labels}, "the arrays are a, b; expected x_train"),
+    "no arrays": ({}, "the arrays are none"),
+    "objects": ({"images": np.array([1, "x"], object), "labels": labels}, "images holds Python objects"),
+    "fewer labels": ({"images": images, "labels": labels[:-1]}, "30 images but 29 labels"),
+    "one class": ({"images": images, "labels": labels * 0}, "every label is 0; expected at least 2"),
+    "1001 classes": (
+        {"images": np.zeros((1001, 4, 4), np.uint8), "labels": np.arange(1001)},
+        "1001 classes; expected at most",
+    ),
+    "too bright": (
+        {"images": images.astype(int) * 2, "labels": labels},
+        "image 0 has a pixel of 510; expected",
+    ),
+    "negative": ({"images": images.astype(int) - 1, "labels": labels}, "a pixel of -1"),
+    "NaN": ({"images": np.where(images > 0, np.nan, 0), "labels": labels}, "image 0 has a pixel that is no number"),
+    "no square": ({"images": images.reshape(30, -1)[:, 1:], "labels": labels}, "783 pixels an image"),
+    "shape": ({"images": images[:, :, :, None].repeat(2, 3), "labels": labels}, "shape [30, 28, 28, 2]"),
+    "text for images": ({"images": np.array(["a", "b"]), "labels": labels[:2]}, "images of type <U1"),
+    "one-hot": ({"images": images, "labels": np.eye(3)[labels]}, "labels.argmax(1)"),
+    "half labels": ({"images": images, "labels": labels + 0.5}, "label 0.5"),
+    "negative label": ({"images": images, "labels": labels - 1}, "label -1"),
+    "bytes for labels": ({"images": images, "labels": labels.astype("S1")}, "labels of type |S1"),
+    "no images": ({"images": images[:0], "labels": labels[:0]}, "no images"),
+    "too few to test": ({"images": images[:3], "labels": labels[:3]}, "3 images of 3 classes are too few"),
+    "scalar": ({"images": images, "labels": np.int64(3)}, "labels is no array"),
+    "blank image": ({"images": np.zeros((6, 9, 9), np.uint8), "labels": labels[:6]}, "image 0: the picture is blank"),
+    "unknown test label": (
+        {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels + 1},
+        "the test part has label 3, which train has not; expected one of 0, 1, 2",
+    ),
+    "test of another size": (
+        {"x_train": images, "y_train": labels, "x_test": images[:, :8, :8], "y_test": labels},
+        "the test images are 8x8; expected 28x28",
+    ),
+    "test of another label type": (
+        {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels.astype(str)},
+        "labels such as 0; expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NPZ)
+def test_a_bad_npz_is_refused_in_one_line_that_names_it(tmp_path, case):
+    arrays, named = NPZ[case]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    message = refusal(tmp_path / "bad.npz")
+    assert "bad.npz" in message
+    assert named in message
+
+
+def test_an_npz_that_is_none_or_is_cut_short_is_refused_and_never_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (pytest.fail, ("unpickled",))
+
+    (tmp_path / "p.npz").write_bytes(pickle.dumps(Trap()))
+    assert "not an .npz" in refusal(tmp_path / "p.npz")
+    np.savez(tmp_path / "o.npz", images=np.array([Trap()]), labels=labels)
+    assert "could run code" in refusal(tmp_path / "o.npz")
+    np.savez(tmp_path / "whole.npz", images=images, labels=labels)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    assert "cut short" in refusal(tmp_path / "cut.npz")
+    damaged = bytearray(whole)
+    damaged[5000:5100] = bytes(range(100))
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    assert "images is damaged" in refusal(tmp_path / "damaged.npz")
+
+
+HEADER = "label,pixel0,pixel1,pixel2,pixel3"
+CSV = {
+    "no label": ("pixel0,pixel1,pixel2,pixel3\n1,2,3,4\n", "no column 'label' among pixel0"),
+    "missing pixel": ("label,pixel0,pixel1,pixel3\n0,1,2,3\n", "column 'pixel2' is missing"),
+    "stranger": (f"{HEADER},id\n0,1,2,3,4,5\n", "column 'id' is unknown"),
+    "no square": ("label,a,b,c\n0,1,2,3\n", "3 columns beside the label"),
+    "no square, no header": ("0,1,2,3\n", "4 columns and no header"),
+    "ragged": (f"{HEADER}\n0,0,9,9,0\n1,0,9,9\n", "line 3: 4 fields; expected 5"),
+    "too long": (f"{HEADER}\n0,0,9,9,0\n1,0,9,9,0,7\n", "line 3: 6 fields; expected 5"),
+    "text": (f"{HEADER}\n0,0,ink,9,0\n", "line 2: pixel1 is 'ink'; expected a number"),
+    "empty field": (f"{HEADER}\n\n0,0,,9,0\n", "line 3: pixel1 is ''"),
+    "label missing": (f"{HEADER}\n,0,9,9,0\n", "line 2: label is ''"),
+    "text label": (f"{HEADER}\nseven,0,9,9,0\n", "line 2: label is 'seven'"),
+    "NaN label": (f"{HEADER}\nnan,0,9,9,0\n", "a label is NaN"),
+    "half label": (f"{HEADER}\n0.5,0,9,9,0\n", "label 0.5"),
+    "too bright": (f"{HEADER}\n" + "0,0,99,256,0\n1,9,9,0,0\n" * 9, "a pixel of 256; expected 0 to 255"),
+    "NaN pixel": (f"{HEADER}\n" + "0,0,9,nan,0\n1,9,9,0,0\n" * 9, "a pixel that is no number"),
+    "no rows": (f"{HEADER}\n", "a header and no rows"),
+    "empty first line": ("\n\n", "the file is empty"),
+    "nothing": ("", "0 bytes"),
+}
+
+
+@pytest.mark.parametrize("case", CSV)
+def test_a_bad_csv_is_refused_in_one_line_that_names_it(tmp_path, case):
+    text, named = CSV[case]
+    (tmp_path / "bad.csv").write_text(text)
+    message = refusal(tmp_path / "bad.csv")
+    assert "bad.csv" in message
+    assert named in message
+
+
+def test_a_csv_that_is_no_text_or_a_gzip_cut_short_is_refused(tmp_path):
+    (tmp_path / "bytes.csv").write_bytes(b"label,\xff\xfe\x00")
+    assert "not a text file" in refusal(tmp_path / "bytes.csv")
+    whole = gzip.compress(b"label,pixel0\n" * 999)
+    (tmp_path / "cut.csv.gz").write_bytes(whole[:-9])
+    assert "cut short" in refusal(tmp_path / "cut.csv.gz")
+    (tmp_path / "none.csv.gz").write_bytes(b"label,pixel0\n")
+    assert "gzip file is damaged" in refusal(tmp_path / "none.csv.gz")
+
+
+def test_the_unlabelled_test_csv_of_kaggle_is_named(tmp_path):
+    write_csv(tmp_path / "train.csv", images, labels)
+    (tmp_path / "test.csv").write_text("pixel0,pixel1,pixel2,pixel3\n1,2,3,4\n")
+    message = refusal(tmp_path)
+    assert "test.csv: no column 'label'" in message
+
+
+IDX = {
+    "no labels": (
+        lambda f: (f / "train-labels-idx1-ubyte").unlink(),
+        "no train labels; expected train-labels-idx1-ubyte",
+    ),
+    "no train": (lambda f: [p.unlink() for p in f.glob("train*")], "no train images"),
+    "cut short": (lambda f: cut_short(f / "train-images-idx3-ubyte", 500), "it is cut short"),
+    "head only": (lambda f: cut_short(f / "train-images-idx3-ubyte", 9), "9 bytes, too few"),
+    "too long": (
+        lambda f: (f / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(labels[:9]) + b"1234"),
+        "it is too long",
+    ),
+    "wrong magic": (
+        lambda f: (f / "train-images-idx3-ubyte").write_bytes(b"<html><body>no such file"),
+        "starts with 3c 68",
+    ),
+    "swapped": (
+        lambda f: (f / "train-labels-idx1-ubyte").write_bytes((f / "train-images-idx3-ubyte").read_bytes()),
+        "expected 00 00 08 01, an IDX file of labels",
+    ),
+    "gzip cut short": (
+        lambda f: (f / "train-images-idx3-ubyte").write_bytes(gzip.compress(idx_bytes(images))[:-20]),
+        "the gzip file is damaged or cut short",
+    ),
+    "numbers differ": (
+        lambda f: (f / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels[:-2])),
+        "30 images but 28 labels",
+    ),
+}
+
+
+def cut_short(path, length):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+@pytest.mark.parametrize("case", IDX)
+def test_bad_idx_files_are_refused_in_one_line_that_names_them(tmp_path, case):
+    spoil, named = IDX[case]
+    folder = write_idx(tmp_path / "idx", train=(images, labels), test=digits(9))
+    spoil(folder)
+    message = refusal(folder)
+    assert str(folder) in message
+    assert named in message
+
+
+def spoilt_folder(folder, case):
+    write_pictures(folder, images, labels)
+    match case:
+        case "empty class":
+            (folder / "9").mkdir()
+            return "9: no pictures in this class"
+        case "unreadable":
+            (folder / "1" / "001.png").write_bytes(b"no picture at all")
+            return "1/001.png: not a picture"
+        case "blank":
+            Image.new("L", (40, 40), 255).save(folder / "2" / "x.png")
+            return "2/x.png: the picture is blank"
+        case "val beside train":
+            write_pictures(folder / "train", images, labels)
+            return "0 beside train; expected train and test alone"
+        case "test without train":
+            for name in "012":
+                [path.unlink() for path in (folder / name).iterdir()]
+                (folder / name).rmdir()
+            write_pictures(folder / "test", images, labels)
+            return "test without train"
+    raise AssertionError(case)
+
+
+@pytest.mark.parametrize("case", ["empty class", "unreadable", "blank", "val beside train", "test without train"])
+def test_a_bad_folder_of_pictures_is_refused_in_one_line_that_names_it(tmp_path, case):
+    named = spoilt_folder(tmp_path / "pens", case)
+    assert named in refusal(tmp_path / "pens")
+
+
+def test_a_test_class_that_train_has_not_is_named(tmp_path):
+    write_pictures(tmp_path / "train", images, labels)
+    write_pictures(tmp_path / "test", images, labels, names=("0", "1", "7"))
+    assert "class 7 is not in" in refusal(tmp_path)
+
+
+def test_one_class_or_none_is_refused(tmp_path):
+    write_pictures(tmp_path / "one", images[:5], labels[:5] * 0)
+    assert "only the class 0" in refusal(tmp_path / "one")
+    (tmp_path / "flat").mkdir()
+    Image.fromarray(images[0]).save(tmp_path / "flat" / "a.png")
+    assert "pictures without classes" in refusal(tmp_path / "flat")
+
+
+def test_a_path_that_is_missing_empty_or_of_another_form_is_refused(tmp_path):
+    assert "nowhere: no such file or folder; expected mnist, " in refusal(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "the folder is empty" in refusal(tmp_path / "empty")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "notes.txt: not a form of data" in refusal(tmp_path / "notes.txt")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("hello")
+    assert "holds notes.txt; expected" in refusal(tmp_path / "other")
+    assert "neither a file nor a folder" in refusal("/dev/null")

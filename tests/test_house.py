@@ -1,0 +1,104 @@
+"""The house: arrows point down only, and nothing heavy is loaded before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import downstroke
+
+HOME = Path(downstroke.__file__).parent
+FLOORS = {
+    "errors": 1,
+    "recipe": 2,
+    "history": 2,
+    "data": 2,
+    "learning": 3,
+    "runs": 4,
+    "reading": 5,
+    "show": 6,
+    "api": 7,
+    "progress": 8,
+    "bench": 8,
+    "cli": 9,
+    "__main__": 10,
+    "__init__": 10,
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(HOME).parts[0].removesuffix(".py")
+
+
+def imports(source: str) -> set[str]:
+    """The rooms that a file's imports name, wherever in the file they stand."""
+    rooms = set()
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("downstroke.") and name.count(".")}
+    return rooms
+
+
+def wrong_arrows(room: str, source: str) -> list[str]:
+    return [
+        f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
+        for other in sorted(imports(source))
+        if other != room and other in FLOORS and FLOORS[other] >= FLOORS[room]
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(HOME.rglob("*.py")), ids=lambda path: str(path.relative_to(HOME)))
+def test_arrows_point_down_only(path: Path) -> None:
+    assert room_of(path) in FLOORS, f"{path} lives in no room; give its room a floor"
+    assert wrong_arrows(room_of(path), path.read_text()) == []
+
+
+def test_an_arrow_that_points_up_is_found() -> None:
+    assert wrong_arrows("data", "def f():\n    from downstroke.runs import run") != []
+    assert wrong_arrows("history", "import downstroke.recipe") != []
+    assert wrong_arrows("runs", "from downstroke.data import sources") == []
+
+
+def loaded_by(code: str) -> set[str]:
+    said = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(said.stdout.split())
+
+
+HEAVY = {"torch", "numpy", "cv2", "matplotlib", "PIL", "rich", "safetensors"}
+
+
+def test_importing_downstroke_loads_nothing_heavy() -> None:
+    assert HEAVY & loaded_by("import downstroke; dir(downstroke)") == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from downstroke.cli import main\ntry: main(['train', '--help'])\nexcept SystemExit: pass"
+    assert HEAVY & loaded_by(code) == set()
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(downstroke.__all__) == [
+        "CheckpointError",
+        "DataError",
+        "DownstrokeError",
+        "History",
+        "NonFiniteError",
+        "PictureError",
+        "RECIPES",
+        "Reader",
+        "Recipe",
+        "RecipeError",
+        "Run",
+        "RunError",
+        "train",
+    ]
+    for name in downstroke.__all__:
+        assert getattr(downstroke, name) is not None

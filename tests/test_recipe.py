@@ -1,0 +1,83 @@
+"""A recipe is whole, validated and survives JSON and TOML."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from downstroke.errors import RecipeError
+from downstroke.recipe import DEFAULT_LR, RECIPES, Recipe, named
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_json(name: str) -> None:
+    assert Recipe.from_dict(json.loads(json.dumps(named(name).to_dict()))) == named(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lr": 0}, "lr is 0"),
+        ({"lr": -0.1}, "lr is -0.1"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"lr": "fast"}, "lr is 'fast'"),
+        ({"epochs": 1.5}, "epochs is 1.5"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"epochs": True}, "epochs is True"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"momentum": 1}, "momentum is 1"),
+        ({"label_noise": 1.2}, "label_noise is 1.2"),
+        ({"dropout": 1}, "dropout is 1"),
+        ({"average": -1}, "average is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"model": 3}, "model is 3"),
+        ({"model": ""}, "model is ''"),
+        ({"epochs": None}, "epochs is missing"),
+        ({"optimizer": "nesterov", "momentum": 0}, "momentum is 0 with nesterov"),
+        ({"criterion": "brier", "label_smoothing": 0.1}, "label_smoothing goes with cross-entropy only"),
+        ({"schedule": "exponential", "lr_decay": 2}, "lr_decay is 2"),
+        ({"learning_rate": 0.1}, "no field 'learning_rate'"),
+        ({"optimiser": "adam"}, "did you mean optimizer?"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named_in_one_line(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        named("standard").replace(**changes)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_new_optimizer_brings_its_own_lr_unless_one_is_given() -> None:
+    assert named("standard").replace(optimizer="adamw").lr == DEFAULT_LR["adamw"]
+    assert named("standard").replace(optimizer="adamw", lr=0.02).lr == 0.02
+    assert Recipe(optimizer="rmsprop").lr == DEFAULT_LR["rmsprop"]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".toml"])
+def test_a_file_changes_the_recipe_that_it_names(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"mine{suffix}"
+    path.write_text('{"base": "textbook", "batch-size": 64}' if suffix == ".json" else 'base = "textbook"\nbatch-size = 64\n')
+    assert named(str(path)) == named("textbook").replace(name="mine", batch_size=64)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{", '{"base": "nosuch"}', '{"epochs": "many"}', "\xff"])
+def test_a_recipe_file_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(RecipeError) as caught:
+        named(str(path))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="did you mean textbook"):
+        named("textbok")
+    with pytest.raises(RecipeError, match="there are standard"):
+        named("zzz")
+
+
+def test_every_field_says_what_it_does() -> None:
+    assert all(f.metadata["note"] for f in fields(Recipe))

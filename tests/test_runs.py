@@ -1,0 +1,353 @@
+"""Runs: nothing is lost, nothing is overwritten, and continuing is the same as having trained longer."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import downstroke
+from downstroke.api import Run
+from downstroke.errors import CheckpointError, DownstrokeError, NonFiniteError, RunError
+from downstroke.learning.events import EpochDone, StepDone, StopReason
+from downstroke.recipe import Recipe
+from downstroke.runs import checkpoint, files
+from downstroke.runs.training import Training
+
+SMALL: dict[str, Any] = {"model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.01}
+#: One recipe with everything that carries state: momentum, average, batch statistics, dropout, augmentation, schedule.
+FULL: dict[str, Any] = {
+    "model": "cnn",
+    "batch_size": 64,
+    "val_size": 50,
+    "lr": 0.005,
+    "dropout": 0.3,
+    "augment": "affine",
+    "average": 3,
+    "schedule": "exponential",
+}
+
+
+def train(tiny: Path, home: Path, name: str, **fields: Any) -> Run:
+    return downstroke.train(Recipe(data=str(tiny), **{**SMALL, **fields}), runs_dir=home, name=name)
+
+
+def without_time(path: Path) -> list[str]:
+    """`metrics.csv` without its column elapsed_s."""
+    return [",".join(v for i, v in enumerate(line.split(",")) if i != 2) for line in path.read_text().splitlines()]
+
+
+def assert_same(one: Run, other: Run) -> None:
+    """Bit for bit: W, its average, the optimizer's state, and all that was recorded."""
+    for name in ("last", "best"):
+        mine, theirs = ({p.name: p.read_bytes() for p in (r.folder / name).glob("*.safetensors")} for r in (one, other))
+        assert mine.keys() == theirs.keys()
+        assert mine == theirs, f"{name}/ differs"
+        states = [json.loads((r.folder / name / "state.json").read_text()) for r in (one, other)]
+        for state in states:
+            del state["checksum"], state["position"]["elapsed_s"]
+        if name == "last":
+            assert states[0] == states[1]
+    assert without_time(one.folder / "metrics.csv") == without_time(other.folder / "metrics.csv")
+    assert (one.folder / "steps.csv").read_bytes() == (other.folder / "steps.csv").read_bytes()
+    assert np.array_equal(np.load(one.folder / "val_losses.npy"), np.load(other.folder / "val_losses.npy"))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"])
+def test_continuing_equals_training_longer_with_every_optimizer(tiny: Path, tmp_path: Path, optimizer: str) -> None:
+    fields = {**FULL, "optimizer": optimizer, "lr": 0.002}
+    whole = train(tiny, tmp_path, "whole", epochs=3, **fields)
+    parts = train(tiny, tmp_path, "parts", epochs=1, **fields)
+    parts.extend(epochs=1)
+    assert_same(Run.open(parts.folder).extend(epochs=1), whole)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "exponential", "step", "inverse-time", "plateau"])
+def test_continuing_equals_training_longer_with_every_schedule_without_a_horizon(
+    tiny: Path, tmp_path: Path, schedule: str
+) -> None:
+    fields = {"schedule": schedule, "warmup_steps": 15, "lr_decay": 0.5, "lr_decay_epochs": 1, "lr": 0.3}
+    whole = train(tiny, tmp_path, "whole", epochs=4, **fields)
+    parts = train(tiny, tmp_path, "parts", epochs=2, **fields)
+    assert_same(parts.extend(epochs=2), whole)
+
+
+def test_a_schedule_with_a_horizon_starts_a_new_leg_and_says_so(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=2, schedule="linear")
+    run.extend(epochs=2)
+    assert "a new leg of 2 begins" in run.notices[0]
+    rates = [row.lr for row in run.steps]
+    assert rates[20] == rates[0]
+    assert rates[39] == pytest.approx(rates[0] / 20)
+
+
+def test_continue_with_another_lr_or_schedule_is_a_new_leg(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=1)
+    run.extend(epochs=1, lr=0.001).extend(epochs=1).extend(epochs=1, schedule="cosine")
+    rates = [row.lr for row in run.steps]
+    assert (rates[0], rates[10], rates[20], rates[30]) == (0.01, 0.001, 0.001, 0.001)
+    assert rates[39] < 0.0001
+    with pytest.raises(RunError, match="how long: --epochs N"):
+        run.extend(lr=0.1)
+    with pytest.raises(DownstrokeError, match="no schedule 'nosuch'"):
+        run.extend(epochs=1, schedule="nosuch")
+    assert run.summary()["epochs"] == 4
+
+
+def test_a_finished_run_has_nothing_left_to_do(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=1)
+    before = (run.folder / "steps.csv").read_bytes()
+    assert run.extend().stopped is StopReason.FINISHED
+    assert (run.folder / "steps.csv").read_bytes() == before
+
+
+def test_an_interrupted_run_goes_on_from_the_very_step(tiny: Path, tmp_path: Path) -> None:
+    whole = train(tiny, tmp_path, "whole", epochs=2, **FULL)
+    with Training.start(Recipe(data=str(tiny), epochs=2, **FULL), runs_dir=tmp_path, name="parts") as training:
+        for event in training:
+            if isinstance(event, StepDone) and event.row.step in (4, 14):
+                training.learner.stop()
+    parts = Run.open(training.run.folder)
+    assert len(parts.steps) == 5
+    assert_same(parts.extend(), whole)
+
+
+def test_best_is_never_replaced_by_a_worse_w(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=4, lr=0.05)
+    best = (run.folder / "best/model.safetensors").read_bytes()
+    best_loss = run.summary()["val_loss"]
+    run.extend(epochs=2, lr=3.0)  # ruins W
+    assert run.history[-1].val_loss > best_loss
+    assert (run.folder / "best/model.safetensors").read_bytes() == best
+    assert run.summary()["val_loss"] == best_loss
+
+
+def test_a_run_is_never_overwritten(tiny: Path, tmp_path: Path) -> None:
+    train(tiny, tmp_path, "run", epochs=1)
+    with pytest.raises(RunError, match="never overwritten"):
+        train(tiny, tmp_path, "run", epochs=1)
+
+
+@pytest.mark.parametrize("name", ["../run", "a/b", "", ".hidden", "run.", "x" * 65, "a b", "-x"])
+def test_a_name_that_could_leave_the_folder_is_refused(tiny: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="expected letters"):
+        train(tiny, tmp_path / "runs", name, epochs=1)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_two_processes_on_one_run_the_second_is_refused(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=1)
+    with files.locked(run.folder / ".lock", "busy"), pytest.raises(RunError, match="by another process"):
+        run.extend(epochs=1)
+    assert run.extend(epochs=1).summary()["epochs"] == 2
+
+
+@pytest.mark.parametrize("victim", ["last/model.safetensors", "last/state.json", "last/optimizer.safetensors"])
+@pytest.mark.parametrize("harm", ["flip", "truncate", "remove"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    tiny: Path, tmp_path: Path, victim: str, harm: str
+) -> None:
+    whole = train(tiny, tmp_path, "whole", epochs=3)
+    run = train(tiny, tmp_path, "run", epochs=3)
+    path = run.folder / victim
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    if harm == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(data) if harm == "flip" else bytes(data[:100]))
+    run.extend()
+    assert "last" in run.notices[0]
+    assert "damaged" in run.notices[0]
+    assert "before it is used" in run.notices[0]
+    assert_same(run, whole)
+
+
+def test_two_damaged_checkpoints_are_an_error_that_names_them(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=2)
+    for name in ("last", "last.previous"):
+        (run.folder / name / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"last.model.*last.previous.model.*no whole checkpoint"):
+        run.extend(epochs=1)
+
+
+def test_a_full_disk_is_an_error_and_the_last_good_checkpoint_stays(tiny: Path, tmp_path: Path) -> None:
+    """The system refuses to write more than 100 kB into any file: as a full disk does, in the middle of one."""
+    run = train(tiny, tmp_path, "run", epochs=1)
+    before = checkpoint.load(run.folder, "last").tensors["model"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot be written.*Make room, then: downstroke continue"):
+            run.extend(epochs=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    after = checkpoint.load(run.folder, "last").tensors["model"]
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert_same(run.extend(epochs=1), train(tiny, tmp_path, "whole", epochs=2))
+
+
+def test_diverging_leaves_the_last_good_checkpoint(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=1)
+    with pytest.raises(NonFiniteError):
+        run.extend(epochs=3, lr=1e30)
+    tensors = checkpoint.load(run.folder, "last").tensors["model"]
+    assert all(torch.isfinite(t).all() for t in tensors.values())
+
+
+def test_changed_data_is_noticed(tiny: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.npz"
+    shutil.copy(tiny, data)
+    run = train(data, tmp_path, "run", epochs=1)
+    arrays = dict(np.load(tiny))
+    arrays["y_train"][0] = (arrays["y_train"][0] + 1) % 10
+    np.savez(data, **arrays)
+    with pytest.raises(RunError, match="not those that run began with"):
+        run.extend(epochs=1)
+    with pytest.raises(RunError, match="not those that run was trained on"):
+        run.test()
+
+
+def test_another_machine_is_said_aloud(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=1)
+    path = run.folder / "environment.json"
+    environment = json.loads(path.read_text())
+    path.write_text(json.dumps({**environment, "torch": "1.0", "device": "cuda:7"}))
+    run.extend(epochs=1)
+    assert any("device cuda:7 is not here" in notice for notice in run.notices)
+    assert any("torch was 1.0" in notice for notice in run.notices)
+
+
+def test_a_run_can_be_read_at_every_moment_of_its_training(tiny: Path, tmp_path: Path) -> None:
+    with Training.start(Recipe(data=str(tiny), epochs=2, **SMALL), runs_dir=tmp_path, name="run") as training:
+        for event in training:
+            run = Run.open(tmp_path / "run")
+            if isinstance(event, EpochDone):
+                assert run.history[-1] == event.row
+                assert run.reader().classes == tuple(range(10))
+            elif isinstance(event, StepDone):
+                assert run.steps[-1] == event.row
+
+
+def test_every_look_at_the_test_set_is_recorded(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=3)
+    first, second = run.test(), run.test("last")
+    assert (first["looks"], second["looks"]) == (1, 2)
+    assert (first["weights"], second["weights"]) == ("best", "last")
+    looks = json.loads((run.folder / "test.json").read_text())["looks"]
+    assert [look["look"] for look in looks] == [1, 2]
+    assert looks[0]["accuracy"] == first["accuracy"]
+    assert first["errors"] == round((1 - first["accuracy"]) * first["images"])
+    low, high = first["accuracy_interval"]
+    assert 0 <= low < first["accuracy"] < high <= 1
+    assert sum(map(sum, first["confusion"])) == first["images"] == 200
+    assert all(Path(path).stat().st_size > 1000 for path in first["pictures"].values())
+
+
+def test_without_val_all_images_are_learned_from_and_the_last_w_is_used(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=1, val_size=0)
+    assert not (run.folder / "best").exists()
+    assert run.summary()["val_loss"] is None
+    assert run.environment["data"]["train"] == 650
+    assert run.test()["weights"] == "last"
+
+
+def test_the_split_follows_the_split_seed_and_not_the_seed(tiny: Path, tmp_path: Path) -> None:
+    runs = [
+        train(tiny, tmp_path, f"run{i}", epochs=1, model="linear", optimizer="sgd", lr=1e-30, **seeds)
+        for i, seeds in enumerate([{"seed": 1}, {"seed": 1}, {"seed": 1, "split_seed": 5}])
+    ]
+    losses = [np.load(run.folder / "val_losses.npy") for run in runs]
+    assert np.array_equal(losses[0], losses[1])
+    assert not np.array_equal(losses[0], losses[2])
+
+
+def test_label_noise_spoils_train_and_leaves_val_and_test(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=12, label_noise=0.6, lr=0.1)
+    last = run.history[-1]
+    assert last.accuracy > 0.9, "an mlp learns a few hundred wrong labels by heart"
+    assert last.val_accuracy < 0.8
+
+
+def test_a_user_sees_their_own_class_names(tmp_path: Path, tiny: Path) -> None:
+    arrays = dict(np.load(tiny))
+    words = np.array(["nil", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    data = tmp_path / "words.npz"
+    np.savez(data, **{key: words[v] if key.startswith("y") else v for key, v in arrays.items()})
+    run = train(data, tmp_path, "run", epochs=4)
+    digit = run.reader().read(arrays["x_test"][0]).lines[0].digits[0]
+    assert digit.digit in words
+    assert set(run.classes) == set(words)
+
+
+KILLED = """
+import sys, downstroke
+downstroke.train({recipe}, runs_dir={home!r}, name="killed")
+"""
+
+
+def spawn(tiny: Path, home: Path, **fields: Any) -> subprocess.Popen[bytes]:
+    recipe = f"downstroke.Recipe(**{ {'data': str(tiny), **FULL, **fields}!r})"
+    return subprocess.Popen([sys.executable, "-c", KILLED.format(recipe=recipe, home=str(home))], stderr=subprocess.PIPE)
+
+
+def wait_for(path: Path, lines: int) -> None:
+    """Until another process has written so many lines."""
+    end = time.monotonic() + 60
+    while not path.exists() or path.read_text().count("\n") < lines:
+        assert time.monotonic() < end, f"{path} never got {lines} lines"
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("line", [3, 14, 21])
+def test_killed_at_any_moment_it_ends_where_the_unbroken_run_ends(tiny: Path, tmp_path: Path, line: int) -> None:
+    process = spawn(tiny, tmp_path, epochs=3)
+    wait_for(tmp_path / "killed/steps.csv", line)
+    process.kill()
+    process.communicate()
+    assert_same(Run.open(tmp_path / "killed").extend(), train(tiny, tmp_path, "whole", epochs=3, **FULL))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_the_exact_state(tiny: Path, tmp_path: Path, number: int) -> None:
+    process = spawn(tiny, tmp_path, epochs=50)
+    wait_for(tmp_path / "killed/steps.csv", 4)
+    os.kill(process.pid, number)
+    assert process.wait(60) == 0
+    state = json.loads((tmp_path / "killed/last/state.json").read_text())["position"]
+    run = Run.open(tmp_path / "killed")
+    assert len(run.steps) == state["step"] > 0
+    run.extend(epochs=1)
+    whole = train(tiny, tmp_path, "whole", epochs=run.summary()["epochs"], **FULL)
+    assert [row for row in run.steps] == [row for row in whole.steps]
+
+
+@pytest.mark.parametrize("made", ["missing", "empty", "no recipe"])
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path, made: str) -> None:
+    folder = tmp_path / "there"
+    if made != "missing":
+        folder.mkdir()
+    if made == "no recipe":
+        (folder / "metrics.csv").write_text("epoch\n1\n")
+    with pytest.raises(RunError, match="no run|is no run"):
+        Run.open(folder)
+
+
+def test_the_newest_run_is_the_one_meant(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run in .* yet"):
+        Run.open(None, tmp_path)
+    for name in ("b", "a"):
+        train(tiny, tmp_path, name, epochs=1, model="linear")
+    assert Run.open(None, tmp_path).name == "a"
+    assert Run.open("b", tmp_path).name == "b"
+    with pytest.raises(RunError, match="no run 'c'; the newest in .* are a, b"):
+        Run.open("c", tmp_path)
