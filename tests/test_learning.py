@@ -331,7 +331,9 @@ def test_a_loss_that_is_no_number_never_reaches_w(
         return healthy(logits, labels) * (math.nan if step == 8 else 1.0)
 
     learner.criterion = breaks_at_step_8
-    with pytest.raises(NonFiniteError, match=r"loss is not finite at epoch 2, step 8 \(lr 0.03\).*smaller lr") as caught:
+    with pytest.raises(
+        NonFiniteError, match=r"loss is not finite at epoch 2, step 8 \(lr 0.03\).*smaller lr"
+    ) as caught:
         list(learn(learner, *parts))
     assert (caught.value.epoch, caught.value.step, caught.value.lr) == (2, 8, 0.03)
     assert w_before
@@ -418,4 +420,6 @@ def test_golden_losses(parts: tuple[Images, Images]) -> None:
     rows = [e.row for e in events if isinstance(e, EpochDone)]
     golden = Path(__file__).parent / "golden_losses.txt"
     expected = [float(line) for line in golden.read_text().split()]
-    assert [value for row in rows for value in (row.batch_loss, row.loss, row.val_loss)] == pytest.approx(expected, rel=2e-3)
+    assert [value for row in rows for value in (row.batch_loss, row.loss, row.val_loss)] == pytest.approx(
+        expected, rel=2e-3
+    )

@@ -58,7 +58,9 @@ def test_a_new_optimizer_brings_its_own_lr_unless_one_is_given() -> None:
 @pytest.mark.parametrize("suffix", [".json", ".toml"])
 def test_a_file_changes_the_recipe_that_it_names(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"mine{suffix}"
-    path.write_text('{"base": "textbook", "batch-size": 64}' if suffix == ".json" else 'base = "textbook"\nbatch-size = 64\n')
+    path.write_text(
+        '{"base": "textbook", "batch-size": 64}' if suffix == ".json" else 'base = "textbook"\nbatch-size = 64\n'
+    )
     assert named(str(path)) == named("textbook").replace(name="mine", batch_size=64)
 
 

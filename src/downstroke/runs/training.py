@@ -229,7 +229,8 @@ class Training:
         if event.val is None:
             return
         path = self.run.folder / VAL_LOSSES
-        rows = [event.val.losses.astype(np.float16)[None]]
+        largest = np.finfo(np.float16).max  # beyond it a diverging run's losses would become infinite
+        rows = [np.minimum(event.val.losses, largest).astype(np.float16)[None]]
         if path.exists():
             rows.insert(0, np.load(path)[-(VAL_LOSSES_KEPT - 1) :])
         _write_array(path, np.concatenate(rows))

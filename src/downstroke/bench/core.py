@@ -1,0 +1,223 @@
+"""`downstroke bench core`: accuracy, the loop's overhead, memory, and that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from downstroke.api import Run, train
+from downstroke.data import sources
+from downstroke.errors import RunError
+from downstroke.learning import models
+from downstroke.learning.events import StepDone
+from downstroke.learning.loop import Images
+from downstroke.learning.machine import native_bfloat16, processor
+from downstroke.learning.optimizers import OPTIMIZERS
+from downstroke.learning.schedules import SCHEDULES
+from downstroke.recipe import Recipe, named
+from downstroke.runs import files
+from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
+from downstroke.runs.training import Parts, Training
+
+Say = Callable[[str], None]
+BLOCK = 100  # steps timed at a stretch
+
+
+def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
+    """Measure the parts named in `only` (all, where it is empty), save the figures to `out` as JSON, and return them."""
+    figures: dict[str, Any] = {"processor": processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as folder:
+        home = Path(folder)
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "loop": lambda: loop_overhead(home, say),
+            "memory": lambda: memory(home, say),
+            "accuracy": lambda: accuracy(home, seeds, say),
+            "continue": lambda: continuing(home, trials, say),
+            "kill": lambda: killing(home, trials, say),
+        }
+        for name, part in parts.items():
+            if not only or name in only:
+                figures |= part()
+                files.write_json(out, figures)
+    return figures
+
+
+def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
+    """Test accuracy of the default recipe over seeds 0..n-1, none dropped."""
+    found, seconds = [], []
+    for seed in range(seeds):
+        run = train(runs_dir=home, name=f"accuracy-{seed}", seed=seed)
+        found.append(run.test()["accuracy"])
+        seconds.append(run.summary()["train_seconds"])
+        say(f"standard, seed {seed}: test accuracy {found[-1]:.2%} after {seconds[-1]:.1f} s")
+    return {
+        "standard_test_accuracy_mean": statistics.mean(found),
+        "standard_test_accuracy": found,
+        "standard_train_seconds_median": statistics.median(seconds),
+    }
+
+
+def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
+    """The loop, its records written to disk, against the barest loop of the same model: seconds a block, in turn."""
+    figures = {}
+    precisions = ["float32", "bfloat16"] if native_bfloat16() else ["float32"]
+    for precision in precisions:
+        recipe = named("standard").replace(augment="none", average=0.0, epochs=rounds)
+        with Training.start(recipe, runs_dir=home, name=f"loop-{precision}", precision=precision) as training:
+            ours, bare = _our_blocks(training), _bare_blocks(recipe, precision == "bfloat16")
+            next(ours), next(bare)  # the first block of each is for warming up
+            pairs = [(next(ours), next(bare)) for _ in range(rounds)]
+        ratio = statistics.median(mine / theirs for mine, theirs in pairs)
+        step = statistics.median(mine for mine, _ in pairs) / BLOCK
+        say(f"loop, {precision}: {ratio:.3f} times the time of a bare one, {step * 1e3:.1f} ms a step")
+        figures |= {f"loop_over_bare_{precision}": ratio, f"step_ms_{precision}": step * 1e3}
+    return figures
+
+
+def _our_blocks(training: Training) -> Iterator[float]:
+    """Seconds of one block of steps after another, all within an epoch: measuring W is not what is compared."""
+    began, counted = time.perf_counter(), 0
+    for event in training:
+        if not isinstance(event, StepDone):
+            continue
+        counted += 1
+        if counted == BLOCK:
+            yield time.perf_counter() - began
+        if counted == BLOCK or event.batch == event.batches or event.batches - event.batch < BLOCK:
+            began, counted = time.perf_counter(), 0
+
+
+def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
+    """What one would write by hand: floats made once, a random order, five lines, nothing recorded."""
+    parts = Parts(sources.load(recipe.data), recipe)
+    data = Images(parts.train, "cpu")
+    network = models.build(recipe, 10)
+    network.measure(data.images)
+    net, floats = network.net, (data.images.float()[:, None] / 255 - network.mean) / network.spread
+    assert recipe.lr is not None
+    adam = torch.optim.Adam(net.parameters(), recipe.lr, betas=(recipe.momentum, recipe.beta2), fused=True)
+    while True:
+        order = torch.randperm(len(floats))
+        began = time.perf_counter()
+        for index in order.split(recipe.batch_size)[:BLOCK]:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                logits = net(floats[index])
+            loss = F.cross_entropy(logits.float(), data.labels[index])
+            adam.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+        yield time.perf_counter() - began
+
+
+def memory(home: Path, say: Say) -> dict[str, Any]:
+    """The most memory of `downstroke train`, in a process of its own."""
+    command = [sys.executable, "-m", "downstroke", "train", "--epochs", "1", "--json", "--runs-dir", str(home)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    peak = json.loads(said.stdout)["peak_rss_mb"]
+    say(f"memory: {peak:.0f} MB at most")
+    return {"train_peak_rss_mb": peak}
+
+
+def continuing(home: Path, trials: int, say: Say) -> dict[str, Any]:
+    """N epochs and then M more against N + M at once, for random N, M, optimizers and schedules without a horizon."""
+    chance, equal = random.Random(0), 0
+    free = [name for name, schedule in SCHEDULES.items() if not schedule.horizon]
+    for trial in range(trials):
+        n, m = chance.randint(1, 3), chance.randint(1, 3)
+        recipe = _small(chance).replace(
+            optimizer=chance.choice(list(OPTIMIZERS)), schedule=chance.choice(free), seed=trial
+        )
+        parts = train(recipe.replace(epochs=n), runs_dir=home, name=f"parts-{trial}").extend(epochs=m)
+        whole = train(recipe.replace(epochs=n + m), runs_dir=home, name=f"whole-{trial}")
+        unlike = differences(parts, whole)
+        equal += not unlike
+        said = ", ".join(unlike) or "equal"
+        say(f"continue {trial}: {recipe.model}, {recipe.optimizer}, {recipe.schedule}, {n} + {m} epochs: {said}")
+    return {"continue_equal": equal, "continue_trials": trials}
+
+
+def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
+    """kill -9 at a random moment, continue, against the run that was never broken."""
+    chance, equal = random.Random(1), 0
+    recipe = _small(chance).replace(model="cnn", optimizer="adam", epochs=3, train_size=4000)
+    began = time.monotonic()
+    whole = train(recipe, runs_dir=home, name="unbroken")
+    lasts = time.monotonic() - began
+    for trial in range(trials):
+        name = f"killed-{trial}"
+        code = f"import downstroke; downstroke.train(downstroke.Recipe(**{recipe.to_dict()!r}), runs_dir={str(home)!r}, name={name!r})"
+        with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
+            while not (home / name / "recipe.json").exists():
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, lasts))
+            process.kill()
+        killed = Run.open(name, home)
+        steps = len(killed.steps)
+        try:
+            unlike = differences(killed.extend(), whole)
+        except RunError as error:
+            unlike = [str(error)]
+        equal += not unlike
+        say(f"kill -9 {trial}, after {steps} of {len(whole.steps)} steps: {', '.join(unlike) or 'equal'}")
+    return {"kill_equal": equal, "kill_trials": trials}
+
+
+def _small(chance: random.Random) -> Recipe:
+    """A recipe of a few seconds with everything that carries state from step to step."""
+    return named("standard").replace(
+        model=chance.choice(list(models.MODELS)),
+        train_size=1500,
+        val_size=500,
+        lr=0.002,
+        dropout=0.2,
+        lr_decay=0.7,
+        lr_decay_epochs=1,
+        warmup_steps=10,
+    )
+
+
+def differences(one: Run, other: Run) -> list[str]:
+    """What is not bit for bit the same in two runs, times apart: W, its average, the optimizer's state, the records."""
+    found = []
+    for name in ("last", "best"):
+        mine, theirs = (_checkpoint(run.folder / name) for run in (one, other))
+        found += [
+            f"{name}/{file}" for file in sorted(mine.keys() | theirs.keys()) if mine.get(file) != theirs.get(file)
+        ]
+    for file in (METRICS, STEPS, VAL_LOSSES):
+        mine, theirs = (_record(run.folder / file) for run in (one, other))
+        if mine != theirs:
+            found.append(file)
+    return found
+
+
+def _checkpoint(folder: Path) -> dict[str, Any]:
+    held: dict[str, Any] = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    state = json.loads((folder / "state.json").read_text())
+    del state["checksum"], state["position"]["elapsed_s"]
+    if folder.name == "best":
+        # What lies ahead of the best epoch is known differently to a run that was asked to go on later.
+        del state["position"]["leg"]
+    return {**held, "state.json": state}
+
+
+def _record(path: Path) -> Any:
+    if not path.exists():
+        return None
+    if path.suffix == ".npy":
+        return np.load(path).tolist()
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    skip = {i for i, column in enumerate(lines[0]) if column == "elapsed_s"}
+    return [[value for i, value in enumerate(line) if i not in skip] for line in lines]

@@ -1,0 +1,240 @@
+"""The commands: one JSON value on stdout, one line for an error, and the exit codes of the design."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from downstroke.cli import main
+from downstroke.data.dataset import Dataset
+from downstroke.learning import criteria, models, optimizers, schedules
+from downstroke.recipe import RECIPES
+
+SMALL = ["--model", "mlp", "--batch-size", "64", "--val-size", "50", "--lr", "0.02", "--optimizer", "nesterov"]
+
+
+def run(*args: Any) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def one_line(result: Result) -> str:
+    """The error that a person sees."""
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def home(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs folder with one trained run, `mine`."""
+    home = tmp_path_factory.mktemp("runs")
+    result = run("train", "--data", tiny, *SMALL, "--epochs", 8, "--name", "mine", "--runs-dir", home)
+    assert result.exit_code == 0, result.output
+    return home
+
+
+def test_train_continue_test_and_plot_answer_in_json(tiny: Path, tmp_path: Path) -> None:
+    where = ("--runs-dir", tmp_path, "--json")
+    trained = json.loads(run("train", "--data", tiny, *SMALL, "--epochs", 2, "--name", "a", *where).stdout)
+    assert trained["run"] == str(tmp_path / "a")
+    assert (trained["recipe"], trained["epochs"], trained["steps"]) == ("standard", 2, 20)
+    assert 0 < trained["train_seconds"] < 60
+    assert trained["val_loss"] > 0
+    assert 0 < trained["val_accuracy"] <= 1
+    assert trained["peak_rss_mb"] > 100
+    assert "advice" in trained
+    continued = json.loads(run("continue", "a", "--epochs", 1, *where).stdout)
+    assert (continued["epochs"], continued["steps"]) == (3, 30)
+    tested = json.loads(run("test", "a", *where).stdout)
+    assert {"run", "accuracy", "accuracy_interval", "nll", "ece", "errors", "images", "looks"} <= tested.keys()
+    assert (tested["images"], tested["looks"]) == (200, 1)
+    plotted = json.loads(run("plot", "a", *where).stdout)
+    assert Path(plotted["plot"]).read_bytes().startswith(b"\x89PNG")
+    listed = json.loads(run("runs", *where).stdout)
+    assert [row["run"] for row in listed] == [str(tmp_path / "a")]
+    folder = {path.name for path in (tmp_path / "a").iterdir()}
+    assert {"recipe.json", "environment.json", "metrics.csv", "steps.csv", "val_losses.npy", "loss.png"} <= folder
+    assert {"best", "last", "test.json"} <= folder
+
+
+def test_json_has_no_number_that_json_has_not(tiny: Path, tmp_path: Path) -> None:
+    args = ("--data", tiny, "--model", "linear", "--no-val", "--epochs", 1, "--runs-dir", tmp_path, "--json")
+    trained = json.loads(run("train", *args).stdout, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert trained["val_loss"] is None
+
+
+def test_what_is_printed_names_the_next_command(tiny: Path, tmp_path: Path) -> None:
+    trained = run("train", "--data", tiny, *SMALL, "--epochs", 1, "--name", "a", "--runs-dir", tmp_path)
+    assert f"downstroke continue {tmp_path}/a --epochs" in trained.stdout
+    assert "val accuracy" in trained.stdout
+    assert "epoch 1" in trained.stderr, "a line an epoch, where there is no terminal"
+    finished = run("continue", "a", "--runs-dir", tmp_path)
+    assert finished.exit_code == 0
+    assert "nothing was left to do" in finished.stdout
+    tested = run("test", "--runs-dir", tmp_path)
+    assert "look 1" in tested.stdout
+    assert "W of best" in tested.stdout
+    assert "look 2" in run("test", "--runs-dir", tmp_path).stdout
+
+
+def test_several_runs_are_plotted_in_one_picture(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "both.svg"
+    assert run("plot", home / "mine", "mine", "--out", out, "--runs-dir", home).exit_code == 0
+    assert "mine" in out.read_text()
+
+
+def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
+    args = ("--data", tiny, *SMALL, "--epochs", 1, "--name", "a", "--runs-dir", tmp_path, "--tensorboard")
+    # In a process of its own: tensorboard's libraries warn of their own affairs.
+    done = subprocess.run(
+        [sys.executable, "-m", "downstroke", "train", *map(str, args)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    code = (
+        "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator as E; import sys;"
+        "e = E(sys.argv[1]); e.Reload(); print(e.Scalars('epoch/val_loss')[-1].value, len(e.Scalars('step/lr')))"
+    )
+    folder = str(tmp_path / "a/tensorboard")
+    said = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    loss, steps = said.stdout.split()
+    rows = (tmp_path / "a/metrics.csv").read_text().splitlines()
+    assert float(loss) == pytest.approx(float(rows[1].split(",")[7]), rel=1e-6)
+    assert int(steps) == 10
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["train", "nosuch"], 2, "no recipe 'nosuch'"),
+        (["train", "nosuch.toml"], 2, "no such recipe file"),
+        (["train", "--lr", "-1"], 2, "lr is -1"),
+        (["train", "--model", "nosuch"], 2, "no model 'nosuch'"),
+        (["train", "--optimizer", "nosuch"], 2, "no optimizer 'nosuch'"),
+        (["train", "--criterion", "nosuch"], 2, "no criterion 'nosuch'"),
+        (["train", "--schedule", "nosuch"], 2, "no schedule 'nosuch'"),
+        (["train", "--augment", "nosuch"], 2, "no augmentation 'nosuch'"),
+        (["train", "--device", "nosuch"], 2, "no device 'nosuch'"),
+        (["train", "--precision", "nosuch"], 2, "no precision 'nosuch'"),
+        (["train", "--threads", "0"], 2, "threads is 0"),
+        (["train", "--name", "../x"], 1, "run name '../x'"),
+        (["train", "--data", "nosuch.npz"], 1, "nosuch.npz"),
+        (["train", "--data", "."], 1, "expected"),
+        (["continue"], 1, "no run in"),
+        (["continue", "nosuch"], 1, "no run 'nosuch'"),
+        (["test"], 1, "no run in"),
+        (["plot", "."], 1, "is no run"),
+        (["read", "x.png"], 1, "no run in"),
+    ],
+)
+def test_an_error_is_one_line_and_leaves_nothing(
+    args: list[str], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*args)
+    assert said in one_line(result)
+    assert result.exit_code == code
+    assert list(tmp_path.rglob("recipe.json")) == []
+
+
+@pytest.mark.parametrize(
+    "args", [["train", "--no-such-flag"], ["nosuch"], ["read"], ["train", "--no-val", "--val-size", "5"]]
+)
+def test_wrong_usage_exits_2(args: list[str]) -> None:
+    assert run(*args).exit_code == 2
+
+
+def test_debug_shows_where(tmp_path: Path) -> None:
+    result = run("continue", "nosuch", "--runs-dir", tmp_path, "--debug")
+    assert type(result.exception).__name__ == "RunError"
+
+
+def test_the_help_of_train_knows_every_name() -> None:
+    text = "".join(run("train", "--help").output.split())  # lines break at hyphens, too
+    for names in (RECIPES, models.MODELS, criteria.CRITERIA, optimizers.OPTIMIZERS, schedules.SCHEDULES):
+        assert [name for name in names if name not in text] == []
+
+
+def test_every_command_has_help_and_json() -> None:
+    for name, command in main.commands.items():
+        assert run(name, "--help").exit_code == 0
+        if not isinstance(command, click.Group):
+            assert any("--json" in p.opts for p in command.params), name
+
+
+def test_a_ctrl_c_prints_the_command_that_continues_and_exits_130(tiny: Path, tmp_path: Path) -> None:
+    args = ["--data", str(tiny), *SMALL, "--epochs", "5000", "--name", "a", "--runs-dir", "there"]
+    command = [sys.executable, "-m", "downstroke", "train", *args]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stderr is not None
+        assert "epoch 1" in process.stderr.readline()
+        os.kill(process.pid, 2)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].endswith("downstroke continue there/a")
+
+
+def picture(image: np.ndarray[Any, Any], path: Path) -> Path:
+    Image.fromarray(image).save(path)
+    return path
+
+
+def test_read_reads_what_it_can_and_says_what_it_cannot(home: Path, mnist: Dataset, tmp_path: Path) -> None:
+    """The same digit, dark on light and twice as large, as a JPEG, is read alike; the bad pictures do not stop the rest."""
+    digit = mnist.test.images[0]
+    good = picture(digit, tmp_path / "good.png")
+    dark = picture(255 - np.kron(np.pad(digit, 8), np.ones((2, 2), np.uint8)), tmp_path / "dark.jpg")
+    blank = picture(np.full((40, 30), 200, np.uint8), tmp_path / "blank.png")
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    empty = tmp_path / "empty.png"
+    empty.touch()
+    given = [good, text, blank, tmp_path / "missing.png", empty, tmp_path, dark]
+    result = run("read", *given, "--json", "--runs-dir", home)
+    assert result.exit_code == 1
+    readings = json.loads(result.stdout)
+    assert [Path(r["file"]) for r in readings] == given
+    assert [r["error"] is None for r in readings] == [True, False, False, False, False, False, True]
+    for reading in readings:
+        if reading["error"]:
+            assert reading["lines"] == []
+            assert reading["file"] in reading["error"]
+            assert "\n" not in reading["error"]
+    first, last = readings[0]["lines"][0], readings[-1]["lines"][0]
+    assert first["text"] == last["text"] == "7"
+    found = first["digits"][0]
+    assert found["digit"] == 7
+    assert found["probability"] == max(found["probabilities"])
+    assert math.fsum(found["probabilities"]) == pytest.approx(1)
+    assert found["accepted"] is True
+    x, y, width, height = last["digits"][0]["box"]
+    assert 16 < x < 16 + 2 * 28 - width
+    assert 16 < y
+    assert abs(max(width, height) - 40) <= 4
+
+
+def test_read_takes_stdin_and_draws_bars(home: Path, mnist: Dataset, tmp_path: Path) -> None:
+    data = picture(mnist.test.images[0], tmp_path / "a.png").read_bytes()
+    result = CliRunner().invoke(main, ["read", "-", "--runs-dir", str(home)], input=data)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("-: 7 (")
+    assert len(lines) == 11
+    assert "█" in lines[8]
+
+
+def test_reading_with_a_run_by_name(home: Path, mnist: Dataset, tmp_path: Path) -> None:
+    path = picture(mnist.test.images[0], tmp_path / "a.png")
+    assert run("read", path, "--run", home / "mine").exit_code == 0
+    assert "reading with W of mine, best" in run("read", path, "--run", "mine", "--runs-dir", home).stderr
