@@ -97,9 +97,8 @@ def test_several_runs_are_plotted_in_one_picture(home: Path, tmp_path: Path) -> 
 def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
     args = ("--data", tiny, *SMALL, "--epochs", 1, "--name", "a", "--runs-dir", tmp_path, "--tensorboard")
     # In a process of its own: tensorboard's libraries warn of their own affairs.
-    done = subprocess.run(
-        [sys.executable, "-m", "downstroke", "train", *map(str, args)], capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "downstroke", "train", *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     code = (
         "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator as E; import sys;"
@@ -191,7 +190,7 @@ def picture(image: np.ndarray[Any, Any], path: Path) -> Path:
 
 
 def test_read_reads_what_it_can_and_says_what_it_cannot(home: Path, mnist: Dataset, tmp_path: Path) -> None:
-    """The same digit, dark on light and twice as large, as a JPEG, is read alike; the bad pictures do not stop the rest."""
+    """Dark on light and twice as large, as a JPEG, a digit is read alike; bad pictures do not stop the rest."""
     digit = mnist.test.images[0]
     good = picture(digit, tmp_path / "good.png")
     dark = picture(255 - np.kron(np.pad(digit, 8), np.ones((2, 2), np.uint8)), tmp_path / "dark.jpg")
@@ -220,7 +219,7 @@ def test_read_reads_what_it_can_and_says_what_it_cannot(home: Path, mnist: Datas
     assert found["accepted"] is True
     x, y, width, height = last["digits"][0]["box"]
     assert 16 < x < 16 + 2 * 28 - width
-    assert 16 < y
+    assert y > 16
     assert abs(max(width, height) - 40) <= 4
 
 

@@ -84,8 +84,12 @@ def _recipe_fields(command: Command) -> Command:
     for field in reversed([f for f in fields(Recipe) if f.name != "name"]):
         kind = kinds.get(str(field.type).split(" |")[0], click.STRING)
         flag = f"--{field.name.replace('_', '-')}"
-        command = click.option(flag, type=kind, default=None, help=f"{field.metadata['note'].capitalize()}.")(command)
+        command = click.option(flag, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
     return command
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -180,7 +184,8 @@ def _print_summary(run: Run, summary: dict[str, Any]) -> None:
     )
     if summary["best_epoch"] is not None:
         click.echo(
-            f"best W: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, val accuracy {summary['val_accuracy']:.2%}"
+            f"best W: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, "
+            f"val accuracy {summary['val_accuracy']:.2%}"
         )
     if summary["epochs"]:
         click.echo(f"plot:   {_short(run)}/loss.png")
@@ -232,7 +237,8 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
         return
     low, high = result["accuracy_interval"]
     click.echo(
-        f"look {result['looks']} at the test set of {_short(opened)}, with W of {result['weights']}, epoch {result['epoch']}"
+        f"look {result['looks']} at the test set of {_short(opened)}, "
+        f"with W of {result['weights']}, epoch {result['epoch']}"
     )
     click.echo(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     click.echo(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")

@@ -44,19 +44,21 @@ class Recipe:
     val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
-    model: str = _note("cnn", "linear, mlp, cnn, or package.module:callable")
+    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, or package.module:callable")
     dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
 
-    criterion: str = _note("cross-entropy", "cross-entropy, nll, brier, mse, or package.module:callable")
+    criterion: str = _note("cross-entropy", "the loss: cross-entropy, nll, brier, mse, or package.module:callable")
     label_smoothing: float = _note(0.0, "share of the label's probability spread over all classes", 0, 0.9)
 
-    optimizer: str = _note("nesterov", "sgd, momentum, nesterov, adam, adamw or rmsprop")
+    optimizer: str = _note("nesterov", "the update: sgd, momentum, nesterov, adam, adamw or rmsprop")
     lr: float | None = _note(None, "the learning rate; left out, the optimizer's own default", 0, open_low=True)
     momentum: float = _note(0.9, "of momentum, nesterov and rmsprop; beta1 of adam and adamw", 0, 0.9999)
     beta2: float = _note(0.999, "of adam and adamw: how long they remember the gradient's square", 0, 0.999999)
     weight_decay: float = _note(0.0, "of the weights with two or more dimensions, not of biases and scales", 0)
 
-    schedule: str = _note("constant", "constant, exponential, step, inverse-time, plateau, cosine, one-cycle or linear")
+    schedule: str = _note(
+        "constant", "lr over the steps: constant, exponential, step, inverse-time, plateau, cosine, one-cycle or linear"
+    )
     lr_decay: float = _note(
         0.9, "exponential: factor an epoch; step, plateau: factor a drop; inverse-time: rate an epoch", 0, 100
     )
@@ -65,7 +67,7 @@ class Recipe:
 
     batch_size: int = _note(128, "images in one step", 1)
     epochs: int = _note(3, "passes over the training images", 0)
-    augment: str = _note("none", "none, shift or affine: how each image is varied before it is learned from")
+    augment: str = _note("none", "how each image is varied before it is learned from: none, shift or affine")
     average: float = _note(
         0.0, "k: judge and read with a running average of W over about the last 1/(k+1) of the steps; 0 is none", 0, 1e6
     )

@@ -36,8 +36,12 @@ BLOCK = 100  # steps timed at a stretch
 
 
 def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
-    """Measure the parts named in `only` (all, where it is empty), save the figures to `out` as JSON, and return them."""
-    figures: dict[str, Any] = {"processor": processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    """Measure the parts named in `only` (all, where it is empty), save the figures to `out`, and return them."""
+    figures: dict[str, Any] = {
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+    }
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as folder:
         home = Path(folder)
         parts: dict[str, Callable[[], dict[str, Any]]] = {
@@ -71,7 +75,7 @@ def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
 
 def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
     """The loop, its records written to disk, against the barest loop of the same model: seconds a block, in turn."""
-    figures = {}
+    figures: dict[str, Any] = {}
     precisions = ["float32", "bfloat16"] if native_bfloat16() else ["float32"]
     for precision in precisions:
         recipe = named("standard").replace(augment="none", average=0.0, epochs=rounds)
@@ -111,7 +115,7 @@ def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
     while True:
         order = torch.randperm(len(floats))
         began = time.perf_counter()
-        for index in order.split(recipe.batch_size)[:BLOCK]:
+        for index in torch.split(order, recipe.batch_size)[:BLOCK]:
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 logits = net(floats[index])
             loss = F.cross_entropy(logits.float(), data.labels[index])
@@ -157,7 +161,8 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
     lasts = time.monotonic() - began
     for trial in range(trials):
         name = f"killed-{trial}"
-        code = f"import downstroke; downstroke.train(downstroke.Recipe(**{recipe.to_dict()!r}), runs_dir={str(home)!r}, name={name!r})"
+        arguments = f"downstroke.Recipe(**{recipe.to_dict()!r}), runs_dir={str(home)!r}, name={name!r}"
+        code = f"import downstroke; downstroke.train({arguments})"
         with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
             while not (home / name / "recipe.json").exists():
                 time.sleep(0.001)

@@ -1,8 +1,8 @@
 """A running average of W: the noise of single batches averaged away, without lowering the learning rate for it.
 
-Averaging goes back to Polyak & Juditsky 1992; the weights here are the polynomial ones of Shamir & Zhang 2013. They look
-at no horizon and yet grow with the run: after t steps the average spans about the last t / (k + 1) of them, whatever t
-is. So a run that is judged by its average can be continued as if it had never stopped.
+Averaging goes back to Polyak & Juditsky 1992; the weights here are the polynomial ones of Shamir & Zhang 2013. They
+look at no horizon and yet grow with the run: after t steps the average spans about the last t / (k + 1) of them,
+whatever t is. So a run that is judged by its average can be continued as if it had never stopped.
 """
 
 from __future__ import annotations

@@ -82,6 +82,6 @@ def build(recipe: Recipe, classes: int) -> Criterion:
         raise RecipeError(f"criterion {recipe.criterion!r} failed on logits [2,{classes}]: {text}") from error
     if shape not in ((), (2,)):
         raise RecipeError(
-            f"criterion {recipe.criterion!r} gave shape {list(shape)} for 2 images; expected one number, or one an image"
+            f"criterion {recipe.criterion!r} gave shape {list(shape)} for 2 images; expected one number or two"
         )
     return own

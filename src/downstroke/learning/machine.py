@@ -45,7 +45,7 @@ class Machine:
 def choose(
     device: str = "auto", precision: str = "auto", threads: int | None = None, net: nn.Module | None = None
 ) -> Machine:
-    """Settle what was left to choose: CUDA, then Apple's GPU, then the CPU. Raises RecipeError for what is not there."""
+    """Settle what was left to choose: CUDA, then Apple's GPU, then the CPU. RecipeError for what is not there."""
     device = device.lower()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -72,8 +72,8 @@ def choose(
 def _bfloat16_is_faster(kind: str, net: nn.Module | None) -> bool:
     """Whether bfloat16 arithmetic is native, and the network has convolutions for it to speed up.
 
-    A rule, not a stopwatch: a stopwatch on a busy machine would choose differently from run to run, and two runs of one
-    recipe would differ in their last bits. `downstroke bench core` measures both where both are native.
+    A rule, not a stopwatch: a stopwatch on a busy machine would choose differently from run to run, and two runs of
+    one recipe would differ in their last bits. `downstroke bench core` measures both where both are native.
     """
     if net is None or not any(isinstance(m, nn.Conv2d) for m in net.modules()):
         return False

@@ -65,8 +65,8 @@ MODELS: dict[str, Callable[[int, float], nn.Module]] = {"linear": linear, "mlp":
 class Network(nn.Module):
     """A network with what belongs to W and is not learned by backpropagation: the images' mean and spread.
 
-    `forward(images)` takes uint8 [B,28,28] in 0..255 or float32 [B,28,28] in 0..1 (either also as [B,1,28,28]), ink high on
-    zero, and returns logits, float32 [B,classes].
+    `forward(images)` takes uint8 [B,28,28] in 0..255 or float32 [B,28,28] in 0..1 (either also as [B,1,28,28]), ink
+    high on zero, and returns logits, float32 [B,classes].
     """
 
     mean: Tensor

@@ -76,7 +76,7 @@ def exists(run: Path, name: str) -> bool:
 def load(run: Path, name: str) -> Checkpoint:
     """Read checkpoint `name`, or the one before it where that is damaged. CheckpointError where neither is whole."""
     complaints = []
-    # Between two renames of a run that is being written, `last` is missing for an instant: look again before complaining.
+    # Between two renames, `last` of a run that is being written is missing for an instant: look again.
     for candidate in (run / name, run / f"{name}.previous", run / name):
         try:
             tensors, state = _read(candidate)

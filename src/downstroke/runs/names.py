@@ -14,11 +14,11 @@ ADJECTIVES = (
     "sure swift tidy true vivid warm wise witty young zesty"
 ).split()
 ANIMALS = (
-    "ant badger bat bear beaver bee bison boar bream carp cat civet cod crane crow deer dingo dove drake eagle eel elk "
-    "ermine falcon fawn ferret finch fox frog gecko goat goose gull hare hawk heron horse ibis jay kestrel kite koala "
-    "lark lemur lion llama lynx mole moose moth mouse newt orca otter owl panda perch pika plover puffin quail rabbit "
-    "raven robin salmon seal shrew skink sloth snail sparrow stoat stork swan tapir tern thrush tiger toad trout turtle "
-    "vole walrus weasel whale wolf wren yak zebra"
+    "ant badger bat bear beaver bee bison boar bream carp cat civet cod crane crow deer dingo dove drake eagle eel "
+    "elk ermine falcon fawn ferret finch fox frog gecko goat goose gull hare hawk heron horse ibis jay kestrel kite "
+    "koala lark lemur lion llama mole moose moth mouse newt orca otter owl panda perch pika plover puffin quail rabbit "
+    "raven robin salmon seal shrew skink sloth snail sparrow stoat stork swan tapir tern thrush tiger toad trout "
+    "turtle vole walrus weasel whale wolf wren yak zebra"
 ).split()
 
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -42,7 +42,7 @@ class Run:
 
     @classmethod
     def open(cls, run: str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
-        """The run in folder `run`, or of that name in `runs_dir`; the newest there where `run` is left out. RunError."""
+        """The run in folder `run`, or of that name in `runs_dir`; left out, the newest there. RunError."""
         home = Path(runs_dir)
         if run is None:
             folders = list_folders(home)

@@ -96,8 +96,8 @@ class Training:
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
-        With `lr` or `schedule`, or where the schedule has a horizon, `epochs` are a new leg from here. RunError where the
-        run is in use elsewhere, its data changed, or no whole checkpoint is left.
+        With `lr` or `schedule`, or where the schedule has a horizon, `epochs` are a new leg from here. RunError where
+        the run is in use elsewhere, its data changed, or no whole checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
@@ -161,9 +161,9 @@ class Training:
         if changes or SCHEDULES[schedule].horizon:
             if not changes:
                 self.notices.append(
-                    f"the {schedule} schedule was made for its {at.leg.last_epoch - at.leg.first_epoch} epochs and ends "
-                    f"with them: a new leg of {epochs} begins from the checkpoint, lr from its start. That is not the same "
-                    f"as having trained longer at once; with a constant or exponential schedule it would be"
+                    f"the {schedule} schedule was made for {at.leg.last_epoch - at.leg.first_epoch} epochs and ends "
+                    f"with them: a new leg of {epochs} begins from the checkpoint, lr from its start. That is not the "
+                    f"same as having trained longer at once; with a constant or exponential schedule it would be"
                 )
             self.learner.start_leg(epochs, changes)
         else:
