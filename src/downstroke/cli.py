@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 from collections.abc import Callable
@@ -89,7 +90,8 @@ def _recipe_fields(command: Command) -> Command:
 
 
 def _sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}."
+    """The note as help: a capital first, unless it begins with a symbol such as f(W, x)."""
+    return f"{note[0].upper() if note[1].isalpha() else note[0]}{note[1:]}."
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -128,7 +130,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
     _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
 
 
-train.help = f"{train.help}\n\nRecipes: {', '.join(RECIPES)}."
+train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIPES)}."
 
 
 @main.command("continue")

@@ -57,7 +57,7 @@ class Recipe:
     weight_decay: float = _note(0.0, "of the weights with two or more dimensions, not of biases and scales", 0)
 
     schedule: str = _note(
-        "constant", "lr over the steps: constant, exponential, step, inverse-time, plateau, cosine, one-cycle or linear"
+        "constant", "how lr moves: constant, exponential, step, inverse-time, plateau, cosine, one-cycle or linear"
     )
     lr_decay: float = _note(
         0.9, "exponential: factor an epoch; step, plateau: factor a drop; inverse-time: rate an epoch", 0, 100

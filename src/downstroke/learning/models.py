@@ -36,21 +36,20 @@ def mlp(classes: int, dropout: float) -> nn.Module:
 
 
 def cnn(classes: int, dropout: float) -> nn.Module:
-    """Three convolutions with batch normalisation, then one linear layer: 1.4 million multiplications an image.
+    """Three convolutions with batch normalisation, then one linear layer: 0.7 million multiplications an image.
 
-    Pooling comes before normalisation and ReLU, which then have a quarter of the work; the maximum is the same, as both
-    keep the order of values (where the scale that is learned stays positive).
+    The first convolution's stride of 2 spares three quarters of the work behind it. Pooling comes before normalisation
+    and ReLU, which then have a quarter of theirs.
     """
     return nn.Sequential(
         nn.Conv2d(1, 16, 5, stride=2, bias=False),  # 28 -> 12
         nn.BatchNorm2d(16),
         nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),  # 12 -> 6
+        nn.Conv2d(16, 32, 3, bias=False),  # 12 -> 10
+        nn.MaxPool2d(2),  # 10 -> 5
         nn.BatchNorm2d(32),
         nn.ReLU(),
-        nn.Conv2d(32, 64, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),  # 6 -> 3
+        nn.Conv2d(32, 64, 3, bias=False),  # 5 -> 3
         nn.BatchNorm2d(64),
         nn.ReLU(),
         nn.Flatten(),
