@@ -50,9 +50,13 @@ class Run(run_room.Run):
         tensorboard: bool = False,
     ) -> Self:
         """Train `epochs` more; left out, finish what was interrupted. Returns this run. See `Training.resume`."""
+        from downstroke.learning.distributed import joined
         from downstroke.runs.training import Training
 
-        with Training.resume(self, epochs=epochs, lr=lr, schedule=schedule) as training:
+        with (
+            joined(self.environment["device"]),
+            Training.resume(self, epochs=epochs, lr=lr, schedule=schedule) as training,
+        ):
             _follow(training, self, watch, tensorboard)
         return self
 
@@ -113,16 +117,23 @@ def train(
 
     `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved, and
     the run is returned with `stopped` saying so. Raises DownstrokeError.
+
+    In processes started by torchrun, all of them train the one run; the first alone writes and watches.
     """
+    from downstroke.learning.distributed import joined
     from downstroke.runs.training import Training
 
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
     decided = decided.replace(**fields) if fields else decided
     if tensorboard:
         _summary_writer()  # refused before a run is made for it
-    with Training.start(
-        decided, runs_dir=Path(runs_dir), name=name, device=device, precision=precision, threads=threads
-    ) as training:
+    home = Path(runs_dir)
+    with (
+        joined(device),
+        Training.start(
+            decided, runs_dir=home, name=name, device=device, precision=precision, threads=threads
+        ) as training,
+    ):
         run = Run(training.run.folder)
         _follow(training, run, watch, tensorboard)
     return run
@@ -131,12 +142,13 @@ def train(
 def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bool) -> None:
     from downstroke.learning.events import Stopped
 
-    writer = _TensorBoard(run.folder) if tensorboard else None
+    first = training.learner.world.first
+    writer = _TensorBoard(run.folder) if tensorboard and first else None
     run.notices = tuple(training.notices)
     try:
         with _interruptible(training.learner.stop):
             for event in training:
-                if watch:
+                if watch and first:
                     watch(training, event)
                 if writer:
                     writer.write(event)
@@ -145,7 +157,7 @@ def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bo
     finally:
         if writer:
             writer.close()
-        if len(run.history):
+        if first and len(run.history):
             run.plot()
 
 

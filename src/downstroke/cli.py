@@ -153,6 +153,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
 
 
 def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
+    from downstroke.learning.distributed import rank_speaks
     from downstroke.learning.events import StopReason
     from downstroke.progress import LineProgress, LiveProgress
 
@@ -161,6 +162,8 @@ def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
         run = training(progress)
     finally:
         progress.close()
+    if not rank_speaks():
+        return run
     for notice in run.notices:
         _say(f"note: {notice}")
     summary = {

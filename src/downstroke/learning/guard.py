@@ -29,6 +29,7 @@ class Pending:
     lr: float
     loss: Tensor
     norm: Tensor
+    stop: Tensor  # how many processes were asked to stop
 
 
 class Guard:
@@ -50,17 +51,16 @@ class Guard:
         """Whether the numbers should be read now."""
         return True
 
-    def read(self) -> list[tuple[Pending, StepRow]]:
-        """The steps since the last read, with their numbers. Raises NonFiniteError."""
-        if not self.pending:
-            return []
-        numbers = torch.stack([torch.stack([p.loss.detach().float(), p.norm]) for p in self.pending]).tolist()
-        done = []
-        for p, (loss, norm) in zip(self.pending, numbers, strict=True):
+    def read(self) -> tuple[list[tuple[Pending, StepRow]], bool]:
+        """The steps since the last read, with their numbers, and whether any process wants to stop. NonFiniteError."""
+        numbers = torch.stack([torch.stack([p.loss, p.norm, p.stop]) for p in self.pending]).tolist()
+        done, stopping = [], False
+        for p, (loss, norm, stop) in zip(self.pending, numbers, strict=True):
             _refuse(p, loss, norm)
             done.append((p, StepRow(p.step, p.lr, loss, norm)))
+            stopping = stopping or stop > 0
         self.pending.clear()
-        return done
+        return done, stopping
 
 
 class DeferredGuard(Guard):

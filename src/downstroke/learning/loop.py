@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.data import augment
@@ -24,11 +25,15 @@ from downstroke.data.dataset import Part
 from downstroke.history import EpochRow
 from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.average import Average
+from downstroke.learning.distributed import World, world
 from downstroke.learning.evaluate import Evaluation, evaluate
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
 from downstroke.learning.guard import DeferredGuard, Guard, Pending
 from downstroke.learning.machine import Machine, choose
 from downstroke.recipe import Recipe
+
+#: Training images that an epoch is measured on where there is no val to be compared with.
+NO_VAL_SAMPLE = 1000
 
 
 class Images:
@@ -86,6 +91,7 @@ class Learner:
         threads: int | None = None,
     ) -> None:
         self.recipe = recipe
+        self.world = world()
         self.schedule = schedules.build(recipe)
         self.criterion = criteria.build(recipe, classes)
         self.augmentation = augment.augmentation(recipe.augment)
@@ -104,7 +110,7 @@ class Learner:
 
     def begin(self, images: Tensor) -> None:
         """Measure the training images, uint8 [N,28,28], start the average from the first W, and seed dropout."""
-        torch.manual_seed(self.recipe.seed)
+        torch.manual_seed(self.recipe.seed + self.world.rank)  # each process drops out values of its own
         self.network.measure(images)
         self._start_average()
 
@@ -114,7 +120,13 @@ class Learner:
 
     @property
     def stopping(self) -> bool:
+        """Whether this process was asked to stop; several stop at the step in which all have heard of it."""
         return self._stop
+
+    @property
+    def stops_alone(self) -> bool:
+        """Whether to stop now, without asking others."""
+        return self._stop and self.world.size == 1
 
     def _start_average(self) -> None:
         if self.recipe.average:
@@ -194,69 +206,106 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
     Each epoch is one pass over `train` in an order that is a function of (seed, epoch). After it the judged W is
     measured on val, and on as many training images, always the same ones. Raises NonFiniteError, with W as it was.
     """
-    recipe, at = learner.recipe, learner.at
-    network, criterion, optimizer = learner.network, learner.criterion, learner.optimizer
+    recipe, at, world = learner.recipe, learner.at, learner.world
+    network, criterion, optimizer = world.parallel(learner.network), learner.criterion, learner.optimizer
     guard = DeferredGuard(learner.weights) if learner.machine.deferred else Guard()
     steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
-    sample = _sample(train, len(val) or min(len(train), 5000))
+    sample = _sample(train, len(val) or NO_VAL_SAMPLE)
     clock = _Clock(at)
     network.train()
 
-    while at.epoch < at.leg.last_epoch and not learner.stopping:
-        for images, labels in _batches(learner, train):
+    stopping = False
+    while at.epoch < at.leg.last_epoch and not stopping:
+        for images, labels, share in _batches(learner, train):
             lr = learner.lr(steps_per_epoch)
             optimizers.set_lr(optimizer, lr)
             with torch.autocast(images.device.type, torch.bfloat16, enabled=learner.machine.bfloat16):
                 logits = network(images)  # y = f(W, x)
-            loss = criterion(logits, labels)  # L = criterion(y, labels)
+            loss = share.of(criterion(logits, labels))  # L = criterion(y, labels)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # dL/dW, by backpropagation
-            norm = optimizers.gradient_norm(learner.weights)
-            guard.admit(Pending(at.epoch + 1, at.batch + 1, len(labels), at.step + 1, lr, loss, norm))
+            guard.admit(_pending(learner, lr, loss, share))
             optimizer.step()  # W = W - lr * dL/dW
             guard.confirm()
 
             at.batch, at.step, at.last_lr = at.batch + 1, at.step + 1, lr
             if learner.average:
                 learner.average.update(at.step)
-            if guard.due or at.batch == steps_per_epoch or learner.stopping:
-                for done, row in guard.read():
+            if guard.due or at.batch == steps_per_epoch:
+                rows, stopping = guard.read()
+                for done, row in rows:
                     at.loss_sum += row.batch_loss * done.images
                     at.images += done.images
                     clock.stop()
                     yield StepDone(row, done.epoch, done.batch, steps_per_epoch, done.images)
                     clock.start()
-            if learner.stopping and at.batch < steps_per_epoch:
-                clock.stop()
-                yield Stopped(StopReason.INTERRUPTED)
-                return
+                stopping = stopping or learner.stops_alone
+                if stopping and at.batch < steps_per_epoch:
+                    clock.stop()
+                    yield Stopped(StopReason.INTERRUPTED)
+                    return
 
         done_epoch = _close_epoch(learner, sample, val, clock)
         clock.stop()
         yield done_epoch
         clock.start()
+        stopping = stopping or learner.stops_alone
     clock.stop()
     finished = at.epoch >= at.leg.last_epoch
     yield Stopped(StopReason.FINISHED if finished else StopReason.INTERRUPTED)
 
 
-def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches left of the epoch under way: float32 [B,28,28] in 0..1, varied as the recipe says, and labels."""
+def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, Share]]:
+    """The batches left of the epoch under way: float32 [B,28,28] in 0..1, varied as the recipe says, and labels [B].
+
+    Of several processes each gets its part of every batch.
+    """
     recipe, epoch = learner.recipe, learner.at.epoch + 1
     numbers = None
     if learner.augmentation:
         numbers = augment.draw(recipe.seed, epoch, len(train)).to(train.images.device)
     for chosen in batches(recipe.seed, epoch, len(train), recipe.batch_size, start=learner.at.batch):
-        index = torch.from_numpy(chosen).to(train.images.device)
+        mine, share = _share(chosen, learner.world)
+        index = torch.from_numpy(mine).to(train.images.device)
         images = train.images[index].float().div_(255)
         if learner.augmentation and numbers is not None:
             images = learner.augmentation(images, numbers[index])
-        yield images, train.labels[index]
+        yield images, train.labels[index], share
+
+
+@dataclass(frozen=True)
+class Share:
+    """This process' part in a batch."""
+
+    images: int  # in the whole batch
+    weight: float  # of this process' mean loss, such that the mean over processes is the mean over the batch's images
+
+    def of(self, loss: Tensor) -> Tensor:
+        return loss if self.weight == 1 else loss * self.weight
+
+
+def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], Share]:
+    mine = batch[world.part(len(batch))]
+    share = Share(len(batch), len(mine) * world.size / len(batch))
+    # The last batch may have fewer images than there are processes; one without an image computes, but counts as 0.
+    return (mine if len(mine) else batch[:1]), share
+
+
+def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending:
+    """The step about to be made: the loss of the whole batch, the norm of dL/dW, and who wants to stop."""
+    at = learner.at
+    numbers = torch.stack([loss.detach().float() / learner.world.size, torch.full_like(loss, learner.stopping)])
+    numbers = learner.world.sum(numbers)
+    norm = optimizers.gradient_norm(learner.weights)
+    return Pending(at.epoch + 1, at.batch + 1, share.images, at.step + 1, lr, numbers[0], norm, numbers[1])
 
 
 def _close_epoch(learner: Learner, sample: Images, val: Images, clock: _Clock) -> EpochDone:
     """Measure W, write the epoch's row, and note whether it is the best so far."""
     at = learner.at
+    learner.world.agree(learner.network)
+    if learner.average:
+        learner.world.agree(learner.average.network)
     measured = _measure(learner, sample)
     on_val = _measure(learner, val) if len(val) else None
     at.epoch, at.batch = at.epoch + 1, 0
@@ -281,7 +330,16 @@ def _close_epoch(learner: Learner, sample: Images, val: Images, clock: _Clock) -
 
 
 def _measure(learner: Learner, images: Images) -> Evaluation:
-    return evaluate(learner.judged, images.images, images.labels, bfloat16=learner.machine.bfloat16)
+    """Each of several processes reads its part; all know the whole."""
+    part = learner.world.part(len(images))
+    mine = evaluate(learner.judged, images.images[part], images.labels[part], bfloat16=learner.machine.bfloat16)
+    if learner.world.size == 1:
+        return mine
+    losses, probabilities = torch.zeros(len(images)), torch.zeros(len(images), learner.network.classes)
+    losses[part], probabilities[part] = torch.from_numpy(mine.losses), torch.from_numpy(mine.probabilities)
+    device = images.images.device
+    losses, probabilities = (learner.world.sum(t.to(device)).cpu() for t in (losses, probabilities))
+    return Evaluation(losses.numpy(), probabilities.numpy(), images.labels.cpu().numpy())
 
 
 def _sample(train: Images, size: int) -> Images:

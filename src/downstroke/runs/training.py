@@ -21,6 +21,7 @@ from downstroke.data import dataset as data
 from downstroke.data import sources
 from downstroke.errors import DownstrokeError, RunError
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
+from downstroke.learning.distributed import world
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
 from downstroke.learning.loop import Images, Learner, learn
 from downstroke.learning.machine import Machine, choose
@@ -44,8 +45,9 @@ class Training:
         self.run, self.learner, self.train, self.val = run, learner, train, val
         self.notices: list[str] = []
         self._held = ExitStack()
-        busy = f"{run.folder} is being trained by another process; wait for it, or stop it first"
-        self._held.enter_context(files.locked(run.folder / LOCK, busy))
+        if learner.world.first:
+            busy = f"{run.folder} is being trained by another process; wait for it, or stop it first"
+            self._held.enter_context(files.locked(run.folder / LOCK, busy))
 
     @classmethod
     def start(
@@ -73,13 +75,14 @@ class Training:
         learner.begin(train.images)
         learner.at.elapsed_s = time.perf_counter() - began
 
-        run = Run(_new_folder(Path(runs_dir), name))
+        run = Run(Path(learner.world.share(_new_folder(Path(runs_dir), name) if learner.world.first else None)))
         self = cls(run, learner, train, val)
         try:
-            files.write_json(run.folder / ENVIRONMENT, _environment(machine, loaded, parts))
-            files.write_json(run.folder / RECIPE, recipe.to_dict())  # from here on the folder is a run
-            self._begin_files()
-            self._save("last")
+            if learner.world.first:
+                files.write_json(run.folder / ENVIRONMENT, _environment(learner, loaded, parts))
+                files.write_json(run.folder / RECIPE, recipe.to_dict())  # from here on the folder is a run
+                self._begin_files()
+                self._save("last")
         except BaseException:
             self._held.close()
             raise
@@ -120,8 +123,10 @@ class Training:
         self = cls(run, learner, train, val)
         self.notices = notices
         try:
-            self._restore()
-            self._set_goal(epochs, changes)
+            if learner.world.first:
+                self._restore()
+                self._set_goal(epochs, changes)
+            self._share_state()
         except BaseException:
             self._held.close()
             raise
@@ -140,6 +145,15 @@ class Training:
             self._begin_files()
         self._never_lower_the_best()
         self._forget_after(learner.at.epoch, learner.at.step)
+
+    def _share_state(self) -> None:
+        """Let every process stand where the first one does: it alone has read the folder."""
+        world = self.learner.world
+        state = world.share(self.learner.state() if world.first and world.size > 1 else None)
+        if not world.first:
+            self.learner.restore(*state)
+            torch.manual_seed(self.learner.recipe.seed + world.rank + self.learner.at.step)
+        self.notices = world.share(self.notices)
 
     def _never_lower_the_best(self) -> None:
         """A best epoch may be on disk that the checkpoint does not know yet, or know better than a damaged one."""
@@ -184,6 +198,9 @@ class Training:
         self._held.close()
 
     def __iter__(self) -> Iterator[Event]:
+        if not self.learner.world.first:  # the first process alone writes
+            yield from learn(self.learner, self.train, self.val)
+            return
         folder = self.run.folder
         try:
             with (
@@ -293,10 +310,12 @@ def _new_folder(runs_dir: Path, name: str | None) -> Path:
     raise RunError(f"no free name was found in {runs_dir}; give one with --name")
 
 
-def _environment(machine: Machine, loaded: data.Dataset, parts: Parts) -> dict[str, Any]:
+def _environment(learner: Learner, loaded: data.Dataset, parts: Parts) -> dict[str, Any]:
+    machine = learner.machine
     return {
         **_versions(),
         **asdict(machine),
+        "processes": learner.world.size,
         "processor": machine.describe(),
         "git_commit": _git_commit(),
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -325,14 +344,16 @@ def _versions() -> dict[str, str]:
 def _same_machine(environment: dict[str, Any]) -> tuple[Machine, list[str]]:
     """The machine that the run began on, as far as it can be had, and a line for each difference."""
     notices = []
-    wanted = environment["device"], environment["precision"], environment["threads"]
+    processes = world().size
+    # Other numbers of processes share the machine otherwise: the threads of then would be too many, or too few, now.
+    threads = environment["threads"] if processes == environment["processes"] else None
     try:
-        machine = choose(*wanted)
+        machine = choose(environment["device"], environment["precision"], threads)
     except DownstrokeError:
-        machine = choose("auto", environment["precision"], environment["threads"])
-        notices.append(f"device {wanted[0]} is not here; going on with {machine.device}")
-    now = {**_versions(), "processor": machine.describe()}
-    for key in ("torch", "processor", "downstroke"):
+        machine = choose("auto", environment["precision"], threads)
+        notices.append(f"device {environment['device']} is not here; going on with {machine.device}")
+    now = {**_versions(), "processor": machine.describe(), "processes": processes, "threads": machine.threads}
+    for key in ("torch", "processor", "downstroke", "processes", "threads"):
         if now[key] != environment[key]:
             notices.append(
                 f"{key} was {environment[key]} and is {now[key]}: W may differ in its last bits from an unbroken run"
