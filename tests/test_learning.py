@@ -17,6 +17,7 @@ from downstroke.learning import criteria, evaluate, models, optimizers, schedule
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
 from downstroke.learning.loop import Images, Learner, learn
 from downstroke.learning.machine import Machine, choose
+from downstroke.learning.muon import MOMENTUM, orthogonal
 from downstroke.recipe import Recipe
 
 
@@ -211,9 +212,39 @@ def test_adam_is_its_formula() -> None:
 
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_every_optimizer_brings_the_loss_down(name: str, parts: tuple[Images, Images]) -> None:
-    _, events = taught(Recipe(model="mlp", optimizer=name, epochs=4, batch_size=32), parts)
+    _, events = taught(Recipe(model="cnn" if name == "muon" else "mlp", optimizer=name, epochs=4, batch_size=32), parts)
     losses = [e.row.loss for e in events if isinstance(e, EpochDone)]
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_muon_is_torchs_muon_where_torch_has_one() -> None:
+    """torch's takes matrices only, works in bfloat16 and does not fix the norm; the direction of a step is the same."""
+    torch.manual_seed(0)
+    mine, theirs = (nn.Conv2d(16, 16, 1, bias=False) for _ in range(2))
+    matrix = nn.Parameter(theirs.weight.detach().flatten(1))
+    oracle = torch.optim.Muon([matrix], lr=0.1, momentum=MOMENTUM, weight_decay=0, ns_steps=3)
+    optimizer = optimizers.build(Recipe(optimizer="muon", lr=0.1), mine)
+    for _ in range(3):
+        gradient = torch.randn(16, 16)
+        nn.init.orthogonal_(mine.weight[:, :, 0, 0])  # of norm sqrt(16), which Muon here keeps it at
+        before, matrix_before = mine.weight.detach().clone(), matrix.detach().clone()
+        mine.weight.grad, matrix.grad = gradient[:, :, None, None].clone(), gradient.clone()
+        optimizer.step()
+        oracle.step()
+        step, expected = (before - mine.weight.detach()).flatten(1), matrix_before - matrix.detach()
+        assert nn.functional.cosine_similarity(step.flatten(), expected.flatten(), dim=0) > 0.999
+        torch.testing.assert_close(step.norm(), expected.norm(), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(16, 144), (64, 32), (32, 32)])
+def test_orthogonal_brings_singular_values_near_one_and_keeps_the_vectors(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    near = orthogonal(matrix, steps=5)
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    values = (left.T @ near @ right.T).diagonal()
+    assert values.min() > 0.3
+    assert values.max() < 1.3
+    torch.testing.assert_close(near, left @ values.diag() @ right, atol=1e-3, rtol=0)
 
 
 def test_weight_decay_leaves_biases_alone() -> None:

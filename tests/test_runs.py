@@ -54,7 +54,7 @@ def test_a_difference_between_two_runs_is_found(tiny: Path, tmp_path: Path) -> N
     assert {"metrics.csv", "steps.csv", "val_losses.npy"} <= set(found)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "muon"])
 def test_continuing_equals_training_longer_with_every_optimizer(tiny: Path, tmp_path: Path, optimizer: str) -> None:
     fields = {**FULL, "optimizer": optimizer, "lr": 0.002}
     whole = train(tiny, tmp_path, "whole", epochs=3, **fields)

@@ -26,7 +26,7 @@ def _note(default: Any, note: str, low: float = -math.inf, high: float = math.in
 
 #: lr where the recipe names an optimizer and no lr. Chosen on val with the `cnn`; for another model see `find-lr`
 #: in the field's literature: these are starting points, not promises.
-DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4}
+DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4, "muon": 0.1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,9 @@ class Recipe:
     name: str = _note("standard", "what this recipe is called")
 
     data: str = _note("mnist", "`mnist`, or the path of a folder, .npz or .csv")
-    train_size: int | None = _note(None, "train on so many images only, the classes' shares kept", 2)
+    train_size: float | None = _note(
+        None, "train on a part of the training images only: a share below 1, a count from 1", 0, open_low=True
+    )
     label_noise: float = _note(0.0, "share of the training labels replaced by a wrong one", 0, 1)
     val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
@@ -50,9 +52,9 @@ class Recipe:
     criterion: str = _note("cross-entropy", "the loss: cross-entropy, nll, brier, mse, or package.module:callable")
     label_smoothing: float = _note(0.0, "share of the label's probability spread over all classes", 0, 0.9)
 
-    optimizer: str = _note("nesterov", "the update: sgd, momentum, nesterov, adam, adamw or rmsprop")
+    optimizer: str = _note("nesterov", "the update: sgd, momentum, nesterov, adam, adamw, rmsprop or muon")
     lr: float | None = _note(None, "the learning rate; left out, the optimizer's own default", 0, open_low=True)
-    momentum: float = _note(0.9, "of momentum, nesterov and rmsprop; beta1 of adam and adamw", 0, 0.9999)
+    momentum: float = _note(0.9, "of momentum, nesterov, rmsprop and muon; beta1 of adam and adamw", 0, 0.9999)
     beta2: float = _note(0.999, "of adam and adamw: how long they remember the gradient's square", 0, 0.999999)
     weight_decay: float = _note(0.0, "of the weights with two or more dimensions, not of biases and scales", 0)
 
@@ -78,8 +80,10 @@ class Recipe:
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
         if self.lr is None:
             object.__setattr__(self, "lr", DEFAULT_LR.get(self.optimizer, 0.01))
-        if self.optimizer == "nesterov" and self.momentum == 0:
-            raise RecipeError("momentum is 0 with nesterov; give more than 0 (0.9), or --optimizer sgd")
+        if self.optimizer in ("nesterov", "muon") and self.momentum == 0:
+            raise RecipeError(f"momentum is 0 with {self.optimizer}; give more than 0 (0.9), or --optimizer sgd")
+        if self.train_size is not None and self.train_size > 1 and self.train_size != int(self.train_size):
+            raise RecipeError(f"train_size is {self.train_size:g}; expected a share below 1, or a whole number")
         if self.label_smoothing and self.criterion != "cross-entropy":
             raise RecipeError(f"label_smoothing goes with cross-entropy only, not {self.criterion}; leave it at 0")
         if self.schedule in ("exponential", "step", "plateau") and not 0 < self.lr_decay <= 1:

@@ -1,4 +1,4 @@
-"""W = W - lr * dL/dW, and its better-known descendants: torch's own classes, by name.
+"""W = W - lr * dL/dW, and its better-known descendants: torch's own classes, by name, and Muon.
 
 To add one: a function of (groups, recipe), and a line in `OPTIMIZERS`.
 """
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
+from downstroke.learning.muon import Muon
 from downstroke.learning.plug import look_up
 from downstroke.recipe import Recipe
 
@@ -48,6 +49,12 @@ def rmsprop(groups: Groups, recipe: Recipe) -> Optimizer:
     return RMSprop(groups, lr=_lr(recipe), alpha=0.99, momentum=recipe.momentum)
 
 
+def muon(groups: Groups, recipe: Recipe) -> Optimizer:
+    """Jordan et al. 2024: the updates of inner convolutions made orthogonal; all else is as nesterov."""
+    matrices = [p for group in groups for p in group["params"] if p.dim() == 4 and p.shape[1] > 1]
+    return Muon(groups, matrices, lr=_lr(recipe), momentum=recipe.momentum)
+
+
 OPTIMIZERS: dict[str, Callable[[Groups, Recipe], Optimizer]] = {
     "sgd": sgd,
     "momentum": momentum,
@@ -55,6 +62,7 @@ OPTIMIZERS: dict[str, Callable[[Groups, Recipe], Optimizer]] = {
     "adam": adam,
     "adamw": adamw,
     "rmsprop": rmsprop,
+    "muon": muon,
 }
 
 

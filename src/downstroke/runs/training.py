@@ -276,7 +276,9 @@ class Parts:
         self.val = loaded.train.take(val)
         self.train = loaded.train.take(train) if len(val) else loaded.train
         if recipe.train_size is not None:
-            self.train = self.train.take(data.cut(self.train.labels, recipe.train_size, seed))
+            share = recipe.train_size < 1
+            size = round(recipe.train_size * len(self.train)) if share else int(recipe.train_size)
+            self.train = self.train.take(data.cut(self.train.labels, size, seed))
         if recipe.label_noise:
             spoilt = data.spoil(self.train.labels, recipe.label_noise, len(loaded.classes), seed)
             self.train = data.Part(self.train.images, spoilt)
