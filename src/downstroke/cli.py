@@ -331,33 +331,52 @@ def bench() -> None:
     """The measurements that the README quotes."""
 
 
+def _out(name: str) -> Callable[[Command], Command]:
+    kind, note = click.Path(path_type=Path), "Where the figures are saved."
+    return click.option("--out", type=kind, default=Path(name), show_default=True, help=note)
+
+
 @bench.command()
 @click.option("--seeds", default=5, show_default=True, help="Train the default recipe with seeds 0..N-1.")
 @click.option("--trials", default=20, show_default=True, help="Random trials of continuing, and of being killed.")
 @click.option(
     "--only",
-    type=click.Choice(["accuracy", "loop", "memory", "continue", "kill"]),
+    type=click.Choice(["loop", "memory", "accuracy", "continue", "kill"]),
     multiple=True,
     help="Only these parts.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("bench-core.json"),
-    show_default=True,
-    help="Where the figures are saved.",
-)
+@_out("bench-core.json")
 @_common
-def core(*, seeds: int, trials: int, only: tuple[str, ...], out: Path, as_json: bool) -> None:
+def core(*, as_json: bool, **options: Any) -> None:
     """Accuracy, the loop's overhead, memory, and that nothing is lost."""
     from downstroke.bench.core import measure
 
-    figures = measure(seeds=seeds, trials=trials, only=only, out=out, say=_say)
+    _print_figures(measure(**options, say=_say), as_json)
+
+
+@bench.command()
+@click.argument("recipes", nargs=-1)
+@click.option("--seeds", default=5, show_default=True, help="Train each recipe with seeds 0..N-1.")
+@_out("bench-speed.json")
+@_common
+def speed(recipes: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
+    """Recipes against R, one epoch of the best published single-epoch recipe, in turn: time and test accuracy.
+
+    RECIPES: left out, sprint and standard.
+    """
+    from downstroke.bench.speed import measure
+
+    _print_figures(measure(recipes=recipes or ("sprint", "standard"), **options, say=_say), as_json)
+
+
+def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(figures)
-    else:
-        for name, value in figures.items():
-            click.echo(f"{name:32} {value}")
+        return
+    for name, value in figures.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for key, number in inner:
+            click.echo(f"{f'{name} {key}'.strip():40} {number}")
 
 
 def _print_json(value: Any) -> None:
