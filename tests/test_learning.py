@@ -15,9 +15,11 @@ from downstroke.data.dataset import Dataset, Part
 from downstroke.errors import NonFiniteError, RecipeError
 from downstroke.learning import criteria, evaluate, models, optimizers, schedules
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
-from downstroke.learning.loop import Images, Learner, learn
+from downstroke.learning.learner import Images, Learner
+from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
 from downstroke.learning.muon import MOMENTUM, orthogonal
+from downstroke.learning.temperature import fit_temperature
 from downstroke.recipe import Recipe
 
 
@@ -318,7 +320,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_images(parts: tuple[Images, Image
     recipe = Recipe(model="linear", optimizer="sgd", lr=1e-30, epochs=1, batch_size=128)
     learner, events = taught(recipe, parts)
     row = next(e.row for e in events if isinstance(e, EpochDone))
-    whole = evaluate.evaluate(learner.network, parts[0].images, parts[0].labels).loss
+    whole = evaluate.Evaluation.of(evaluate.read_logits(learner.network, parts[0].images), parts[0].labels).loss
     assert row.batch_loss == pytest.approx(whole, rel=1e-5)
     batch_means = [e.row.batch_loss for e in events if isinstance(e, StepDone)]
     assert np.mean(batch_means) != pytest.approx(whole, rel=1e-5), "the mean of batch means is another number here"
@@ -425,6 +427,30 @@ def test_evaluation_counts_what_was_misread() -> None:
     assert evaluate.recall(measured.confusion) == [1.0, pytest.approx(2 / 3)]
     # Four bins hold one image each: |0.9 - 1|, |0.8 - 1|, |0.6 - 0|, |0.7 - 1|, a quarter of each.
     assert evaluate.calibration_error(measured) == pytest.approx(0.3, abs=1e-6)
+
+
+def test_the_temperature_is_where_cross_entropy_is_lowest() -> None:
+    torch.manual_seed(0)
+    labels = torch.randint(0, 10, (400,))
+    logits = torch.randn(400, 10) + 1.5 * nn.functional.one_hot(labels, 10)
+    for sharper in (0.5, 1.0, 3.0):
+        fitted = fit_temperature(logits * sharper, labels)
+        around = torch.arange(0.3, 4, 0.01)
+        losses = torch.stack([nn.functional.cross_entropy(logits * sharper / t, labels) for t in around])
+        assert fitted == pytest.approx(around[losses.argmin()].item(), abs=0.011)
+    assert fit_temperature(100.0 * nn.functional.one_hot(labels, 10), labels) >= 0.25
+
+
+def test_smoothed_labels_leave_honest_probabilities(parts: tuple[Images, Images]) -> None:
+    recipe = Recipe(model="mlp", epochs=12, batch_size=32, label_smoothing=0.3, average=2)
+    learner, events = taught(recipe, parts)
+    row = [e.row for e in events if isinstance(e, EpochDone)][-1]
+    assert learner.judged.temperature < 0.9
+    assert learner.network.temperature == 1, "training itself goes on as if there were no temperature"
+    logits = evaluate.read_logits(learner.judged, parts[1].images)
+    assert row.val_loss == pytest.approx(evaluate.Evaluation.of(logits, parts[1].labels).loss, rel=1e-5)
+    raw = evaluate.Evaluation.of(logits * learner.judged.temperature, parts[1].labels)
+    assert row.val_loss < raw.loss
 
 
 def test_the_interval_is_wilsons() -> None:

@@ -22,7 +22,7 @@ WALK = (DOCS / "walk.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"(?:`(\w+)`)?\]\(([^)\s]+)\)")
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
-TIMED = re.compile(r"(images/s|points? [\d.]+ s|[\d.]+ s of training|[\d.]+ MB of memory).*")
+TIMED = re.compile(r"(images/s|[\d.]+ s of training|[\d.]+ MB of memory).*")
 
 
 @dataclass
@@ -131,7 +131,7 @@ def test_every_file_the_walk_names_appears(walked: tuple[Path, list[Shown]]) -> 
     commands = "\n".join(shown.command for shown in walked[1])
     named = re.findall(r"(?:--out |save\(\")([\w.-]+\.png)", commands)
     named += [f"runs/{name}/loss.png" for name in re.findall(r"--name (\w+)", commands)]
-    named += ["runs/first/steps.csv", "runs/few/metrics.csv", "runs/few/best", "runs/few/last", "runs/few/test.json"]
+    named += ["runs/first/steps.csv", "runs/few/metrics.csv", "runs/few/best", "runs/few/last", "runs/more/test.json"]
     assert len(named) >= 13
     assert [name for name in named if not (walked[0] / name).exists()] == []
 
@@ -154,11 +154,10 @@ def test_every_picture_is_shown_and_small() -> None:
 
 def test_the_lines_of_the_loop_are_the_loops() -> None:
     (quoted,) = [text for kind, text in _blocks() if kind == "text" and "loss.backward()" in text]
-    source = iter((DOCS.parent / "src/downstroke/learning/loop.py").read_text(encoding="utf-8").splitlines())
+    source = (DOCS.parent / "src/downstroke/learning/loop.py").read_text(encoding="utf-8")
+    lines = iter(line.replace("  # type: ignore[no-untyped-call]", "").strip() for line in source.splitlines())
     for line in quoted.splitlines():
-        assert any(f"    {line}" == of_loop.replace("  # type: ignore[no-untyped-call]", "") for of_loop in source), (
-            line
-        )
+        assert line.strip() in lines, f"not in loop.py, or not in this order: {line}"
 
 
 def test_a_trained_w_reads_what_the_first_w_did_not(walked: tuple[Path, list[Shown]]) -> None:
@@ -202,21 +201,22 @@ def test_the_lr_matters_as_told(walked: tuple[Path, list[Shown]]) -> None:
 def test_a_batchs_gradient_is_an_unbiased_estimate(walked: tuple[Path, list[Shown]]) -> None:
     (shown,) = [shown for shown in walked[1] if "def gradient" in shown.command]
     rows = [[float(n) for n in re.findall(r"\d+\.\d+", line)] for line in shown.output.splitlines()]
-    assert len(rows) == 6
+    assert len(rows) == 4
     for length, off, centre in rows:
         assert centre < off / 10, "the mean of the batches is G"
         assert length > 0
-    for of_32, of_128, of_512 in (rows[:3], rows[3:]):
-        assert of_32[1] / of_128[1] == pytest.approx(2, rel=0.2)
+    for of_128, of_512 in (rows[:2], rows[2:]):
         assert of_128[1] / of_512[1] == pytest.approx(2, rel=0.25)
-    assert rows[1][1] < rows[1][0], "at first a batch points roughly along G"
-    assert rows[4][1] > 3 * rows[4][0], "later its noise is longer than G"
+    assert rows[0][1] < rows[0][0], "at first a batch points roughly along G"
+    assert rows[2][1] > 3 * rows[2][0], "later its noise is longer than G"
 
 
 def test_an_epochs_loss_is_the_mean_over_images(walked: tuple[Path, list[Shown]]) -> None:
-    lowest, highest, by_hand, recorded = _printed(walked, "sizes = [128]")
-    assert by_hand == recorded
-    assert highest - lowest > 0.2
+    run = _open(walked, "first")
+    losses = [step.batch_loss for step in run.steps[-79:]]
+    mean = sum(loss * size for loss, size in zip(losses, [128] * 78 + [16], strict=True)) / 10_000
+    assert mean == pytest.approx(run.history[-1].batch_loss, rel=1e-6)
+    assert max(losses) - min(losses) > 0.2
 
 
 def test_batches_get_further_than_the_whole_for_the_same_images(walked: tuple[Path, list[Shown]]) -> None:
@@ -247,14 +247,17 @@ def test_the_overfitting_is_avoided(walked: tuple[Path, list[Shown]]) -> None:
     assert careful[-1].val_loss < 1.1 * careful.best.val_loss
     assert careful[-1].loss > careful[-1].val_loss, "the wrong labels were not learned"
     assert more.best.val_loss < careful.best.val_loss
-    assert more[-1].step <= careful[-1].step
+    assert more[1].val_loss == pytest.approx(careful.best.val_loss, rel=0.15), "level after as many steps"
 
 
-def test_the_looks_at_test_agree_with_val(walked: tuple[Path, list[Shown]]) -> None:
-    looks = [shown.output for shown in walked[1] if shown.command.startswith("downstroke test")]
-    best, last = (float(re.search(r"accuracy +([\d.]+)%", text)[1]) for text in looks)  # type: ignore[index]
-    assert best > last + 1.5
-    assert looks[1].startswith("look 2 ")
+def test_the_one_look_at_test_agrees_with_val(walked: tuple[Path, list[Shown]]) -> None:
+    (look,) = [shown.output for shown in walked[1] if shown.command.startswith("downstroke test")]
+    found = re.search(r"accuracy +([\d.]+)%", look)
+    best = _open(walked, "more").history.best
+    assert found
+    assert best
+    assert float(found[1]) / 100 == pytest.approx(best.val_accuracy, abs=0.02)
+    assert look.startswith("look 1 ")
 
 
 def test_the_walk_took_place_on_disjoint_sets() -> None:

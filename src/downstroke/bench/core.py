@@ -22,7 +22,7 @@ from downstroke.data import sources
 from downstroke.errors import RunError
 from downstroke.learning import models
 from downstroke.learning.events import StepDone
-from downstroke.learning.loop import Images
+from downstroke.learning.learner import Images
 from downstroke.learning.machine import native_bfloat16, processor
 from downstroke.learning.optimizers import OPTIMIZERS
 from downstroke.learning.schedules import SCHEDULES

@@ -10,7 +10,7 @@ from torch import nn
 
 
 def multiplications(net: nn.Module) -> int:
-    """Multiply-adds of one forward pass of one image, in convolutions and linear layers; the rest is small beside them."""
+    """Multiply-adds of one image's forward pass, in convolutions and linear layers; the rest is small beside them."""
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:

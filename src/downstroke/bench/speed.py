@@ -81,8 +81,8 @@ def _figures(name: str, found: dict[str, list[float]], steps: int, peak: float) 
 def yardstick(data: Dataset, seed: int, images: int = 60_000) -> tuple[float, float]:
     """R: seconds of one epoch of the best published single-epoch recipe, in plain PyTorch, and its test accuracy.
 
-    Two convolutions of 24 and 32 channels, batch 256, Adam at 0.01 with betas (0.7, 0.9), one-cycle, float32; the images
-    are normalised beforehand and that is not counted.
+    Two convolutions of 24 and 32 channels, batch 256, Adam at 0.01 with betas (0.7, 0.9), one-cycle, float32; the
+    images are normalised beforehand and that is not counted.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -23,13 +23,15 @@ class Average:
     def __init__(self, learning: Network, k: float) -> None:
         self.k = k
         self.network = copy.deepcopy(learning).eval().requires_grad_(False)
-        pairs = list(zip(self.network.state_dict().values(), learning.state_dict().values(), strict=True))
+        theirs = learning.state_dict()
+        # The temperature is fitted to the average itself.
+        pairs = [(mine, theirs[name]) for name, mine in self.network.state_dict().items() if name != "temperature"]
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._averages, self._sources = [mine for mine, _ in floats], [theirs for _, theirs in floats]
+        self._averages, self._sources = [mine for mine, _ in floats], [other for _, other in floats]
         self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     def update(self, step: int) -> None:
         """Take in W after `step` steps (from 1)."""
         torch._foreach_lerp_(self._averages, self._sources, (self.k + 1) / (step + self.k))
-        for mine, theirs in self._counts:
-            mine.copy_(theirs)
+        for mine, other in self._counts:
+            mine.copy_(other)

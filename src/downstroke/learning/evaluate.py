@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,6 +25,12 @@ class Evaluation:
     losses: NDArray[np.float32]  # [N] cross-entropy of each image, nats
     probabilities: NDArray[np.float32]  # [N, C], each row sums to 1
     labels: NDArray[np.int64]  # [N]
+
+    @classmethod
+    def of(cls, logits: Tensor, labels: Tensor) -> Self:
+        """From logits, float32 [N,C], and labels, int64 [N], on one device."""
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        return cls(losses.cpu().numpy(), logits.softmax(1).cpu().numpy(), labels.cpu().numpy())
 
     @property
     def predictions(self) -> NDArray[np.int64]:
@@ -54,24 +61,20 @@ class Evaluation:
         return np.bincount(self.labels * classes + self.predictions, minlength=classes**2).reshape(classes, classes)
 
 
-def evaluate(
-    network: Network, images: Tensor, labels: Tensor, *, bfloat16: bool = False, batch: int = 500
-) -> Evaluation:
-    """Read uint8 [N,28,28] images, labels int64 [N], in evaluation mode (no dropout, fixed batch statistics).
+def read_logits(network: Network, images: Tensor, *, bfloat16: bool = False, batch: int = 500) -> Tensor:
+    """Logits, float32 [N,C], of uint8 [N,28,28] images in evaluation mode (no dropout, fixed batch statistics).
 
     Batches of a few hundred keep what a layer writes in the processor's cache; the result does not depend on it
     beyond float rounding. Leaves the network's mode as it was.
     """
     training = network.training
     network.eval()
-    logits = []
+    logits = [torch.zeros(0, network.classes, device=images.device)]
     with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
         for start in range(0, len(images), batch):
             logits.append(network(images[start : start + batch]))
     network.train(training)
-    every = torch.cat(logits) if logits else torch.zeros(0, network.classes)
-    losses = F.cross_entropy(every, labels.to(every.device), reduction="none")
-    return Evaluation(losses.cpu().numpy(), every.softmax(1).cpu().numpy(), labels.cpu().numpy())
+    return torch.cat(logits)
 
 
 def wilson(right: int, total: int, z: float = Z95) -> tuple[float, float]:

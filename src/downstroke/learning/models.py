@@ -62,7 +62,10 @@ MODELS: dict[str, Callable[[int, float], nn.Module]] = {"linear": linear, "mlp":
 
 
 class Network(nn.Module):
-    """A network with what belongs to W and is not learned by backpropagation: the images' mean and spread.
+    """A network with what belongs to W and is not learned by backpropagation.
+
+    That is the images' mean and spread, and the temperature that logits are divided by when reading (1, unless labels
+    were smoothed: see `temperature.py`).
 
     `forward(images)` takes uint8 [B,28,28] in 0..255 or float32 [B,28,28] in 0..1 (either also as [B,1,28,28]), ink
     high on zero, and returns logits, float32 [B,classes].
@@ -70,6 +73,7 @@ class Network(nn.Module):
 
     mean: Tensor
     spread: Tensor
+    temperature: Tensor
 
     def __init__(self, net: nn.Module, classes: int) -> None:
         super().__init__()
@@ -77,6 +81,7 @@ class Network(nn.Module):
         self.classes = classes
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:
@@ -84,7 +89,7 @@ class Network(nn.Module):
         if images.dim() == 3:
             images = images.unsqueeze(1)
         logits: Tensor = self.net((images - self.mean) / self.spread).float()
-        return logits
+        return logits if self.training else logits / self.temperature
 
     def probabilities(self, images: Tensor) -> Tensor:
         """The notes' y: float32 [B,classes], each row sums to 1. Dropout and batch statistics as in reading."""

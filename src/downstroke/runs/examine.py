@@ -11,7 +11,7 @@ from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError
 from downstroke.learning import machine
-from downstroke.learning.evaluate import Evaluation, calibration_error, evaluate, recall, wilson
+from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
 from downstroke.runs import files
 from downstroke.runs.run import LOOKS, Run
 
@@ -40,7 +40,7 @@ def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evalua
     device = machine.choose().device
     network = weights.network.to(device)
     images = torch.from_numpy(data.test.images).to(device)
-    evaluation = evaluate(network, images, torch.from_numpy(data.test.labels))
+    evaluation = Evaluation.of(read_logits(network, images), torch.from_numpy(data.test.labels).to(device))
     total = len(data.test)
     confusion = evaluation.confusion
     look = {

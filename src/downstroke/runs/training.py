@@ -23,7 +23,8 @@ from downstroke.errors import DownstrokeError, RunError
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
 from downstroke.learning.distributed import world
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
-from downstroke.learning.loop import Images, Learner, learn
+from downstroke.learning.learner import Images, Learner
+from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe
