@@ -18,7 +18,7 @@ from PIL import Image
 
 from downstroke.errors import DownstrokeError
 from downstroke.history import EpochRow, History, StepRow
-from downstroke.show import plots
+from downstroke.show import curves, plots, style
 from downstroke.show.plots import loss_plot, overlay_plot
 from downstroke.show.report import confusion_picture, misread_picture
 
@@ -135,15 +135,15 @@ def test_perfect_accuracy_is_100_on_its_axis(tmp_path: Path) -> None:
 
 
 def test_nearly_perfect_is_never_rounded_to_perfect() -> None:
-    assert [plots.percent(v) for v in (1.0, 0.99999, 0.5, 1e-9, 0.0)] == ["100%", "99.99%", "50.00%", "0.01%", "0%"]
+    assert [style.percent(v) for v in (1.0, 0.99999, 0.5, 1e-9, 0.0)] == ["100%", "99.99%", "50.00%", "0.01%", "0%"]
 
 
 def test_log_ticks_are_round_and_few() -> None:
     for low, high in [(0.018, 2.4), (3e-5, 1.2), (0.011, 0.024), (0.5, 0.58), (1e-30, 1e10)]:
-        ticks = plots._log_ticks(low, high, 6)
+        ticks = style.log_ticks(low, high, 6)
         assert 2 <= len(ticks) <= 6, (low, high, ticks)
         assert all(low <= tick <= high for tick in ticks)
-        assert all(len(plots.number(tick)) <= 6 for tick in ticks)
+        assert all(len(style.number(tick)) <= 6 for tick in ticks)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -155,7 +155,7 @@ def test_names_beside_the_curves_never_touch(count: int) -> None:
 
 
 def test_steps_land_on_their_epochs_also_the_ones_of_an_unfinished_epoch() -> None:
-    x, lr, _, _ = plots._by_step(learning(2), steps(25, lambda share: share))  # ten steps an epoch
+    x, lr, _, _ = curves.by_step(learning(2), steps(25, lambda share: share))  # ten steps an epoch
     assert x[[0, 9, 19, 24]] == pytest.approx([0.1, 1.0, 2.0, 2.5])
     assert lr[-1] == 1.0
 
@@ -163,7 +163,7 @@ def test_steps_land_on_their_epochs_also_the_ones_of_an_unfinished_epoch() -> No
 def test_a_hundred_thousand_steps_are_thinned_but_keep_both_ends(tmp_path: Path) -> None:
     history = learning(10_000)
     recorded = steps(100_000, lambda share: 0.1 * (1 - share))
-    x, lr, _, batch = plots._by_step(history, recorded)
+    x, lr, _, batch = curves.by_step(history, recorded)
     assert len(x) <= 1500
     assert (lr[0], lr[-1]) == (recorded[0].lr, recorded[-1].lr)
     assert np.nansum(batch) * 100_000 / len(batch) == pytest.approx(sum(s.batch_loss for s in recorded), rel=0.01)

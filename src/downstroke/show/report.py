@@ -1,4 +1,4 @@
-"""The pictures of a test: what was taken for what, and every misread digit; in the style of `plots`."""
+"""The pictures of a test: what was taken for what, and every misread digit; in the house style."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from downstroke.show.plots import (
+from downstroke.show.style import (
     DPI,
     INK,
     MUTED,
