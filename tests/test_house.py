@@ -84,6 +84,12 @@ def test_help_loads_nothing_heavy() -> None:
     assert HEAVY & loaded_by(code) == set()
 
 
+def test_training_does_not_load_torchs_compiler(tmp_path: Path, tiny: Path) -> None:
+    for optimizer in ("adam", "muon", "rmsprop"):
+        fields = f"data={str(tiny)!r}, runs_dir={str(tmp_path)!r}, epochs=1, optimizer={optimizer!r}, lr=0.001"
+        assert {"torch._dynamo", "sympy"} & loaded_by(f"import downstroke; downstroke.train({fields})") == set()
+
+
 def test_the_public_names_are_these() -> None:
     assert sorted(downstroke.__all__) == [
         "CheckpointError",

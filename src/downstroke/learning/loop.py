@@ -43,9 +43,9 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
             optimizers.set_lr(optimizer, lr)
             with torch.autocast(images.device.type, torch.bfloat16, enabled=learner.machine.bfloat16):
                 logits = network(images)  # y = f(W, x)
-            loss = share.of(criterion(logits, labels))  # L = criterion(y, labels)
+            loss = criterion(logits, labels)  # L = criterion(y, labels)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # dL/dW, by backpropagation
+            loss.backward(share.weight)  # type: ignore[no-untyped-call]  # dL/dW, by backpropagation
             guard.admit(_pending(learner, lr, loss, share))
             optimizer.step()  # W = W - lr * dL/dW
             guard.confirm()
@@ -100,15 +100,14 @@ class Share:
     """This process' part in a batch."""
 
     images: int  # in the whole batch
-    weight: float  # of this process' mean loss, such that the mean over processes is the mean over the batch's images
-
-    def of(self, loss: Tensor) -> Tensor:
-        return loss if self.weight == 1 else loss * self.weight
+    #: Of this process' mean loss, such that the mean over processes is the mean over the batch's images; None is 1.
+    weight: Tensor | None
 
 
 def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], Share]:
     mine = batch[world.part(len(batch))]
-    share = Share(len(batch), len(mine) * world.size / len(batch))
+    even = len(mine) * world.size == len(batch)
+    share = Share(len(batch), None if even else torch.tensor(len(mine) * world.size / len(batch)))
     # The last batch may have fewer images than there are processes; one without an image computes, but counts as 0.
     return (mine if len(mine) else batch[:1]), share
 
@@ -116,7 +115,9 @@ def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], S
 def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending:
     """The step about to be made: the loss of the whole batch, the norm of dL/dW, and who wants to stop."""
     at = learner.at
-    numbers = torch.stack([loss.detach().float() / learner.world.size, torch.full_like(loss, learner.stopping)])
+    mine = loss.detach().float() / learner.world.size
+    mine = mine if share.weight is None else mine * share.weight
+    numbers = torch.stack([mine, torch.full_like(mine, learner.stopping)])
     numbers = learner.world.sum(numbers)
     norm = optimizers.gradient_norm(learner.weights)
     return Pending(at.epoch + 1, at.batch + 1, share.images, at.step + 1, lr, numbers[0], norm, numbers[1])

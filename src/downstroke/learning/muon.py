@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -56,4 +57,4 @@ class Muon(SGD):
             weight.mul_(len(weight) ** 0.5 / weight.norm())
             weight.sub_(orthogonal(update.flatten(1)).view_as(weight), alpha=lr)
             weight.grad = None  # SGD passes over what has no gradient
-        super().step()
+        unwrap(SGD.step)(self)

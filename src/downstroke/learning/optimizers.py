@@ -6,6 +6,8 @@ To add one: a function of (groups, recipe), and a line in `OPTIMIZERS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import unwrap
+from types import MethodType
 from typing import Any
 
 import torch
@@ -15,6 +17,13 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from downstroke.learning.muon import Muon
 from downstroke.learning.plug import look_up
 from downstroke.recipe import Recipe
+
+# torch wraps the methods of its optimizers for its compiler, and the wrapping imports the compiler at the first step:
+# more than a second, at each start, for what is not used here. `build` therefore calls `step` as it was written, and
+# these are told to run as they are. Should torch change its wrapping, the import comes back and nothing else.
+for _method in vars(Optimizer).values():
+    if hasattr(_method, "__wrapped__"):
+        _method.__wrapped__.__dynamo_disable = _method.__wrapped__
 
 Groups = list[dict[str, Any]]
 
@@ -78,6 +87,7 @@ def build(recipe: Recipe, network: nn.Module) -> Optimizer:
         {"params": [p for p in weights if p.dim() < 2], "weight_decay": 0.0},
     ]
     optimizer: Optimizer = make([g for g in groups if g["params"]], recipe)
+    optimizer.step = MethodType(torch.no_grad()(unwrap(type(optimizer).step)), optimizer)  # type: ignore[method-assign]
     return optimizer
 
 

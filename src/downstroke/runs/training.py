@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -86,6 +87,7 @@ class Training:
                 self._save("last")
         except BaseException:
             self._held.close()
+            shutil.rmtree(run.folder, ignore_errors=True)  # nothing was learned yet
             raise
         return self
 

@@ -117,7 +117,7 @@ def _as_svg(figure: Figure, dpi: float) -> bytes:
 
 def _as_png(figure: Figure, dpi: float) -> bytes:
     content = io.BytesIO()
-    # Level 1 takes two thirds of the time of level 6, for a file a fifth larger.
+    # Level 1 takes two thirds of the time of level 6, the default; the file of a plot grows by a fifth.
     figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     return content.getvalue()
 
