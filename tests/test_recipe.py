@@ -55,6 +55,13 @@ def test_a_new_optimizer_brings_its_own_lr_unless_one_is_given() -> None:
     assert Recipe(optimizer="rmsprop").lr == DEFAULT_LR["rmsprop"]
 
 
+def test_a_new_criterion_leaves_label_smoothing_behind_unless_it_is_given() -> None:
+    assert named("standard").replace(criterion="brier").label_smoothing == 0
+    assert named("standard").replace(batch_size=64).label_smoothing > 0
+    with pytest.raises(RecipeError, match="label_smoothing goes with"):
+        named("standard").replace(criterion="brier", label_smoothing=0.1)
+
+
 @pytest.mark.parametrize("suffix", [".json", ".toml"])
 def test_a_file_changes_the_recipe_that_it_names(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"mine{suffix}"

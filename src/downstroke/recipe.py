@@ -90,8 +90,13 @@ class Recipe:
             raise RecipeError(f"lr_decay is {self.lr_decay:g}; the {self.schedule} schedule needs 0 < lr_decay <= 1")
 
     def replace(self, **changes: Any) -> Self:
-        """A recipe with these fields changed. A new optimizer without an lr gets that optimizer's default lr."""
+        """A recipe with these fields changed.
+
+        A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none.
+        """
         self._refuse_unknown(changes)
+        if changes.get("criterion", self.criterion) != self.criterion:
+            changes.setdefault("label_smoothing", 0.0)
         if changes.get("optimizer", self.optimizer) != self.optimizer and changes.get("lr") is None:
             changes["lr"] = None
         return dataclasses.replace(self, **changes)

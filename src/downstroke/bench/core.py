@@ -78,7 +78,7 @@ def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     precisions = ["float32", "bfloat16"] if native_bfloat16() else ["float32"]
     for precision in precisions:
-        recipe = named("standard").replace(augment="none", average=0.0, epochs=rounds)
+        recipe = named("standard").replace(augment="none", average=0.0, label_smoothing=0.0, epochs=rounds)
         with Training.start(recipe, runs_dir=home, name=f"loop-{precision}", precision=precision) as training:
             ours, bare = _our_blocks(training), _bare_blocks(recipe, precision == "bfloat16")
             next(ours), next(bare)  # the first block of each is for warming up

@@ -119,7 +119,8 @@ def overlay_plot(runs: Mapping[str, History], path: Path) -> Path:
         losses = [v for h in drawn.values() for v in measured(h, "loss", "val_loss")]
         scale_loss(axes["loss"], losses, min(best, default=None))
         if accuracy:
-            floor = scale_accuracy(axes["accuracy"], accuracy)
+            judged = [v for h in drawn.values() for v in measured(h, "val_accuracy")]
+            floor = scale_accuracy(axes["accuracy"], accuracy, max(judged or accuracy))
         for index, (name, history) in enumerate(runs.items()):
             look = _run_look(index)
             train = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 0.9, "alpha": 0.75}
@@ -211,7 +212,7 @@ def _last_label(ax: Axes, name: str, last: float, look: Mapping[str, Any]) -> _L
 
 
 def _accuracy_panel(ax: Axes, history: History, values: Sequence[float]) -> None:
-    floor = scale_accuracy(ax, values)
+    floor = scale_accuracy(ax, values, max(measured(history, "val_accuracy") or values))
     labels = []
     for name, column, look in (("train", "accuracy", TRAIN), ("val", "val_accuracy", VAL)):
         if (last := _curve(ax, history, column, look, floor)) is not None:

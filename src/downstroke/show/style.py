@@ -177,11 +177,15 @@ def scale_loss(ax: Axes, values: Sequence[float], best_val: float | None) -> Non
     _ticks(ax, MaxNLocator(6))
 
 
-def scale_accuracy(ax: Axes, values: Sequence[float]) -> float:
-    """Set the accuracy axis (0..1, ticks in percent); return the highest value that can be drawn on it."""
+def scale_accuracy(ax: Axes, values: Sequence[float], reached: float) -> float:
+    """Set the accuracy axis (0..1, ticks in percent); return the highest value that can be drawn on it.
+
+    `reached` is the best that was judged: from 90% on, the axis is logarithmic in the errors. Below, train alone may be
+    near 100%, and such an axis would hide what val does.
+    """
     ax.set_ylabel("accuracy (%)")
     low, high = min(values), max(values)
-    if high < 0.9:
+    if reached < 0.9:
         pad = 0.1 * (high - low) or 0.05
         ax.set_ylim(max(low - pad, 0), min(high + pad, 1))
         _ticks(ax, MaxNLocator(4), lambda v: f"{100 * v:g}")
