@@ -198,7 +198,7 @@ RECIPES: dict[str, Recipe] = {
             schedule="linear",
             augment="shift",
             label_smoothing=0.05,
-            train_size=0.55,
+            train_size=0.42,
             epochs=1,
         ),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),

@@ -19,7 +19,7 @@ from torch import Tensor
 from downstroke.errors import RecipeError
 
 NUMBERS = 6
-SHIFT = 2  # pixels, each way
+SHIFT = 1  # pixels, each way
 TURN, SCALE, SHEAR, SLIDE = math.radians(12), 0.12, 0.15, 2.0  # the largest turn, scaling, shear and slide (pixels)
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
@@ -33,7 +33,7 @@ def draw(seed: int, epoch: int, images: int) -> Tensor:
 
 
 def shift(images: Tensor, numbers: Tensor) -> Tensor:
-    """Each image moved by whole pixels, up to 2 each way; what enters is paper (0). [B,28,28] -> [B,28,28]."""
+    """Each image moved by at most one whole pixel each way; what enters is paper (0). [B,28,28] -> [B,28,28]."""
     offsets = ((numbers[:, :2] + 1) / 2 * (2 * SHIFT + 1)).long().clamp_(0, 2 * SHIFT)
     height, width = images.shape[-2:]
     windows = F.pad(images, (SHIFT,) * 4).unfold(1, height, 1).unfold(2, width, 1)
