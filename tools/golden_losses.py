@@ -11,7 +11,6 @@ TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 
 import test_learning  # noqa: E402
-
 from downstroke.data import sources  # noqa: E402
 
 if __name__ == "__main__":
