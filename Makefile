@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := dev
+RUNS ?= runs
 READY := $(VENV)/ready
 
 .PHONY: setup train test test-slow lint types bench clean
@@ -16,10 +17,10 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
-# make train ARGS="--epochs 5 --name mine"
+# make train ARGS="textbook --epochs 5 --name mine" RUNS=elsewhere
 train: setup
-	$(BIN)/python -m downstroke train $(ARGS)
-	$(BIN)/python -m downstroke test
+	$(BIN)/python -m downstroke train --runs-dir $(RUNS) $(ARGS)
+	$(BIN)/python -m downstroke test --runs-dir $(RUNS)
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

@@ -13,12 +13,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import RunError
+from downstroke.errors import DownstrokeError, RunError
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -154,11 +154,19 @@ def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bo
                     writer.write(event)
                 if isinstance(event, Stopped):
                     run.stopped = event.reason
+    except BaseException:
+        with suppress(DownstrokeError):  # what went wrong is to be told, not that it could not be drawn either
+            _draw(run, first)
+        raise
     finally:
         if writer:
             writer.close()
-        if first and len(run.history):
-            run.plot()
+    _draw(run, first)
+
+
+def _draw(run: Run, first: bool) -> None:
+    if first and len(run.history):
+        run.plot()
 
 
 @contextmanager

@@ -163,7 +163,8 @@ def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
     below = number <= low if f.metadata["open_low"] else number < low
     if not math.isfinite(number) or below or number > high or (whole and number != int(number)):
         raise RecipeError(f"{f.name} is {value!r}; expected {_range(whole, f.metadata)} ({f.metadata['note']})")
-    return int(number) if whole else number
+    counts = f.name in ("train_size", "val_size") and number >= 1 and number == int(number)
+    return int(number) if whole or counts else number
 
 
 def _range(whole: bool, metadata: Mapping[str, Any]) -> str:

@@ -109,7 +109,7 @@ def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
     data = Images(parts.train, "cpu")
     network = models.build(recipe, 10)
     network.measure(data.images)
-    net, floats = network.net, (data.images.float()[:, None] / 255 - network.mean) / network.spread
+    net, floats = network.net, data.images.float()[:, None] / 255 * network.scale + network.shift
     assert recipe.lr is not None
     adam = torch.optim.Adam(net.parameters(), recipe.lr, betas=(recipe.momentum, recipe.beta2), fused=True)
     while True:

@@ -36,12 +36,12 @@ class Guard:
     """Looks at every step before it is made."""
 
     def __init__(self) -> None:
-        self.pending: list[Pending] = []
+        self._rows: list[tuple[Pending, StepRow]] = []
+        self._stopping = False
 
     def admit(self, step: Pending) -> None:
         """Called with dL/dW known and W untouched. Raises NonFiniteError."""
-        self.pending.append(step)
-        _refuse(step, step.loss.item(), step.norm.item())
+        self._look(step, step.loss.item(), step.norm.item(), step.stop.item())
 
     def confirm(self) -> None:
         """Called after the update."""
@@ -53,14 +53,15 @@ class Guard:
 
     def read(self) -> tuple[list[tuple[Pending, StepRow]], bool]:
         """The steps since the last read, with their numbers, and whether any process wants to stop. NonFiniteError."""
-        numbers = torch.stack([torch.stack([p.loss, p.norm, p.stop]) for p in self.pending]).tolist()
-        done, stopping = [], False
-        for p, (loss, norm, stop) in zip(self.pending, numbers, strict=True):
-            _refuse(p, loss, norm)
-            done.append((p, StepRow(p.step, p.lr, loss, norm)))
-            stopping = stopping or stop > 0
-        self.pending.clear()
-        return done, stopping
+        rows, self._rows = self._rows, []
+        return rows, self._stopping
+
+    def _look(self, step: Pending, loss: float, norm: float, stop: float) -> None:
+        for quantity, value in (("loss", loss), ("gradient", norm)):
+            if not math.isfinite(value):
+                raise NonFiniteError(quantity, step.epoch, step.step, step.lr)
+        self._rows.append((step, StepRow(step.step, step.lr, loss, norm)))
+        self._stopping = self._stopping or stop > 0
 
 
 class DeferredGuard(Guard):
@@ -71,26 +72,28 @@ class DeferredGuard(Guard):
     def __init__(self, weights: Sequence[Tensor]) -> None:
         super().__init__()
         self.weights = list(weights)
-        self.before = [w.detach().clone() for w in weights]
-        self.finite = torch.ones((), dtype=torch.bool, device=weights[0].device)
+        self._pending: list[Pending] = []
+        self._before = [w.detach().clone() for w in weights]
+        self._finite = torch.ones((), dtype=torch.bool, device=weights[0].device)
 
     def admit(self, step: Pending) -> None:
-        self.pending.append(step)
+        self._pending.append(step)
         # Once a step was refused, all that follow are refused too, until the error is raised.
-        self.finite &= torch.isfinite(step.loss) & torch.isfinite(step.norm)
-        torch._foreach_copy_(self.before, self.weights)
+        self._finite &= torch.isfinite(step.loss) & torch.isfinite(step.norm)
+        torch._foreach_copy_(self._before, self.weights)
 
     def confirm(self) -> None:
         with torch.no_grad():
-            for weight, before in zip(self.weights, self.before, strict=True):
-                weight.copy_(torch.where(self.finite, weight, before))
+            for weight, before in zip(self.weights, self._before, strict=True):
+                weight.copy_(torch.where(self._finite, weight, before))
 
     @property
     def due(self) -> bool:
-        return len(self.pending) >= self.EVERY
+        return len(self._pending) >= self.EVERY
 
-
-def _refuse(step: Pending, loss: float, norm: float) -> None:
-    for quantity, value in (("loss", loss), ("gradient", norm)):
-        if not math.isfinite(value):
-            raise NonFiniteError(quantity, step.epoch, step.step, step.lr)
+    def read(self) -> tuple[list[tuple[Pending, StepRow]], bool]:
+        numbers = torch.stack([torch.stack([p.loss.float(), p.norm]) for p in self._pending]).tolist()
+        for step, (loss, norm) in zip(self._pending, numbers, strict=True):
+            self._look(step, loss, norm, step.stop.item())
+        self._pending.clear()
+        return super().read()

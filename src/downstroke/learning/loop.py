@@ -78,7 +78,9 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
 
 
 def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, Share]]:
-    """The batches left of the epoch under way: float32 [B,28,28] in 0..1, varied as the recipe says, and labels [B].
+    """The batches left of the epoch under way: images [B,28,28], varied as the recipe says, and labels [B].
+
+    Images that are varied are float32 in 0..1; others stay uint8, and the network takes either.
 
     Of several processes each gets its part of every batch.
     """
@@ -89,9 +91,9 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
     for chosen in batches(recipe.seed, epoch, len(train), recipe.batch_size, start=learner.at.batch):
         mine, share = _share(chosen, learner.world)
         index = torch.from_numpy(mine).to(train.images.device)
-        images = train.images[index].float().div_(255)
+        images = train.images[index]
         if learner.augmentation and numbers is not None:
-            images = learner.augmentation(images, numbers[index])
+            images = learner.augmentation(images.float().div_(255), numbers[index])
         yield images, train.labels[index], share
 
 
@@ -113,14 +115,15 @@ def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], S
 
 
 def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending:
-    """The step about to be made: the loss of the whole batch, the norm of dL/dW, and who wants to stop."""
-    at = learner.at
-    mine = loss.detach().float() / learner.world.size
-    mine = mine if share.weight is None else mine * share.weight
-    numbers = torch.stack([mine, torch.full_like(mine, learner.stopping)])
-    numbers = learner.world.sum(numbers)
+    """The step about to be made: the loss of the whole batch, the norm of dL/dW, and whether anybody wants to stop."""
+    at, world = learner.at, learner.world
+    whole, stop = loss.detach(), torch.tensor(float(learner.stopping))
+    if world.size > 1:
+        mine = whole.float() / world.size
+        mine = mine if share.weight is None else mine * share.weight
+        whole, stop = world.sum(torch.stack([mine, stop.to(mine.device)]))
     norm = optimizers.gradient_norm(learner.weights)
-    return Pending(at.epoch + 1, at.batch + 1, share.images, at.step + 1, lr, numbers[0], norm, numbers[1])
+    return Pending(at.epoch + 1, at.batch + 1, share.images, at.step + 1, lr, whole, norm, stop)
 
 
 class _Clock:

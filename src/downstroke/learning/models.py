@@ -19,7 +19,7 @@ from downstroke.recipe import Recipe
 
 def linear(classes: int, dropout: float) -> nn.Module:
     """One layer: each logit is a weighted sum of the 784 pixels. 7,850 weights for ten classes."""
-    return nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(784, classes))
+    return nn.Sequential(nn.Flatten(), *_dropout(dropout), nn.Linear(784, classes))
 
 
 def mlp(classes: int, dropout: float) -> nn.Module:
@@ -30,7 +30,7 @@ def mlp(classes: int, dropout: float) -> nn.Module:
         nn.ReLU(),
         nn.Linear(256, 128),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        *_dropout(dropout),
         nn.Linear(128, classes),
     )
 
@@ -53,9 +53,14 @@ def cnn(classes: int, dropout: float) -> nn.Module:
         nn.BatchNorm2d(64),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Dropout(dropout),
+        *_dropout(dropout),
         nn.Linear(64 * 3 * 3, classes),
     )
+
+
+def _dropout(share: float) -> list[nn.Module]:
+    """torch draws and multiplies a mask even where nothing is to be dropped."""
+    return [nn.Dropout(share)] if share else []
 
 
 MODELS: dict[str, Callable[[int, float], nn.Module]] = {"linear": linear, "mlp": mlp, "cnn": cnn}
@@ -64,31 +69,32 @@ MODELS: dict[str, Callable[[int, float], nn.Module]] = {"linear": linear, "mlp":
 class Network(nn.Module):
     """A network with what belongs to W and is not learned by backpropagation.
 
-    That is the images' mean and spread, and the temperature that logits are divided by when reading (1, unless labels
-    were smoothed: see `temperature.py`).
+    That is how pixels are centred and scaled (pixel * scale + shift has mean 0 and spread 1 over the training images),
+    and the temperature that logits are divided by when reading (1, unless labels were smoothed: see `temperature.py`).
 
     `forward(images)` takes uint8 [B,28,28] in 0..255 or float32 [B,28,28] in 0..1 (either also as [B,1,28,28]), ink
     high on zero, and returns logits, float32 [B,classes].
     """
 
-    mean: Tensor
-    spread: Tensor
+    scale: Tensor
+    shift: Tensor
     temperature: Tensor
 
     def __init__(self, net: nn.Module, classes: int) -> None:
         super().__init__()
         self.net = net
         self.classes = classes
-        self.register_buffer("mean", torch.zeros(()))
-        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("shift", torch.zeros(()))
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, images: Tensor) -> Tensor:
+        scale = self.scale
         if images.dtype == torch.uint8:
-            images = images.float() / 255
+            images, scale = images.float(), scale / 255
         if images.dim() == 3:
             images = images.unsqueeze(1)
-        logits: Tensor = self.net((images - self.mean) / self.spread).float()
+        logits: Tensor = self.net(torch.addcmul(self.shift, images, scale)).float()
         return logits if self.training else logits / self.temperature
 
     def probabilities(self, images: Tensor) -> Tensor:
@@ -103,13 +109,14 @@ class Network(nn.Module):
             self.train(training)
 
     def measure(self, images: Tensor) -> None:
-        """Set mean and spread (standard deviation) of the pixels, 0..1, from uint8 [N,28,28].
+        """Set scale and shift from the mean and the standard deviation of the pixels of uint8 [N,28,28].
 
         10,000 images, evenly spaced, decide the two numbers to four digits; more would only take time.
         """
         sample = images[:: max(1, len(images) // 10_000)].float() / 255
-        self.mean.copy_(sample.mean())
-        self.spread.copy_(sample.std().clamp_min(1e-3))  # all images alike: leave them as they are
+        spread = sample.std().clamp_min(1e-3)  # where all images are alike there is no spread to divide by
+        self.scale.copy_(1 / spread)
+        self.shift.copy_(-sample.mean() / spread)
 
 
 def build(recipe: Recipe, classes: int) -> Network:

@@ -105,4 +105,5 @@ def _lr(recipe: Recipe) -> float:
 def gradient_norm(weights: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of dL/dW over all weights, one float32 number."""
     norms = torch._foreach_norm([w.grad for w in weights if w.grad is not None])
-    return torch.stack(norms).square().sum().sqrt()
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
