@@ -20,7 +20,7 @@ from downstroke.errors import RecipeError
 
 NUMBERS = 6
 SHIFT = 1  # pixels, each way
-TURN, SCALE, SHEAR, SLIDE = math.radians(12), 0.12, 0.15, 2.0  # the largest turn, scaling, shear and slide (pixels)
+TURN, SCALE, SHEAR, SLIDE = math.radians(10), 0.1, 0.1, 1.5  # the largest turn, scaling, shear and slide (pixels)
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
 

@@ -66,7 +66,7 @@ class Training:
         if name is not None:
             names.checked(name)
         if recipe.data != "mnist":
-            recipe = recipe.replace(data=str(Path(recipe.data).resolve()))
+            recipe = recipe.replace(data=str(Path(recipe.data).expanduser().resolve()))
         loaded = sources.load(recipe.data, recipe.split_seed)
         began = time.perf_counter()
         parts = Parts(loaded, recipe)
