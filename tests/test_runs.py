@@ -164,6 +164,18 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     assert_same(run, whole)
 
 
+@pytest.mark.parametrize("victims", [["best"], ["best", "best.previous"]])
+def test_training_goes_on_without_a_best_that_was_damaged(tiny: Path, tmp_path: Path, victims: list[str]) -> None:
+    run = train(tiny, tmp_path, "run", epochs=3)
+    for name in victims:
+        (run.folder / name / "model.safetensors").write_bytes(b"nothing")
+    run.extend(epochs=1)
+    assert "best" in run.notices[0]
+    assert "damaged" in run.notices[0]
+    assert run.weights().source == "best"
+    assert run.weights().epoch == 4, "the loss still fell"
+
+
 def test_two_damaged_checkpoints_are_an_error_that_names_them(tiny: Path, tmp_path: Path) -> None:
     run = train(tiny, tmp_path, "run", epochs=2)
     for name in ("last", "last.previous"):

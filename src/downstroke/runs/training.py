@@ -20,7 +20,7 @@ import torch
 
 from downstroke.data import dataset as data
 from downstroke.data import sources
-from downstroke.errors import DownstrokeError, RunError
+from downstroke.errors import CheckpointError, DownstrokeError, RunError
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
 from downstroke.learning.distributed import world
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
@@ -159,15 +159,22 @@ class Training:
         self.notices = world.share(self.notices)
 
     def _never_lower_the_best(self) -> None:
-        """A best epoch may be on disk that the checkpoint does not know yet, or know better than a damaged one."""
+        """What is on disk is the best there is: ahead of `last`, or behind it where a newer one was damaged."""
         if not checkpoint.exists(self.run.folder, "best"):
             return
-        found = checkpoint.load(self.run.folder, "best")
+        at = self.learner.at
+        try:
+            found = checkpoint.load(self.run.folder, "best")
+        except CheckpointError as error:  # training can go on without it
+            self.notices.append(f"{error}; the next epoch is the best so far")
+            checkpoint.set_aside(self.run.folder, "best")
+            at.best_epoch, at.best_val_loss = None, None
+            return
+        best = found.state["position"]
         if found.damage:
             self.notices.append(found.damage)
             checkpoint.set_aside(self.run.folder, "best")
-        at, best = self.learner.at, found.state["position"]
-        if at.best_val_loss is None or best["best_val_loss"] <= at.best_val_loss:
+        if found.damage or at.best_val_loss is None or best["best_val_loss"] <= at.best_val_loss:
             at.best_epoch, at.best_val_loss = best["best_epoch"], best["best_val_loss"]
 
     def _set_goal(self, epochs: int | None, changes: dict[str, Any]) -> None:
@@ -186,11 +193,6 @@ class Training:
         else:
             at.leg.last_epoch = at.epoch + epochs
         self._save("last")  # so that this goal, too, outlives a crash
-
-    @property
-    def remaining(self) -> int:
-        """Epochs left to the goal, the one under way included."""
-        return max(0, self.learner.at.leg.last_epoch - self.learner.at.epoch)
 
     def __enter__(self) -> Self:
         return self
