@@ -389,3 +389,10 @@ def test_misread_arrays_of_different_lengths_are_refused(tmp_path: Path) -> None
     images, labels, predictions, probabilities = misread(3)
     with pytest.raises(ValueError, match="K of each"):
         misread_picture(images, labels[:2], predictions, probabilities, DIGITS, tmp_path / "misread.png")
+
+
+def test_a_criterion_far_from_the_loss_is_left_out_and_said(tmp_path: Path) -> None:
+    rows = [EpochRow(e, 10 * e, 1.0 * e, 0.1, 0.55, 0.03 / e, 0.99, 0.04 / e, 0.99) for e in (1, 2, 3)]
+    said = loss_plot(History(rows), tmp_path / "smoothed.svg").read_text()
+    assert "the criterion, another quantity, is not drawn" in said
+    assert "batch 0" not in said

@@ -43,6 +43,15 @@ def overfits(history: History, best: EpochRow) -> bool:
     return val > 1.05 * best.val_loss and train < best.loss
 
 
+def another_quantity(history: History) -> bool:
+    """Whether the batch loss cannot be meant to be near the cross-entropy of the same images: ten times it, at the end.
+
+    With smoothed labels the criterion stays far above zero however well the images are read.
+    """
+    last = history[-1]
+    return last.loss > 0 and last.batch_loss > 10 * last.loss
+
+
 def by_step(history: History, steps: Sequence[StepRow]) -> tuple[Floats, Floats, Floats, Floats]:
     """x (epochs) and y of the lr, then x and y of the batch loss, thinned to what a picture can show.
 

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from downstroke.errors import DownstrokeError
 from downstroke.history import History, StepRow
-from downstroke.show.curves import Floats, by_step, first_broken, measured, overfits
+from downstroke.show.curves import Floats, another_quantity, by_step, first_broken, measured, overfits
 from downstroke.show.style import (
     BATCH,
     DPI,
@@ -65,6 +65,7 @@ def loss_plot(
     The format follows the suffix: .png (1800x1200, made to be read at 900x600) or .svg. `steps`, if given,
     adds the lr of every step and the loss of the batches as they were trained on (in the criterion's unit;
     means of neighbouring steps where there are more than 150); without them both are one value an epoch.
+    Batch losses far from the cross-entropy (smoothed labels, another criterion) are left out, and that is said.
     `stopped` says in words why the run ended. A loss axis that spans more than a factor of 10 is
     logarithmic; an accuracy axis that reaches 90% is logarithmic in the errors, so that 99.0% and 99.5% are
     as far apart as they matter. NaN was not measured and is not drawn; the first epoch whose loss is no
@@ -77,6 +78,9 @@ def loss_plot(
     if not len(history):
         raise DownstrokeError("nothing to plot yet: no epoch is finished; train for at least one")
     lr_x, lr_y, batch_x, batch_y = by_step(history, steps)
+    apart = another_quantity(history)
+    if apart:
+        batch_y = np.full_like(batch_y, np.nan)
     accuracy = measured(history, "accuracy", "val_accuracy")
     panels = {"loss": 2.4}
     if accuracy:
@@ -84,7 +88,8 @@ def loss_plot(
     if np.isfinite(lr_y).any():
         panels["lr"] = 1.0
     with drawing(path, 900, 600) as figure:
-        heading(figure, title or "Loss by epoch", _subtitle(history, stopped))
+        note = " · the criterion, another quantity, is not drawn" if apart else ""
+        heading(figure, title or "Loss by epoch", _subtitle(history, stopped) + note)
         axes = _panels(figure, panels, right=150, top=90)
         _loss_panel(axes["loss"], history, batch_x, batch_y)
         if accuracy:
