@@ -21,7 +21,7 @@ from downstroke.api import Run, train
 from downstroke.data import sources
 from downstroke.errors import RunError
 from downstroke.learning import models
-from downstroke.learning.events import StepDone
+from downstroke.learning.events import StepDone, StopReason
 from downstroke.learning.learner import Images
 from downstroke.learning.machine import native_bfloat16, processor
 from downstroke.learning.optimizers import OPTIMIZERS
@@ -58,11 +58,18 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
     return figures
 
 
+def whole(run: Run) -> Run:
+    """The run, where it was trained to its end: a Ctrl-C ends the measurement, not only the training under way."""
+    if run.stopped is StopReason.INTERRUPTED:
+        raise KeyboardInterrupt
+    return run
+
+
 def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
     """Test accuracy of the default recipe over seeds 0..n-1, none dropped."""
     found, seconds = [], []
     for seed in range(seeds):
-        run = train(runs_dir=home, name=f"accuracy-{seed}", seed=seed)
+        run = whole(train(runs_dir=home, name=f"accuracy-{seed}", seed=seed))
         found.append(run.test()["accuracy"])
         seconds.append(run.summary()["train_seconds"])
         say(f"standard, seed {seed}: test accuracy {found[-1]:.2%} after {seconds[-1]:.1f} s")
@@ -143,9 +150,10 @@ def continuing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         recipe = _small(chance).replace(
             optimizer=chance.choice(list(OPTIMIZERS)), schedule=chance.choice(free), seed=trial
         )
-        parts = train(recipe.replace(epochs=n), runs_dir=home, name=f"parts-{trial}").extend(epochs=m)
-        whole = train(recipe.replace(epochs=n + m), runs_dir=home, name=f"whole-{trial}")
-        unlike = differences(parts, whole)
+        parts = whole(train(recipe.replace(epochs=n), runs_dir=home, name=f"parts-{trial}"))
+        parts = whole(parts.extend(epochs=m))
+        at_once = whole(train(recipe.replace(epochs=n + m), runs_dir=home, name=f"at-once-{trial}"))
+        unlike = differences(parts, at_once)
         equal += not unlike
         said = ", ".join(unlike) or "equal"
         say(f"continue {trial}: {recipe.model}, {recipe.optimizer}, {recipe.schedule}, {n} + {m} epochs: {said}")
@@ -157,7 +165,7 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
     chance, equal = random.Random(1), 0
     recipe = _small(chance).replace(model="cnn", optimizer="adam", epochs=3, train_size=4000)
     began = time.monotonic()
-    whole = train(recipe, runs_dir=home, name="unbroken")
+    unbroken = whole(train(recipe, runs_dir=home, name="unbroken"))
     lasts = time.monotonic() - began
     for trial in range(trials):
         name = f"killed-{trial}"
@@ -171,11 +179,11 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         killed = Run.open(name, home)
         steps = len(killed.steps)
         try:
-            unlike = differences(killed.extend(), whole)
+            unlike = differences(whole(killed.extend()), unbroken)
         except RunError as error:
             unlike = [str(error)]
         equal += not unlike
-        say(f"kill -9 {trial}, after {steps} of {len(whole.steps)} steps: {', '.join(unlike) or 'equal'}")
+        say(f"kill -9 {trial}, after {steps} of {len(unbroken.steps)} steps: {', '.join(unlike) or 'equal'}")
     return {"kill_equal": equal, "kill_trials": trials}
 
 
