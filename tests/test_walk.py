@@ -153,7 +153,7 @@ def test_every_picture_is_shown_and_small() -> None:
 
 
 def test_the_lines_of_the_loop_are_the_loops() -> None:
-    (quoted,) = [text for kind, text in _blocks() if kind == "text" and "loss.backward()" in text]
+    (quoted,) = [text for kind, text in _blocks() if kind == "text" and "loss.backward(" in text]
     source = (DOCS.parent / "src/downstroke/learning/loop.py").read_text(encoding="utf-8")
     lines = iter(line.replace("  # type: ignore[no-untyped-call]", "").strip() for line in source.splitlines())
     for line in quoted.splitlines():
@@ -244,7 +244,7 @@ def test_the_overfitting_is_avoided(walked: tuple[Path, list[Shown]]) -> None:
     assert _open(walked, "few").weights().epoch == few.best.epoch, "best/ was kept"
     assert careful.best.val_loss < 0.8 * few.best.val_loss
     assert careful[-1].val_loss < 1.1 * careful.best.val_loss
-    assert careful[-1].loss > careful[-1].val_loss, "the wrong labels were not learned"
+    assert careful[-1].accuracy < 0.95, "most of the wrong labels were not learned"
     assert more.best.val_loss < careful.best.val_loss
     assert more[1].val_loss == pytest.approx(careful.best.val_loss, rel=0.15), "level after as many steps"
 
