@@ -126,6 +126,7 @@ def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
         (["train", "--device", "nosuch"], 2, "no device 'nosuch'"),
         (["train", "--precision", "nosuch"], 2, "no precision 'nosuch'"),
         (["train", "--threads", "0"], 2, "threads is 0"),
+        (["train", "--threads", "100000"], 2, "threads is 100000"),
         (["train", "--name", "../x"], 1, "run name '../x'"),
         (["train", "--data", "nosuch.npz"], 1, "nosuch.npz"),
         (["train", "--data", "."], 1, "expected"),

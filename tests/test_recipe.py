@@ -71,7 +71,9 @@ def test_a_file_changes_the_recipe_that_it_names(tmp_path: Path, suffix: str) ->
     assert named(str(path)) == named("textbook").replace(name="mine", batch_size=64)
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "{", '{"base": "nosuch"}', '{"epochs": "many"}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "[" * 100_000, '{"base": 3}', "{", '{"base": "nosuch"}', '{"epochs": "many"}', "\xff"]
+)
 def test_a_recipe_file_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.json"
     path.write_text(text, encoding="latin-1")

@@ -357,3 +357,58 @@ def test_the_newest_run_is_the_one_meant(tiny: Path, tmp_path: Path) -> None:
     assert Run.open("b", tmp_path).name == "b"
     with pytest.raises(RunError, match=r"no run 'c'; the newest in .* are a, b"):
         Run.open("c", tmp_path)
+
+
+def test_a_run_without_its_last_checkpoint_keeps_what_it_recorded(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=2)
+    before = (run.folder / "metrics.csv").read_bytes()
+    for name in ("last", "last.previous"):
+        shutil.rmtree(run.folder / name)
+    with pytest.raises(CheckpointError, match=r"last/ is missing. Nothing was changed"):
+        run.extend(epochs=1)
+    assert (run.folder / "metrics.csv").read_bytes() == before
+
+
+def test_a_record_that_was_cut_is_said(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=2)
+    path = run.folder / "metrics.csv"
+    path.write_bytes(path.read_bytes()[:-20])
+    (run.folder / "val_losses.npy").write_bytes(b"no array")
+    run.extend(epochs=1)
+    assert "metrics.csv lacks epoch 2 of 2" in run.notices[0]
+    assert [row.epoch for row in run.history] == [1, 3]
+
+
+@pytest.mark.parametrize("harm", ["\xff", "1,,0,0,0,0,0,0,0\n", "1,2\n"])
+def test_a_damaged_record_is_named(tiny: Path, tmp_path: Path, harm: str) -> None:
+    run = train(tiny, tmp_path, "run", epochs=1)
+    path = run.folder / "metrics.csv"
+    path.write_bytes(path.read_bytes() + harm.encode("latin-1") + b"\n")
+    with pytest.raises(RunError, match=r"metrics.csv, line 3") as caught:
+        _ = run.history
+    assert "\n" not in str(caught.value)
+
+
+def test_a_w_that_has_learned_nothing_spends_no_look(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=0)
+    with pytest.raises(RunError, match="learned nothing yet"):
+        run.test()
+    assert not (run.folder / "test.json").exists()
+
+
+def test_a_lower_goal_is_said(tiny: Path, tmp_path: Path) -> None:
+    with Training.start(Recipe(data=str(tiny), epochs=9, **SMALL), runs_dir=tmp_path, name="run") as training:
+        for event in training:
+            if isinstance(event, EpochDone):
+                training.learner.stop()
+    run = Run.open("run", tmp_path).extend(epochs=1)
+    assert "the goal was epoch 9 and is now epoch 2" in run.notices
+
+
+def test_a_run_reads_with_its_last_w_where_no_best_is_whole(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", epochs=2)
+    for name in ("best", "best.previous"):
+        (run.folder / name / "model.safetensors").write_bytes(b"nothing")
+    weights = run.weights()
+    assert weights.source == "last"
+    assert "the last one is used" in str(weights.damage)

@@ -194,6 +194,7 @@ def _print_summary(run: Run, summary: dict[str, Any]) -> None:
         )
     if summary["epochs"]:
         click.echo(f"plot:   {_short(run)}/loss.png")
+    if summary["epochs"] and summary["stopped"] != "interrupted":
         click.echo(f"next:   downstroke continue {_short(run)} --epochs 3, or: downstroke test {_short(run)}")
 
 
@@ -216,7 +217,10 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
     else:
         from downstroke.show import plots
 
-        path = plots.overlay_plot({run.name: run.history for run in opened}, out or Path("losses.png"))
+        short = [run.name for run in opened]
+        names = [name if short.count(name) == 1 else _short(run) for name, run in zip(short, opened, strict=True)]
+        histories = dict(zip(names, (run.history for run in opened), strict=True))
+        path = plots.overlay_plot(histories, out or Path("losses.png"))
     path = path.resolve()
     if as_json:
         _print_json({"runs": [str(run.folder) for run in opened], "plot": str(path)})
@@ -265,7 +269,7 @@ def read(images: tuple[str, ...], *, run: str | None, digit: bool, runs_dir: str
 
     reader = Run.open(run, runs_dir).reader()
     _say(f"reading with {reader.note}")
-    pictures = (sys.stdin.buffer.read() if image == "-" else image for image in images)
+    pictures = (_stdin() if image == "-" else image for image in images)
     readings = []
     for reading in reader.read_all(pictures):
         readings.append(reading)
@@ -277,6 +281,10 @@ def read(images: tuple[str, ...], *, run: str | None, digit: bool, runs_dir: str
         _print_json([reading.to_dict() for reading in readings])
     if any(reading.error for reading in readings):
         sys.exit(FAILED)
+
+
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read() if sys.stdin else b""  # none at all, where it was closed
 
 
 def _print_reading(reading: Reading, names: list[str]) -> None:

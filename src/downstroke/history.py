@@ -88,16 +88,18 @@ class History:
 
         Raises RunError where the columns are not the ones above or a field is no number.
         """
-        return cls([EpochRow(int(v[0]), int(v[1]), *v[2:]) for v in _read(path, EPOCH_COLUMNS)])
+        return cls([EpochRow(int(v[0]), int(v[1]), *v[2:]) for v in _read(path, EPOCH_COLUMNS, whole=2)])
 
 
 def read_steps(path: str | Path) -> list[StepRow]:
     """Read `steps.csv`; as `History.read`."""
-    return [StepRow(int(v[0]), *v[1:]) for v in _read(path, STEP_COLUMNS)]
+    return [StepRow(int(v[0]), *v[1:]) for v in _read(path, STEP_COLUMNS, whole=1)]
 
 
-def _read(path: str | Path, columns: tuple[str, ...]) -> Iterator[list[float]]:
-    with Path(path).open(newline="", encoding="utf-8") as file:
+def _read(path: str | Path, columns: tuple[str, ...], whole: int) -> Iterator[list[float]]:
+    """The rows of `path`, of which the first `whole` columns are whole numbers."""
+    # A byte that is no UTF-8 becomes a character that is no number.
+    with Path(path).open(newline="", encoding="utf-8", errors="replace") as file:
         whole_lines = (line for line in file if line.endswith("\n"))
         reader = csv.reader(whole_lines)
         header = next(reader, [])
@@ -107,6 +109,9 @@ def _read(path: str | Path, columns: tuple[str, ...]) -> Iterator[list[float]]:
             try:
                 if len(values) != len(columns):
                     raise ValueError(f"{len(values)} fields")
-                yield [float(v) if v else math.nan for v in values]
+                row = [float(v) if v else math.nan for v in values]
+                if not all(number.is_integer() for number in row[:whole]):
+                    raise ValueError(f"{values[:whole]} are not whole numbers")
+                yield row
             except ValueError as error:
                 raise RunError(f"{path}, line {number}: {error}; expected {len(columns)} numbers") from None

@@ -38,7 +38,7 @@ class Recipe:
 
     name: str = _note("standard", "what this recipe is called")
 
-    data: str = _note("mnist", "`mnist`, or the path of a folder, .npz or .csv")
+    data: str = _note("mnist", "`mnist`, or a path: a folder of IDX files or of pictures by class, an .npz, or a .csv")
     train_size: float | None = _note(
         None, "train on a part of the training images only: a share below 1, a count from 1", 0, open_low=True
     )
@@ -53,7 +53,7 @@ class Recipe:
     label_smoothing: float = _note(0.0, "share of the label's probability spread over all classes", 0, 0.9)
 
     optimizer: str = _note("nesterov", "the update: sgd, momentum, nesterov, adam, adamw, rmsprop or muon")
-    lr: float | None = _note(None, "the learning rate; left out, the optimizer's own default", 0, open_low=True)
+    lr: float | None = _note(None, "the learning rate; a new optimizer brings its own default", 0, open_low=True)
     momentum: float = _note(0.9, "of momentum, nesterov, rmsprop and muon; beta1 of adam and adamw", 0, 0.9999)
     beta2: float = _note(0.999, "of adam and adamw: how long they remember the gradient's square", 0, 0.999999)
     weight_decay: float = _note(0.0, "of the weights with two or more dimensions, not of biases and scales", 0)
@@ -120,12 +120,15 @@ class Recipe:
             values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
         except FileNotFoundError:
             raise RecipeError(f"{path}: no such recipe file") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-            raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from None
+        except (OSError, ValueError, RecursionError) as error:
+            text = " ".join(str(error).split())
+            raise RecipeError(f"{path}: cannot be read as a recipe ({text})") from None
         if not isinstance(values, dict):
             raise RecipeError(f"{path}: a recipe is an object of fields, not a {type(values).__name__}")
         values = {key.replace("-", "_"): value for key, value in values.items()}
         base = values.pop("base", None)
+        if base is not None and base not in RECIPES:
+            raise RecipeError(f"{path}: base is {base!r}; expected one of {', '.join(RECIPES)}")
         values.setdefault("name", path.stem)
         try:
             start = named(base).to_dict() if base is not None else {}

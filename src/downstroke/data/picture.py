@@ -80,6 +80,8 @@ def _read(path: Path, name: str) -> bytes:
         if status.st_size > MAX_BYTES:
             raise PictureError(f"{name}: {status.st_size / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
         return path.read_bytes()
+    except PictureError:
+        raise
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file; check the path") from None
     except PermissionError:

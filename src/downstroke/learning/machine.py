@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 
@@ -63,8 +64,9 @@ def choose(
         raise RecipeError(f"device {device!r} is not on this machine; try --device auto")
     if precision not in PRECISIONS:
         raise RecipeError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}")
-    if threads is not None and threads < 1:
-        raise RecipeError(f"threads is {threads}; expected a whole number from 1")
+    most = max(64, 4 * (os.cpu_count() or 1))  # thousands would not start, and torch ends the process then
+    if threads is not None and not 1 <= threads <= most:
+        raise RecipeError(f"threads is {threads}; expected a whole number from 1 to {most}")
     if precision == "auto":
         precision = "bfloat16" if _bfloat16_is_faster(kind, net) else "float32"
     return Machine(device, precision, threads or torch.get_num_threads())

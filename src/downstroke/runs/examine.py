@@ -37,6 +37,8 @@ def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evalua
     if data.fingerprint() != environment["data"]["fingerprint"]:
         raise RunError(f"the images in {run.recipe.data} are not those that {run.name} was trained on")
     weights = run.weights(source)
+    if not weights.step:
+        raise RunError(f"{run.name} has learned nothing yet; a look at the test set would be wasted on it")
     device = machine.choose().device
     network = weights.network.to(device)
     images = torch.from_numpy(data.test.images).to(device)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import CheckpointError, RunError
+from downstroke.errors import CheckpointError, RecipeError, RunError
 from downstroke.history import History, StepRow, read_steps
 from downstroke.recipe import Recipe
 from downstroke.runs import files
 
 if TYPE_CHECKING:
     from downstroke.learning.models import Network
+    from downstroke.runs.checkpoint import Checkpoint
 
 RECIPE, ENVIRONMENT, METRICS, STEPS = "recipe.json", "environment.json", "metrics.csv", "steps.csv"
 VAL_LOSSES, LOSS_PICTURE, LOOKS, LOCK = "val_losses.npy", "loss.png", "test.json", ".lock"
@@ -26,6 +27,7 @@ class Weights:
     network: Network
     source: str  # "best" or "last"
     epoch: int
+    step: int  # updates of W that led to it; 0 is the W that was drawn at random
     damage: str | None  # one line, where a damaged checkpoint was passed over
 
 
@@ -71,14 +73,17 @@ class Run:
         values = files.read_json(self.folder / RECIPE)
         if not isinstance(values, dict):
             raise RunError(f"{self.folder / RECIPE} holds no recipe")
-        return Recipe.from_dict(values)
+        try:
+            return Recipe.from_dict(values)
+        except RecipeError as error:
+            raise RunError(f"{self.folder / RECIPE}: {error}") from None
 
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, device, precision, threads, data: fixed when the run was made."""
         values = files.read_json(self.folder / ENVIRONMENT)
-        if not isinstance(values, dict):
-            raise RunError(f"{self.folder / ENVIRONMENT} holds no environment")
+        if not isinstance(values, dict) or not {"device", "precision", "threads", "data"} <= values.keys():
+            raise RunError(f"{self.folder / ENVIRONMENT} is damaged: it lacks the device or the data of the run")
         return values
 
     @property
@@ -106,17 +111,18 @@ class Run:
         from downstroke.learning import models
         from downstroke.runs import checkpoint
 
-        source = source or ("best" if checkpoint.exists(self.folder, "best") else "last")
-        loaded = checkpoint.load(self.folder, source)
+        wanted = source or ("best" if checkpoint.exists(self.folder, "best") else "last")
+        loaded, wanted = _load(self.folder, wanted, or_last=source is None)
         network = models.build(self.recipe, len(self.classes))
         try:
             network.load_state_dict(loaded.tensors["model"])
         except RuntimeError as error:  # a model of one's own that was changed since
             text = " ".join(str(error).split())
             raise CheckpointError(
-                f"W of {self.folder / source} does not fit model {self.recipe.model}: {text}"
+                f"W of {self.folder / wanted} does not fit model {self.recipe.model}: {text}"
             ) from None
-        return Weights(network.eval(), source, loaded.state["position"]["epoch"], loaded.damage)
+        at = loaded.state["position"]
+        return Weights(network.eval(), wanted, at["epoch"], at["step"], loaded.damage)
 
     def summary(self) -> dict[str, Any]:
         """The run in a line: the JSON of `train` and `continue` but for what only the training process knows."""
@@ -133,6 +139,19 @@ class Run:
             "val_loss": best.val_loss if best else None,
             "val_accuracy": best.val_accuracy if best else None,
         }
+
+
+def _load(folder: Path, source: str, *, or_last: bool) -> tuple[Checkpoint, str]:
+    """Checkpoint `source`, and its name; the last one, where no whole best is left and that will do."""
+    from downstroke.runs import checkpoint
+
+    try:
+        return checkpoint.load(folder, source), source
+    except CheckpointError as error:
+        if source == "last" or not or_last:
+            raise
+        last = checkpoint.load(folder, "last")
+        return replace(last, damage=f"{error}; the last one is used"), "last"
 
 
 def list_folders(runs_dir: Path) -> list[Path]:

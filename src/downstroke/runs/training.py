@@ -142,12 +142,31 @@ class Training:
             if found.damage:
                 self.notices.append(found.damage)
                 checkpoint.set_aside(folder, "last")
-            learner.restore(found.tensors, found.state)
+            try:
+                learner.restore(found.tensors, found.state)
+            except (RuntimeError, KeyError, TypeError) as error:  # the recipe, or a model of one's own, was changed
+                text = " ".join(str(error).split())
+                raise CheckpointError(f"W of {folder / 'last'} does not fit the run's recipe: {text}") from None
+        elif checkpoint.exists(folder, "best") or ((folder / METRICS).exists() and self.run.history):
+            raise CheckpointError(
+                f"{folder} has epochs but no checkpoint to continue from: last/ is missing. Nothing was changed; "
+                f"put it back, or start a new run"
+            )
         else:  # ended before the first checkpoint was written
             learner.begin(self.train.images)
             self._begin_files()
+        self._look_for_gaps()
         self._never_lower_the_best()
         self._forget_after(learner.at.epoch, learner.at.step)
+
+    def _look_for_gaps(self) -> None:
+        """Say it where the record lacks epochs that W has been through."""
+        recorded, done = {row.epoch for row in self.run.history}, self.learner.at.epoch
+        missing = [str(epoch) for epoch in range(1, done + 1) if epoch not in recorded]
+        if missing:
+            self.notices.append(
+                f"{METRICS} lacks epoch {', '.join(missing)} of {done}: it was cut or changed; W itself is whole"
+            )
 
     def _share_state(self) -> None:
         """Let every process stand where the first one does: it alone has read the folder."""
@@ -191,6 +210,8 @@ class Training:
                 )
             self.learner.start_leg(epochs, changes)
         else:
+            if at.epoch + epochs < at.leg.last_epoch:
+                self.notices.append(f"the goal was epoch {at.leg.last_epoch} and is now epoch {at.epoch + epochs}")
             at.leg.last_epoch = at.epoch + epochs
         self._save("last")  # so that this goal, too, outlives a crash
 
@@ -253,8 +274,9 @@ class Training:
         path = self.run.folder / VAL_LOSSES
         largest = np.finfo(np.float16).max  # beyond it a diverging run's losses would become infinite
         rows = [np.minimum(event.val.losses, largest).astype(np.float16)[None]]
-        if path.exists():
-            rows.insert(0, np.load(path)[-(VAL_LOSSES_KEPT - 1) :])
+        before = _read_array(path)
+        if before is not None and before.shape[1:] == rows[0].shape[1:]:
+            rows.insert(0, before[-(VAL_LOSSES_KEPT - 1) :])
         _write_array(path, np.concatenate(rows))
 
     def _forget_after(self, epoch: int, step: int) -> None:
@@ -262,8 +284,9 @@ class Training:
         history, recorded = self.run.history, self.run.steps
         path = self.run.folder / VAL_LOSSES
         dropped = sum(row.epoch > epoch for row in history)
-        if path.exists() and dropped:
-            _write_array(path, np.load(path)[:-dropped])
+        before = _read_array(path)
+        if before is not None and dropped:
+            _write_array(path, before[:-dropped])
         for file, columns, rows in (
             (METRICS, EPOCH_COLUMNS, [row for row in history if row.epoch <= epoch]),
             (STEPS, STEP_COLUMNS, [row for row in recorded if row.step <= step]),
@@ -292,6 +315,15 @@ class Parts:
 def _write_row(file: Any, row: EpochRow | StepRow) -> None:
     file.write(",".join(to_fields(row)) + "\n")
     file.flush()
+
+
+def _read_array(path: Path) -> np.ndarray[Any, Any] | None:
+    """What `path` holds; None where it is missing or damaged: it can be done without."""
+    try:
+        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return array if array.ndim == 2 else None
 
 
 def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
