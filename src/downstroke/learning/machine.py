@@ -39,9 +39,8 @@ class Machine:
         return processor()
 
     def use(self) -> None:
-        """Make torch compute with these threads, and take numbers below 1e-38 for 0: they only cost time."""
+        """Make torch compute with these threads."""
         torch.set_num_threads(self.threads)
-        torch.set_flush_denormal(True)
 
 
 def choose(
