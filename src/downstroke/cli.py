@@ -51,7 +51,8 @@ class Program(click.Group):
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """One line on stderr, whatever a file's name holds."""
+    print(text.replace("\n", " "), file=sys.stderr, flush=True)
 
 
 def _common(command: Command) -> Command:
