@@ -147,9 +147,9 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     from downstroke.api import Run
 
     opened = Run.open(run, runs_dir)
-    before = len(opened.steps)
+    before = opened.summary()["epochs"]
     extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
-    if len(extended.steps) == before and not as_json:
+    if extended.summary()["epochs"] == before and not as_json:
         click.echo(f"nothing was left to do; to train on: downstroke continue {_short(extended)} --epochs 3")
 
 

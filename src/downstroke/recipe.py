@@ -24,8 +24,7 @@ def _note(default: Any, note: str, low: float = -math.inf, high: float = math.in
     return field(default=default, metadata={"note": note, "low": low, "high": high, "open_low": open_low})
 
 
-#: lr where the recipe names an optimizer and no lr. Chosen on val with the `cnn`; for another model see `find-lr`
-#: in the field's literature: these are starting points, not promises.
+#: lr where the recipe names an optimizer and no lr: starting points in common use, not chosen by measurement.
 DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4, "muon": 0.1}
 
 

@@ -86,7 +86,7 @@ class Learner:
     ) -> None:
         self.recipe = recipe
         self.world = world()
-        self.schedule = schedules.build(recipe)
+        self._follow({})
         self.criterion = criteria.build(recipe, classes)
         self.augmentation = augment.augmentation(recipe.augment)
         self.network = models.build(recipe, classes)
@@ -129,10 +129,14 @@ class Learner:
     def start_leg(self, epochs: int, changes: dict[str, Any]) -> None:
         """Begin a leg of `epochs` from here, with these recipe fields (lr, schedule) changed from now on."""
         merged = {**self.at.leg.changes, **changes}
-        recipe = self.recipe.replace(**merged)
-        self.schedule = schedules.build(recipe)
+        self._follow(merged)
         self.at.leg = Leg(self.at.epoch, self.at.step, self.at.epoch + epochs, merged)
         self.at.val_losses = []
+
+    def _follow(self, changes: dict[str, Any]) -> None:
+        """Take lr from the recipe with a leg's changes; made once a leg, because making a recipe checks every field."""
+        self._leg_recipe = self.recipe.replace(**changes)
+        self.schedule = schedules.build(self._leg_recipe)
 
     def lr(self, steps_per_epoch: int) -> float:
         """The lr of the next step."""
@@ -144,8 +148,7 @@ class Learner:
             total=max(1, leg.last_epoch * steps_per_epoch - leg.first_step),
             val_losses=[math.nan if loss is None else loss for loss in self.at.val_losses],
         )
-        recipe = self.recipe.replace(**leg.changes) if leg.changes else self.recipe
-        return self.schedule.lr(moment, recipe, warm=leg.first_step == 0)
+        return self.schedule.lr(moment, self._leg_recipe, warm=leg.first_step == 0)
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         """All that decides what comes next: tensors by file (model, trunk, optimizer), and plain data for JSON.
@@ -176,7 +179,7 @@ class Learner:
         position = dict(state["position"])
         leg = Leg(**position.pop("leg"))
         self.at = Position(**position, leg=leg)
-        self.schedule = schedules.build(self.recipe.replace(**leg.changes))
+        self._follow(leg.changes)
         torch.set_rng_state(torch.from_numpy(np.frombuffer(base64.b64decode(state["rng"]), np.uint8).copy()))
 
     def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
