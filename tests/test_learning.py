@@ -18,8 +18,9 @@ from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, Stop
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
-from downstroke.learning.muon import MOMENTUM, orthogonal
+from downstroke.learning.muon import MOMENTUM, STEPS, orthogonal
 from downstroke.learning.temperature import fit_temperature
+from downstroke.learning.whitening import whiten
 from downstroke.recipe import Recipe
 
 
@@ -64,6 +65,43 @@ def test_the_first_w_is_a_function_of_the_seed_alone(name: str) -> None:
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ["cnn", "coarse"])
+def test_whitening_filters_are_pairs_of_opposite_sign_whose_outputs_are_unrelated(name: str, mnist: Dataset) -> None:
+    network = models.build(Recipe(model=name), 10)
+    images = torch.from_numpy(mnist.train.images[:1000])
+    network.measure(images)
+    whiten(network, images)
+    first = network.net[0]
+    assert isinstance(first, nn.Conv2d)
+    half = first.out_channels // 2
+    assert torch.equal(first.weight[half:], -first.weight[:half])
+    seen = first(images.float().unsqueeze(1) / 255 * network.scale + network.shift).detach()
+    moments = torch.einsum("bchw,bdhw->cd", seen[:, :half], seen[:, :half])
+    spread = moments.diagonal().sqrt()
+    related = (moments / spread[:, None] / spread).fill_diagonal_(0).abs()
+    assert related.max() < 0.01
+    assert (spread[:-1] >= spread[1:]).all(), "the directions with most to say come first"
+
+
+def test_a_first_layer_that_cannot_be_whitened_is_refused(parts: tuple[Images, Images]) -> None:
+    with pytest.raises(RecipeError, match="has no first convolution"):
+        taught(Recipe(model="mlp", first_layer="whitening"), parts)
+
+
+def test_where_a_patch_has_few_directions_the_other_filters_stay_random(parts: tuple[Images, Images]) -> None:
+    network = models.Network(nn.Sequential(nn.Conv2d(1, 12, 2), nn.Flatten(), nn.Linear(12 * 27 * 27, 10)), 10)
+    before = network.net[0].weight.clone()
+    whiten(network, parts[0].images)
+    assert torch.equal(network.net[0].weight[8:], before[8:])
+    assert not torch.isclose(network.net[0].weight[:8], before[:8]).all(1).any()
+
+
+def test_whitening_blank_images_gives_finite_filters() -> None:
+    network = models.build(Recipe(), 10)
+    whiten(network, torch.zeros(10, 28, 28, dtype=torch.uint8))
+    assert network.net[0].weight.isfinite().all()
 
 
 def small_net(classes: int) -> nn.Module:
@@ -228,7 +266,7 @@ def test_muon_is_torchs_muon_where_torch_has_one() -> None:
     torch.manual_seed(0)
     mine, theirs = (nn.Conv2d(16, 16, 1, bias=False) for _ in range(2))
     matrix = nn.Parameter(theirs.weight.detach().flatten(1))
-    oracle = torch.optim.Muon([matrix], lr=0.1, momentum=MOMENTUM, weight_decay=0, ns_steps=3)
+    oracle = torch.optim.Muon([matrix], lr=0.1, momentum=MOMENTUM, weight_decay=0, ns_steps=STEPS)
     optimizer = optimizers.build(Recipe(optimizer="muon", lr=0.1), mine)
     for _ in range(3):
         gradient = torch.randn(16, 16)

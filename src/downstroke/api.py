@@ -46,16 +46,20 @@ class Run(run_room.Run):
         *,
         lr: float | None = None,
         schedule: str | None = None,
+        until_done: bool = False,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
-        """Train `epochs` more; left out, finish what was interrupted. Returns this run. See `Training.resume`."""
+        """Train `epochs` more, or until the advice is to stop; with neither, finish what was interrupted.
+
+        Returns this run. See `Training.resume`.
+        """
         from downstroke.learning.distributed import joined
         from downstroke.runs.training import Training
 
         with (
             joined(self.environment["device"]),
-            Training.resume(self, epochs=epochs, lr=lr, schedule=schedule) as training,
+            Training.resume(self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done) as training,
         ):
             _follow(training, self, watch, tensorboard)
         return self
@@ -109,11 +113,14 @@ def train(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    until_done: bool = False,
     watch: Watcher | None = None,
     tensorboard: bool = False,
     **fields: Any,
 ) -> Run:
     """Train by a recipe, with `fields` of it changed, into a new run.
+
+    With `until_done` it is trained until the advice is to stop, not for the recipe's epochs.
 
     `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved, and
     the run is returned with `stopped` saying so. Raises DownstrokeError.
@@ -131,7 +138,13 @@ def train(
     with (
         joined(device),
         Training.start(
-            decided, runs_dir=home, name=name, device=device, precision=precision, threads=threads
+            decided,
+            runs_dir=home,
+            name=name,
+            device=device,
+            precision=precision,
+            threads=threads,
+            until_done=until_done,
         ) as training,
     ):
         run = Run(training.run.folder)

@@ -45,7 +45,8 @@ class Recipe:
     val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
-    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, or package.module:callable")
+    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, or package.module:callable")
+    first_layer: str = _note("random", "where its filters begin: random, or whitening (filters made from the images)")
     dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
 
     criterion: str = _note("cross-entropy", "the loss: cross-entropy, nll, brier, mse, or package.module:callable")
@@ -83,6 +84,8 @@ class Recipe:
             raise RecipeError(f"momentum is 0 with {self.optimizer}; give more than 0 (0.9), or --optimizer sgd")
         if self.train_size is not None and self.train_size > 1 and self.train_size != int(self.train_size):
             raise RecipeError(f"train_size is {self.train_size:g}; expected a share below 1, or a whole number")
+        if self.first_layer not in ("random", "whitening"):
+            raise RecipeError(f"first_layer is {self.first_layer!r}; expected random or whitening")
         if self.label_smoothing and self.criterion != "cross-entropy":
             raise RecipeError(f"label_smoothing goes with cross-entropy only, not {self.criterion}; leave it at 0")
         if self.schedule in ("exponential", "step", "plateau") and not 0 < self.lr_decay <= 1:
@@ -195,13 +198,15 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="sprint",
+            model="coarse",
+            first_layer="whitening",
             optimizer="muon",
             lr=0.15,
             momentum=0.85,
             schedule="linear",
             augment="shift",
             label_smoothing=0.05,
-            train_size=0.42,
+            train_size=0.5,
             epochs=1,
         ),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),

@@ -21,6 +21,7 @@ from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.average import Average
 from downstroke.learning.distributed import world
 from downstroke.learning.machine import Machine, choose
+from downstroke.learning.whitening import whiten
 from downstroke.recipe import Recipe
 
 
@@ -48,6 +49,7 @@ class Leg:
     first_epoch: int = 0  # epochs done when it began
     first_step: int = 0
     last_epoch: int = 0  # epochs done when it will be complete
+    until_done: bool = False  # it is made an epoch longer after each, until the advice is to stop
     changes: dict[str, Any] = field(default_factory=dict)  # recipe fields that this leg has otherwise
 
 
@@ -106,6 +108,8 @@ class Learner:
         """Measure the training images, uint8 [N,28,28], start the average from the first W, and seed dropout."""
         torch.manual_seed(self.recipe.seed + self.world.rank)  # each process drops out values of its own
         self.network.measure(images)
+        if self.recipe.first_layer == "whitening":
+            whiten(self.network, images)
         self._start_average()
 
     def stop(self) -> None:
@@ -130,7 +134,7 @@ class Learner:
         """Begin a leg of `epochs` from here, with these recipe fields (lr, schedule) changed from now on."""
         merged = {**self.at.leg.changes, **changes}
         self._follow(merged)
-        self.at.leg = Leg(self.at.epoch, self.at.step, self.at.epoch + epochs, merged)
+        self.at.leg = Leg(self.at.epoch, self.at.step, self.at.epoch + epochs, changes=merged)
         self.at.val_losses = []
 
     def _follow(self, changes: dict[str, Any]) -> None:

@@ -20,19 +20,20 @@ import torch
 
 from downstroke.data import dataset as data
 from downstroke.data import sources
-from downstroke.errors import CheckpointError, DownstrokeError, RunError
+from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
+from downstroke.learning import schedules
 from downstroke.learning.distributed import world
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
-from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe
 from downstroke.runs import checkpoint, files, names
 from downstroke.runs.run import ENVIRONMENT, LOCK, METRICS, RECIPE, STEPS, VAL_LOSSES, Run
 
 VAL_LOSSES_KEPT = 20  # epochs
+MOST_EPOCHS = 1000  # of a run that trains until it is done
 SAVE_EVERY_S = 300.0  # within an epoch, so that a crash in a long one costs minutes
 
 
@@ -61,10 +62,16 @@ class Training:
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
+        until_done: bool = False,
     ) -> Self:
-        """A new run, its folder made and locked. Nothing is left behind where the recipe or the data cannot be used."""
+        """A new run, its folder made and locked. Nothing is left behind where the recipe or the data cannot be used.
+
+        With `until_done` it trains until the advice is to stop, however many epochs the recipe names.
+        """
         if name is not None:
             names.checked(name)
+        if until_done:
+            _refuse_a_known_end(recipe)
         if recipe.data != "mnist":
             recipe = recipe.replace(data=str(Path(recipe.data).expanduser().resolve()))
         loaded = sources.load(recipe.data, recipe.split_seed)
@@ -75,6 +82,8 @@ class Training:
         machine.use()
         train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
         learner.begin(train.images)
+        if until_done:
+            learner.at.leg.last_epoch, learner.at.leg.until_done = 1, True
         learner.at.elapsed_s = time.perf_counter() - began
 
         run = Run(Path(learner.world.share(_new_folder(Path(runs_dir), name) if learner.world.first else None)))
@@ -99,14 +108,21 @@ class Training:
         epochs: int | None = None,
         lr: float | None = None,
         schedule: str | None = None,
+        until_done: bool = False,
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
-        With `lr` or `schedule`, or where the schedule has a horizon, `epochs` are a new leg from here. RunError where
-        the run is in use elsewhere, its data changed, or no whole checkpoint is left.
+        With `until_done` the end is where the advice is to stop, one epoch from here at the earliest. With `lr` or
+        `schedule`, or where the schedule has a horizon, this is a new leg. RunError where the run is in use elsewhere,
+        its data changed, or no whole checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
+        if until_done and epochs is not None:
+            raise RunError("--until-done and --epochs exclude each other")
+        if until_done:
+            _refuse_a_known_end(recipe.replace(**changes))
+            epochs = 1
         if epochs is None and changes:
             raise RunError(f"{' and '.join(changes)} would begin a new leg of training; say how long: --epochs N")
         if epochs is not None and epochs < 1:
@@ -128,7 +144,7 @@ class Training:
         try:
             if learner.world.first:
                 self._restore()
-                self._set_goal(epochs, changes)
+                self._set_goal(epochs, changes, until_done)
             self._share_state()
         except BaseException:
             self._held.close()
@@ -196,12 +212,12 @@ class Training:
         if found.damage or at.best_val_loss is None or best["best_val_loss"] <= at.best_val_loss:
             at.best_epoch, at.best_val_loss = best["best_epoch"], best["best_val_loss"]
 
-    def _set_goal(self, epochs: int | None, changes: dict[str, Any]) -> None:
+    def _set_goal(self, epochs: int | None, changes: dict[str, Any], until_done: bool) -> None:
         at = self.learner.at
         if epochs is None:
             return
         schedule = {**self.learner.recipe.to_dict(), **at.leg.changes}["schedule"]
-        if changes or SCHEDULES[schedule].horizon:
+        if changes or schedules.SCHEDULES[schedule].horizon:
             if not changes:
                 self.notices.append(
                     f"the {schedule} schedule was made for {at.leg.last_epoch - at.leg.first_epoch} epochs and ends "
@@ -213,6 +229,7 @@ class Training:
             if at.epoch + epochs < at.leg.last_epoch:
                 self.notices.append(f"the goal was epoch {at.leg.last_epoch} and is now epoch {at.epoch + epochs}")
             at.leg.last_epoch = at.epoch + epochs
+        at.leg.until_done = until_done
         self._save("last")  # so that this goal, too, outlives a crash
 
     def __enter__(self) -> Self:
@@ -225,7 +242,10 @@ class Training:
 
     def __iter__(self) -> Iterator[Event]:
         if not self.learner.world.first:  # the first process alone writes
-            yield from learn(self.learner, self.train, self.val)
+            for event in learn(self.learner, self.train, self.val):
+                if isinstance(event, EpochDone):
+                    self._decide()
+                yield event
             return
         folder = self.run.folder
         try:
@@ -246,6 +266,7 @@ class Training:
                         files.sync(steps)
                         files.sync(metrics)
                         self._keep_val_losses(event)
+                        self._decide()
                         if event.improved:
                             self._save("best")
                         self._save("last")
@@ -259,6 +280,15 @@ class Training:
                 f"{folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
                 f"Make room, then: downstroke continue {folder}"
             ) from None
+
+    def _decide(self) -> None:
+        """Make the leg an epoch longer, where it lasts until it is done and the advice is not to stop."""
+        world, leg = self.learner.world, self.learner.at.leg
+        if not leg.until_done:
+            return
+        go_on = self.learner.at.epoch < MOST_EPOCHS and (not world.first or not self.run.advice().stops)
+        if world.share(go_on):
+            leg.last_epoch = self.learner.at.epoch + 1
 
     def _save(self, name: str) -> None:
         tensors, state = self.learner.state()
@@ -310,6 +340,17 @@ class Parts:
         if recipe.label_noise:
             spoilt = data.spoil(self.train.labels, recipe.label_noise, len(loaded.classes), seed)
             self.train = data.Part(self.train.images, spoilt)
+
+
+def _refuse_a_known_end(recipe: Recipe) -> None:
+    """Training until the advice says stop needs a schedule that asks for no end, and a val loss to be advised by."""
+    if schedules.build(recipe).horizon:
+        free = ", ".join(name for name, schedule in schedules.SCHEDULES.items() if not schedule.horizon)
+        raise RecipeError(
+            f"the {recipe.schedule} schedule must know its end, and --until-done has none; give --schedule {free}"
+        )
+    if not recipe.val_size:
+        raise RecipeError("--until-done listens to the val loss, and there is no val; leave out --no-val")
 
 
 def _write_row(file: Any, row: EpochRow | StepRow) -> None:
