@@ -12,7 +12,7 @@ import torch
 from numpy import uint8
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import cut_glyph
+from downstroke.data.glyph import cut
 from downstroke.data.picture import open_picture
 from downstroke.errors import PictureError
 from downstroke.learning.models import Network
@@ -86,7 +86,7 @@ class Reader:
         else:
             file, image = "-", picture
         try:
-            made, box = cut_glyph(image)
+            found = cut(image); made, box = found.glyph, found.box
         except PictureError as error:
             raise PictureError(f"{file}: {error}") from None
         y = self.network.probabilities(torch.from_numpy(made)[None])[0]
