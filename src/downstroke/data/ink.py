@@ -64,6 +64,66 @@ def separate(image: NDArray[np.uint8], polarity: Polarity = "auto", stroke: int 
     return _strokes(ink, image, ink_is_high, noise, clean=False)
 
 
+def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.float32]:
+    """The ink of a page, uint8 [H,W] -> float32 [H,W], 0 on paper to 1 in the strokes.
+
+    Each part is judged by its own strength, so that pencil beside a marker stays. Raises PictureError for a blank page.
+    """
+    import cv2
+
+    if image.size == 0:
+        raise PictureError("the picture is blank: it has no pixels")
+    level = _clean_level(image)
+    if level is not None:
+        ink_is_high = polarity == "ink-high" or (polarity == "auto" and _mean(image) > level)
+        ink = image.astype(np.float32) - np.float32(level)
+        ink, noise = (ink if ink_is_high else -ink), 0.0
+    else:
+        ink_is_high = _ink_is_high(image) if polarity == "auto" else polarity == "ink-high"
+        stroke = int(np.clip(0.12 * np.sqrt(image.size), 5, 81))
+        ink, noise = _against_local_paper(image, ink_is_high, stroke)
+        noise = max(noise, 1.4826 * _percentile(np.abs(ink).reshape(-1), 50))
+    floor = max(4 * noise, _MIN_CONTRAST)
+    candidates = ink[ink > floor]
+    if len(candidates) == 0:
+        raise PictureError(_blank(image))
+    strong = _percentile(candidates, 90)
+    fade = max(floor, 0.3 * strong)
+    inked = (ink > fade).astype(np.uint8)
+    _erase_rules(inked)
+    count, parts = cv2.connectedComponents(inked, connectivity=8)
+    flat = parts.reshape(-1)
+    peaks = np.zeros(count, np.float32)
+    np.maximum.at(peaks, flat[inked.reshape(-1) > 0], ink.reshape(-1)[inked.reshape(-1) > 0])
+    kept = peaks > max(1.5 * fade, 0.45 * strong)
+    kept[0] = False
+    if not kept.any():
+        raise PictureError(_blank(image))
+    full = np.minimum(np.maximum(peaks * 0.8, 1), strong * 1.2)[parts]
+    soft = np.float32(0.5 * fade if noise else 0.0)
+    return np.where(kept[parts], ((ink - soft) / (full - soft)).clip(0, 1), np.float32(0)).astype(np.float32)
+
+
+def _erase_rules(inked: NDArray[np.uint8]) -> None:
+    """Take ruled lines and the edges of boxes out of a page's mask, in place: runs much longer than any digit's."""
+    import cv2
+
+    height, width = inked.shape
+    for axis, across in ((1, width), (0, height)):
+        length = max(24, round(0.35 * min(across, 1.5 * min(height, width))))
+        if length >= across:
+            continue
+        wide = cv2.dilate(inked, np.ones((1, 3) if axis == 0 else (3, 1), np.uint8))
+        runs = cv2.morphologyEx(wide, cv2.MORPH_OPEN, np.ones((1, length) if axis == 1 else (length, 1), np.uint8))
+        if not runs.any():
+            continue
+        # Thick runs are no lines: the middle of a blot, a photograph's dark border.
+        thick = max(5, round(0.03 * min(height, width)))
+        block = np.ones((thick, 1) if axis == 1 else (1, thick), np.uint8)
+        runs &= 1 - cv2.morphologyEx(runs, cv2.MORPH_OPEN, block)
+        inked[runs > 0] = 0
+
+
 def _clean_level(image: NDArray[np.uint8]) -> int | None:
     """The level of a paper that has only one, as in drawings and bitmaps; None where the paper has light and texture.
 
@@ -110,7 +170,7 @@ def _against_local_paper(
     reach = stroke | 1
     smooth = cv2.GaussianBlur(grey, (3, 3), 0)
     paper = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8), borderType=cv2.BORDER_REFLECT)
-    paper = cv2.blur(paper, (reach // 2 | 1, reach // 2 | 1)).astype(np.float32)
+    paper = cv2.blur(paper, (min(9, reach // 2) | 1,) * 2).astype(np.float32)
     ink = paper - (smooth if _SMOOTH else grey)
     if not ink_is_high:
         ink *= _percentile(paper.reshape(-1), 50) / np.maximum(paper, 32)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+import numpy as np
 from numpy import uint8
 from numpy.typing import NDArray
 
@@ -16,6 +17,8 @@ from downstroke.data.glyph import cut
 from downstroke.data.picture import open_picture
 from downstroke.errors import PictureError
 from downstroke.learning.models import Network
+from downstroke.reading.page import Piece, find_rows
+from downstroke.reading.split import best_path, hypotheses
 from downstroke.runs.run import Run
 
 Picture = str | os.PathLike[str] | bytes
@@ -78,7 +81,7 @@ class Reader:
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
         return cls(weights.network, opened.classes, f"{note}; {weights.damage}" if weights.damage else note)
 
-    def read(self, picture: Picture | NDArray[uint8]) -> Reading:
+    def read(self, picture: Picture | NDArray[uint8], *, digit: bool = False) -> Reading:
         """Read one picture: a path, a file's bytes, or grey uint8 [H,W] of either polarity. PictureError."""
         if isinstance(picture, bytes | str | os.PathLike):
             file = "-" if isinstance(picture, bytes) else str(picture)
@@ -86,14 +89,38 @@ class Reader:
         else:
             file, image = "-", picture
         try:
-            found = cut(image); made, box = found.glyph, found.box
+            return Reading(file, self._one(image) if digit else self._page(image))
         except PictureError as error:
             raise PictureError(f"{file}: {error}") from None
-        y = self.network.probabilities(torch.from_numpy(made)[None])[0]
+
+    def _one(self, image: NDArray[uint8]) -> list[Line]:
+        found = cut(image)
+        read = self._digit(self._probabilities(found.glyph[None])[0], found.box)
+        return [Line(str(read.digit), [read])]
+
+    def _page(self, image: NDArray[uint8]) -> list[Line]:
+        rows, scale = find_rows(image)
+        judged = [hypotheses(row) for row in rows]
+        glyphs = [one.glyph for found, _ in judged for one in found]
+        if not glyphs:
+            raise PictureError("no digit in the picture")
+        y = self._probabilities(np.stack(glyphs))
+        lines, start = [], 0
+        for found, atoms in judged:
+            own = y[start : start + len(found)]
+            start += len(found)
+            digits = [self._digit(own[i], _box(found[i].piece, scale)) for i in best_path(found, atoms, own)]
+            if digits:
+                lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
+        return lines
+
+    def _probabilities(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
+        made: NDArray[np.float32] = self.network.probabilities(torch.from_numpy(glyphs)).numpy()
+        return made
+
+    def _digit(self, y: NDArray[np.float32], box: tuple[int, int, int, int]) -> Digit:
         index = int(y.argmax())
-        name = self.classes[index]
-        digit = Digit(name, float(y[index]), [float(p) for p in y], box, accepted=True)
-        return Reading(file, [Line(str(name), [digit])])
+        return Digit(self.classes[index], float(y[index]), [float(p) for p in y], box, accepted=True)
 
     def read_all(self, pictures: Iterable[Picture]) -> Iterator[Reading]:
         """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on."""
@@ -102,3 +129,8 @@ class Reader:
                 yield self.read(picture)
             except PictureError as error:
                 yield Reading("-" if isinstance(picture, bytes) else str(picture), error=str(error))
+
+
+def _box(piece: Piece, scale: float) -> tuple[int, int, int, int]:
+    left, top = int(piece.x * scale), int(piece.y * scale)
+    return left, top, int(np.ceil(piece.right * scale)) - left, int(np.ceil(piece.bottom * scale)) - top
