@@ -1,8 +1,8 @@
 """One digit in a picture of any size becomes the 28x28 image that the model sees, the way NIST's digits became MNIST.
 
 Ink high on zero, aspect kept, fitted in a 20x20 box with its grey levels, its centre of mass in the middle of 28x28:
-LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998. Of several things in the picture the digit is
-the one at the centre; and a pen much finer or broader than those of MNIST is brought near them.
+LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998. Of several things in the picture the digit
+is the one at the centre; and a pen much finer or broader than those of MNIST is brought near them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.ink import Ink, Polarity, extent, separate
-from downstroke.errors import PictureError
 
 SIZE, BOX = 28, 20
 
@@ -56,7 +55,7 @@ def cut(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Cut:
     if scale > 0.75:
         return _cut(image, polarity)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    coarse = _cut(cv2.resize(image, size, interpolation=cv2.INTER_AREA), polarity)
+    coarse = _cut(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), polarity)
     x, y, width, height = _scaled(coarse.box, 1 / scale, image.shape)
     margin = max(width, height) // 4 + 1
     left, top = max(0, x - margin), max(0, y - margin)
@@ -115,7 +114,9 @@ def at_the_centre(ink: Ink) -> tuple[NDArray[np.float32], int]:
     off_y, off_x = y[own] - y[own].mean(), x[own] - x[own].mean()
     slant = float(np.clip((off_x * off_y).sum() / max(1e-6, float((off_y * off_y).sum())), -1, 1))
     upright = x - slant * (y - middle_y)
-    parts = [_Part.of(x[numbers == n], y[numbers == n], upright[numbers == n], (height, width)) for n in range(ink.count)]
+    parts = [
+        _Part.of(x[numbers == n], y[numbers == n], upright[numbers == n], (height, width)) for n in range(ink.count)
+    ]
     keep = np.array(
         [mass[n] > 0 and (n == main or _belongs(parts[n], parts[main], middle_x, ink.clean)) for n in range(ink.count)]
     )
@@ -174,7 +175,6 @@ def fit(ink: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float]:
 
     `ink`: float32 [H,W], 0..1, cut to the digit; its longer side becomes 20.
     """
-    import cv2
 
     longer = max(ink.shape)
     # MNIST's own digits are 20 pixels long, a few 19; resampling those would only blur them.
@@ -205,8 +205,14 @@ def stroke_width(ink: NDArray[np.float32]) -> float:
 
     Grey levels count in both: the length of the edges is the total variation.
     """
-    padded = np.pad(ink, 1)
-    down, right = padded[1:, :-1] - padded[:-1, :-1], padded[:-1, 1:] - padded[:-1, :-1]
+    import cv2
+
+    # The grain of a pencil is no edge: at the size of a glyph and larger it is blurred first.
+    blur = max(ink.shape) / 45
+    if blur > 0.6:
+        ink = np.asarray(cv2.GaussianBlur(np.pad(ink, 4), (0, 0), blur), np.float32)
+    ink = np.pad(ink, 1)
+    down, right = ink[1:, :-1] - ink[:-1, :-1], ink[:-1, 1:] - ink[:-1, :-1]
     edges = float(np.sqrt(down * down + right * right).sum())
     return 2 * float(ink.sum()) / edges if edges else 0.0
 
@@ -221,7 +227,7 @@ def _thicken(ink: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
     ink = np.pad(ink, margin)
     if whole:
         size = 2 * int(whole) + 1
-        ink = change(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        ink = np.asarray(change(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), np.float32)
     ink = ink + np.float32(part) * (change(ink, np.ones((3, 3), np.uint8)) - ink)
     rows, columns = extent(ink > 0.3) if (ink > 0.3).any() else extent(ink >= 0)
     return ink[rows, columns]
@@ -232,8 +238,8 @@ def _resized(ink: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
 
     size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
     # An area mean keeps the ink of thin strokes as grey when shrinking; it would show as blocks when growing.
-    made: NDArray[np.float32] = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    return made.clip(0, 1)
+    made = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return np.asarray(made, np.float32).clip(0, 1)
 
 
 def _offset(profile: NDArray[np.float32]) -> int:

@@ -17,6 +17,7 @@ from downstroke.errors import PictureError
 
 Polarity = Literal["auto", "ink-high", "ink-low"]
 
+_CLEAR = 5  # times the paper's grain: of noise alone, the strongest pixels are four times the middle one
 _MIN_CONTRAST = 8  # of 255: less than the faintest pencil, more than what JPEG does to an empty page
 _FULL_INK = 250  # of 255: ink this strong is not stretched, so that what is already a glyph keeps its grey levels
 _LEAST_FADE, _MOST_FADE = 0.3, 0.6
@@ -54,14 +55,14 @@ def separate(image: NDArray[np.uint8], polarity: Polarity = "auto", stroke: int 
     assert image.ndim == 2, image.shape
     if image.size == 0:
         raise PictureError("the picture is blank: it has no pixels")
-    level = _clean_level(image)
+    level = _clean_level(image, polarity)
     if level is not None:
         ink_is_high = polarity == "ink-high" or (polarity == "auto" and _mean(image) > level)
         ink = image.astype(np.float32) - np.float32(level)
-        return _strokes(ink if ink_is_high else -ink, image, ink_is_high, 0.0, clean=True)
+        return _strokes(ink if ink_is_high else -ink, image, ink_is_high, (0.0, 0.0), clean=True)
     ink_is_high = _ink_is_high(image) if polarity == "auto" else polarity == "ink-high"
-    ink, noise = _against_local_paper(image, ink_is_high, stroke or max(5, min(image.shape) // 3))
-    return _strokes(ink, image, ink_is_high, noise, clean=False)
+    ink, grain, noise = _against_local_paper(image, ink_is_high, stroke or max(5, min(image.shape) // 3))
+    return _strokes(ink, image, ink_is_high, (grain, noise), clean=False)
 
 
 def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.float32]:
@@ -73,29 +74,32 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
 
     if image.size == 0:
         raise PictureError("the picture is blank: it has no pixels")
-    level = _clean_level(image)
+    level = _clean_level(image, polarity)
     if level is not None:
         ink_is_high = polarity == "ink-high" or (polarity == "auto" and _mean(image) > level)
         ink = image.astype(np.float32) - np.float32(level)
-        ink, noise = (ink if ink_is_high else -ink), 0.0
+        ink, grain, noise = (ink if ink_is_high else -ink), 0.0, 0.0
     else:
         ink_is_high = _ink_is_high(image) if polarity == "auto" else polarity == "ink-high"
         stroke = int(np.clip(0.12 * np.sqrt(image.size), 5, 81))
-        ink, noise = _against_local_paper(image, ink_is_high, stroke)
-        noise = max(noise, 1.4826 * _percentile(np.abs(ink).reshape(-1), 50))
-    floor = max(4 * noise, _MIN_CONTRAST)
-    candidates = ink[ink > floor]
+        ink, grain, noise = _against_local_paper(image, ink_is_high, stroke)
+        grain = max(grain, 1.4826 * _percentile(np.abs(ink).reshape(-1), 50))
+    floor = max(3 * grain, 3 * noise, _MIN_CONTRAST)
+    candidates = ink[ink > max(3 * grain, _MIN_CONTRAST)]
     if len(candidates) == 0:
         raise PictureError(_blank(image))
     strong = _percentile(candidates, 90)
-    fade = max(floor, 0.3 * strong)
+    if strong < _CLEAR * grain:
+        raise PictureError(_blank(image))
+    fade = max(min(floor, 0.6 * strong), (0.4 if noise else 0.3) * strong)
     inked = (ink > fade).astype(np.uint8)
     _erase_rules(inked)
     count, parts = cv2.connectedComponents(inked, connectivity=8)
     flat = parts.reshape(-1)
     peaks = np.zeros(count, np.float32)
-    np.maximum.at(peaks, flat[inked.reshape(-1) > 0], ink.reshape(-1)[inked.reshape(-1) > 0])
-    kept = peaks > max(1.5 * fade, 0.45 * strong)
+    where = np.flatnonzero(flat)
+    np.maximum.at(peaks, np.asarray(flat[where], np.int64), ink.reshape(-1)[where])
+    kept = peaks > max(1.3 * fade, 0.5 * strong)
     kept[0] = False
     if not kept.any():
         raise PictureError(_blank(image))
@@ -105,43 +109,62 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
 
 
 def _erase_rules(inked: NDArray[np.uint8]) -> None:
-    """Take ruled lines and the edges of boxes out of a page's mask, in place: runs much longer than any digit's."""
+    """Take ruled lines and the edges of boxes out of a page's mask, in place: runs longer and thinner than any digit's.
+
+    First the level ones; then upright ones, and those between two level ones, which divide the boxes of a form.
+    """
     import cv2
 
     height, width = inked.shape
-    for axis, across in ((1, width), (0, height)):
-        length = max(24, round(0.35 * min(across, 1.5 * min(height, width))))
-        if length >= across:
-            continue
-        wide = cv2.dilate(inked, np.ones((1, 3) if axis == 0 else (3, 1), np.uint8))
-        runs = cv2.morphologyEx(wide, cv2.MORPH_OPEN, np.ones((1, length) if axis == 1 else (length, 1), np.uint8))
+    before = inked.copy()
+    for axis in (1, 0):
+        across = inked.shape[axis]
+        length = max(30, round(0.5 * across))
+        reach = np.ones((1, length) if axis == 1 else (length, 1), np.uint8)
+        lean = np.ones((3, 1) if axis == 1 else (1, 3), np.uint8)
+        runs = cv2.morphologyEx(cv2.dilate(inked, lean), cv2.MORPH_OPEN, reach)
         if not runs.any():
             continue
-        # Thick runs are no lines: the middle of a blot, a photograph's dark border.
-        thick = max(5, round(0.03 * min(height, width)))
-        block = np.ones((thick, 1) if axis == 1 else (1, thick), np.uint8)
-        runs &= 1 - cv2.morphologyEx(runs, cv2.MORPH_OPEN, block)
+        # What is thick is no line: a blot, a photograph's dark border. And thin is what is 15 times as long.
+        thick = max(4, round(0.03 * min(height, width)))
+        if 15 * thick > across:
+            thick = max(3, across // 15)
+        block = np.ones((thick + 2, 1) if axis == 1 else (1, thick + 2), np.uint8)
+        runs = cv2.subtract(runs, cv2.morphologyEx(runs, cv2.MORPH_OPEN, block))
         inked[runs > 0] = 0
+    if np.array_equal(before, inked):
+        return
+    erased = cv2.dilate(before & (1 - inked), np.ones((5, 5), np.uint8))
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
+    for number, (x, y, w, h, _) in enumerate(stats[1:].tolist(), start=1):
+        thin = w <= max(4, h // 8)
+        if thin and erased[y, x : x + w].any() and erased[y + h - 1, x : x + w].any():
+            inked[parts == number] = 0
 
 
-def _clean_level(image: NDArray[np.uint8]) -> int | None:
+def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
     """The level of a paper that has only one, as in drawings and bitmaps; None where the paper has light and texture.
 
     It is the commonest level of the border, or the picture's lowest or highest where the digit fills its frame.
     """
     border = np.bincount(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]), minlength=256)
+    ends = int(image.min()), int(image.max())
     level = int(border.argmax())
     if 2 * border[level] < border.sum():
-        ends = (int(image.min()), int(image.max()))
         level = max(ends, key=lambda end: int(border[end]))
-    else:
+    if polarity != "auto" and level == ends[polarity == "ink-high"]:
+        level = ends[polarity == "ink-low"]  # the border is full of ink
+    if border[level]:
         # A frame of one level around a crop of textured paper says nothing about the paper: look inside.
         ink = image != level
         if ink.any():
             image = image[extent(ink)]
     counts = np.bincount(image.reshape(-1), minlength=256)
     unsure = int(counts[max(0, level - _UNSURE) : level + _UNSURE + 1].sum() - counts[level])
-    return level if counts[level] >= max(0.15 * image.size, unsure) else None
+    if counts[level] >= max(0.15 * image.size, 0.6 * unsure):
+        return level
+    # A bar fills its box, and has no paper in it.
+    return level if border[level] and unsure < 0.1 * image.size else None
 
 
 def _ink_is_high(image: NDArray[np.uint8]) -> bool:
@@ -158,8 +181,9 @@ def _ink_is_high(image: NDArray[np.uint8]) -> bool:
 
 def _against_local_paper(
     image: NDArray[np.uint8], ink_is_high: bool, stroke: int
-) -> tuple[NDArray[np.float32], float]:
-    """(how much darker than the paper around it, in grey levels of the middle paper, float32 [H,W]; the paper's noise).
+) -> tuple[NDArray[np.float32], float, float]:
+    """(how much darker than the paper around it, in grey levels of the middle paper, float32 [H,W]; the paper's
+    grain, and its noise with any pattern on it, both as standard deviations).
 
     A closing (what is bright within reach of each pixel) gives a first paper, brighter than the true one by its
     texture; the mean over what then is not ink mends that.
@@ -180,21 +204,27 @@ def _against_local_paper(
     window = (2 * reach + 1, 2 * reach + 1)
     share = cv2.blur(on_paper, window)
     ink -= cv2.blur(ink * on_paper, window) / np.maximum(share, 1e-3)
-    noise = 1.4826 * _percentile(np.abs(ink[on_paper > 0]), 50)  # the median deviation is deaf to strokes
-    return ink, noise
+    rest = ink[on_paper > 0]
+    # The median deviation is deaf to strokes; the upper tail hears a pattern printed on the paper.
+    grain = 1.4826 * _percentile(np.abs(rest), 50)
+    return ink, grain, max(grain, _percentile(rest, 93) / 1.5)
 
 
 def _strokes(
-    ink: NDArray[np.float32], image: NDArray[np.uint8], ink_is_high: bool, noise: float, *, clean: bool
+    ink: NDArray[np.float32], image: NDArray[np.uint8], ink_is_high: bool, paper: tuple[float, float], *, clean: bool
 ) -> Ink:
-    """Keep what hangs together with strong ink; the rest is paper. `ink` in grey levels."""
+    """Keep what hangs together with strong ink; the rest is paper. `ink` in grey levels, `paper`: (grain, noise)."""
     import cv2
 
-    candidates = ink[ink > max(3 * noise, _MIN_CONTRAST)]
+    grain, noise = paper
+
+    candidates = ink[ink > max(3 * grain, _MIN_CONTRAST)]
     if len(candidates) == 0:
         raise PictureError(_blank(image))
     # The 90th percentile is the level in the middle of the strokes, whatever their edges and the brightest speck do.
     level = _percentile(candidates, 90)
+    if level < _CLEAR * grain:
+        raise PictureError(_blank(image))
     strong = (ink > level / 2).astype(np.uint8)
     # Around the strokes ink fades into paper: down to nothing where the paper is perfectly clean, as MNIST's is, else
     # down to what stands clear of the paper's noise where no stroke is near.
@@ -228,7 +258,7 @@ def _strokes(
     full = 255.0 if _percentile(candidates, 98) >= _FULL_INK else level
     soft = 0.0 if clean else _SOFT * fade
     density = np.where(kept & (ink > 0), ((ink - np.float32(soft)) / np.float32(full - soft)).clip(0, 1), np.float32(0))
-    return Ink(density, parts, count, ink_is_high, clean, level, unrest)
+    return Ink(density, np.asarray(parts, np.int32), count, ink_is_high, clean, level, unrest)
 
 
 def _erase_lines(inked: NDArray[np.uint8]) -> None:

@@ -29,11 +29,11 @@ class Piece:
 
     @property
     def width(self) -> int:
-        return self.ink.shape[1]
+        return int(self.ink.shape[1])
 
     @property
     def height(self) -> int:
-        return self.ink.shape[0]
+        return int(self.ink.shape[0])
 
     @property
     def right(self) -> int:
@@ -74,7 +74,7 @@ def find_rows(image: NDArray[np.uint8], polarity: Polarity = "auto") -> tuple[li
     scale = max(image.shape, default=1) / _WORK
     if scale > 1:
         size = (max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     scale = max(1.0, scale)
     pieces = _pieces(separate_page(image, polarity), image.shape)
     if not pieces:
@@ -84,7 +84,7 @@ def find_rows(image: NDArray[np.uint8], polarity: Polarity = "auto") -> tuple[li
     rows = [row for row in rows if row.pieces]
     if rows:  # a row of specks beside rows of digits
         tallest = max(row.tall for row in rows)
-        rows = [row for row in rows if row.tall >= 0.3 * tallest]
+        rows = [row for row in rows if row.tall >= 0.4 * tallest]
     rows.sort(key=lambda row: float(np.mean([piece.middle[1] - slope * piece.middle[0] for piece in row.pieces])))
     return rows, scale
 
@@ -157,8 +157,8 @@ def _group(pieces: list[Piece], slope: float) -> list[list[Piece]]:
         x, y = piece.middle
         best, chosen = 0.8 * tall, None
         for line in lines:
-            nearest = min(line, key=lambda p: abs(p.middle[0] - x))
-            distance = abs(nearest.middle[1] + slope * (x - nearest.middle[0]) - y)
+            near_x, near_y = min((p.middle for p in line), key=lambda middle: abs(middle[0] - x))
+            distance = abs(near_y + slope * (x - near_x) - y)
             if distance < best:
                 best, chosen = distance, line
         if chosen is not None:
@@ -171,17 +171,23 @@ def _row(pieces: list[Piece]) -> Row:
     tallest = max(piece.height for piece in pieces)
     tall = float(np.median([piece.height for piece in pieces if piece.height >= 0.5 * tallest]))
     joined: list[Piece] = []
+    low = 0.35 * tall
     for piece in sorted(pieces, key=lambda piece: -piece.height):
         for index, other in enumerate(joined):
             inside = min(piece.right, other.right) - max(piece.x, other.x)
             gap = max(piece.y, other.y) - min(piece.bottom, other.bottom)
             both = max(piece.right, other.right) - min(piece.x, other.x)
-            if inside >= 0.5 * min(piece.width, other.width) and gap <= 0.3 * tall and both <= 1.2 * tall:
+            if (
+                other.height >= low
+                and inside >= 0.5 * min(piece.width, other.width)
+                and gap <= 0.3 * tall
+                and both <= 1.2 * tall
+            ):
                 joined[index] = other.joined(piece)
                 break
         else:
             joined.append(piece)
-    kept = [piece for piece in joined if piece.height >= 0.35 * tall or _flag(piece, joined, tall)]
+    kept = [piece for piece in joined if piece.height >= low or _flag(piece, joined, tall)]
     return Row(sorted(kept, key=lambda piece: piece.middle[0]), tall)
 
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import fit
+from downstroke.data.glyph import fit, stroke_width
 from downstroke.data.ink import extent
 from downstroke.reading.page import Piece, Row
 
 _MOST_ATOMS = 4  # of one digit
-_CUT_COST = 1.2  # nats: a cut through ink, or a join over paper, needs a reason
+_JOIN_COST = 2.0  # nats: a join over paper needs a reason
+_CUT_COST = 0.5  # nats: and so does a cut, the more the more ink it crosses:
+_CROSSING_COST = 1.5  # nats for the width of a stroke
+_LOW_COST = 8.0
 _WIDE, _WIDE_SPREAD = 1.0, 0.2  # of a digit's width by the height of the line
 
 
@@ -30,15 +33,20 @@ class Hypothesis:
     glyph: NDArray[np.uint8]
     stroke: float
     cost: float  # nats, before the reader has seen it
+    touches: bool  # a cut through ink is one of its sides
+    joins: bool  # it holds parts that stand apart
 
 
 def hypotheses(row: Row) -> tuple[list[Hypothesis], int]:
     """(what may be a digit in the row, the number of its atoms)."""
     atoms: list[Piece] = []
+    edges = [0.0]  # what it costs that a digit begins or ends before each atom: half of a cut's cost
     whole: list[int] = []  # which piece an atom is of
+    stroke = float(np.median([stroke_width(piece.ink) for piece in row.pieces]))
     for number, piece in enumerate(row.pieces):
-        made = cut_piece(piece, row.tall)
+        made, crossed = cut_piece(piece, row.tall)
         atoms += made
+        edges += [(_CUT_COST + _CROSSING_COST * ink / stroke) / 2 for ink in crossed] + [0.0]
         whole += [number] * len(made)
     found = []
     for start in range(len(atoms)):
@@ -50,20 +58,20 @@ def hypotheses(row: Row) -> tuple[list[Hypothesis], int]:
                 if whole[stop - 1] != whole[stop - 2]:
                     if gap > 0.25 * row.tall:
                         break
-                    cost = _CUT_COST
+                    cost = _JOIN_COST
                 piece = piece.joined(atoms[stop - 1])
             if piece.width > 1.6 * row.tall and stop > start + 1:
                 break
-            # A cut on either side that runs through a piece.
-            cost += _CUT_COST / 2 * (start > 0 and whole[start - 1] == whole[start])
-            cost += _CUT_COST / 2 * (stop < len(atoms) and whole[stop] == whole[stop - 1])
             trimmed = _trim(piece)
             if trimmed is None:
                 continue
-            cost += max(0.0, trimmed.width / row.tall - _WIDE) ** 2 / (2 * _WIDE_SPREAD**2)
-            cost += max(0.0, 0.5 - trimmed.height / row.tall) * 4
-            glyph, stroke = fit(trimmed.ink)
-            found.append(Hypothesis(start, stop, trimmed, glyph, stroke, cost))
+            cost += edges[start] + edges[stop]
+            size = (row.tall + trimmed.height) / 2
+            cost += max(0.0, trimmed.width / size - _WIDE) ** 2 / (2 * _WIDE_SPREAD**2)
+            cost += max(0.0, 0.8 - trimmed.height / row.tall) * _LOW_COST
+            glyph, pen = fit(trimmed.ink)
+            touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
+            found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins))
     return found, len(atoms)
 
 
@@ -96,28 +104,30 @@ def best_path(found: list[Hypothesis], atoms: int, probabilities: NDArray[np.flo
     return path[::-1]
 
 
-def cut_piece(piece: Piece, tall: float) -> list[Piece]:
-    """The piece cut wherever two digits may touch in it: one piece where nothing speaks for that."""
+def cut_piece(piece: Piece, tall: float) -> tuple[list[Piece], list[float]]:
+    """(the piece cut wherever two digits may touch in it, the ink that each cut crosses, in pixels)."""
     height, width = piece.ink.shape
     if width < 0.5 * tall or height < 0.4 * tall:
-        return [piece]
-    paths = _seams(piece.ink, tall)
-    if not paths:
-        return [piece]
+        return [piece], []
+    seams = _seams(piece.ink, tall)
+    if not seams:
+        return [piece], []
+    paths = [path for path, _ in seams]
     columns = np.arange(width)
     owner = sum((columns[None, :] >= path[:, None]).astype(int) for path in paths)
-    made = []
+    made, crossed = [], []
     for number in range(len(paths) + 1):
         ink = np.where(owner == number, piece.ink, np.float32(0))
         if not (ink > 0.3).any():
             continue
         rows, inside = extent(ink > 0)
         made.append(Piece(piece.x + inside.start, piece.y + rows.start, ink[rows, inside]))
-    return made
+        crossed.append(seams[number - 1][1] if number else 0.0)
+    return made, crossed[1:]
 
 
-def _seams(ink: NDArray[np.float32], tall: float) -> list[NDArray[np.int64]]:
-    """Paths from top to bottom that cross little ink, left to right: for each, its column in every row of [H,W]."""
+def _seams(ink: NDArray[np.float32], tall: float) -> list[tuple[NDArray[np.int64], float]]:
+    """Paths from top to bottom that cross little ink, left to right: its column in every row of [H,W], and the ink."""
     height, width = ink.shape
     cost = ink[0].astype(np.float64)
     back = np.zeros((height, width), np.int64)
@@ -132,7 +142,7 @@ def _seams(ink: NDArray[np.float32], tall: float) -> list[NDArray[np.int64]]:
         cost = moves[choice, columns] + ink[row]
     limit = 0.35 * tall
     margin = 0.12 * tall
-    found: list[NDArray[np.int64]] = []
+    found: list[tuple[NDArray[np.int64], float]] = []
     for end in np.argsort(cost, kind="stable"):
         if cost[end] > limit or len(found) == 6:
             break
@@ -143,6 +153,6 @@ def _seams(ink: NDArray[np.float32], tall: float) -> list[NDArray[np.int64]]:
         middle = float(path.mean())
         if not margin < middle < width - margin:
             continue
-        if all(abs(middle - float(other.mean())) > 0.2 * tall for other in found):
-            found.append(path)
-    return sorted(found, key=lambda path: float(path.mean()))
+        if all(abs(middle - float(other.mean())) > 0.2 * tall for other, _ in found):
+            found.append((path, float(cost[end])))
+    return sorted(found, key=lambda seam: float(seam[0].mean()))
