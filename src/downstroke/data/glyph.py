@@ -19,7 +19,8 @@ SIZE, BOX = 28, 20
 
 # Of the strokes in MNIST's boxes, one in a hundred is finer than 1.44 pixels, and one in a hundred broader than 4.54.
 THIN, BROAD = 1.8, 3.2
-_FINE = 64  # pixels: a digit is thickened or thinned at this length, and shrunk to the box after that
+_LEAST, _MOST = 1.2, 6.0  # none of MNIST's is beyond: of a glyph within these the strokes are left alone
+_FINE = 40  # pixels: a digit is thickened or thinned at this length, and shrunk to the box after that
 _WORK = 160  # pixels: a larger picture of one digit is made this long first
 _FULL = 250 / 255
 
@@ -178,21 +179,18 @@ def fit(ink: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float]:
 
     longer = max(ink.shape)
     # MNIST's own digits are 20 pixels long, a few 19; resampling those would only blur them.
-    native = longer in (BOX - 1, BOX)
-    stroke = stroke_width(ink) * BOX / longer
-    if not native or not THIN - 0.6 <= stroke <= BROAD + 3:
-        scale = _FINE / longer
-        fine = _resized(ink, scale) if scale != 1 else ink
+    stroke = stroke_width(ink) * BOX / longer if longer in (BOX - 1, BOX) else 0.0
+    if not _LEAST <= stroke <= _MOST:
+        fine = _resized(ink, _FINE / longer) if longer != _FINE else ink
         stroke = stroke_width(fine) * BOX / _FINE
-        wanted = float(np.clip(stroke, THIN, BROAD))
-        if wanted != stroke:
+        wanted = min(max(stroke, THIN), BROAD)
+        if abs(wanted - stroke) > 0.05:
             fine = _thicken(fine, (wanted - stroke) / 2 * _FINE / BOX)
         ink = _resized(fine, BOX / max(fine.shape))
         # Strokes thinner than a pixel of the box have become grey; the model knows ink that is black in the middle.
         strong = np.sort(ink[ink > 0.03])
         if len(strong) and (black := float(strong[(len(strong) - 1) * 98 // 100])) < _FULL:
-            ink = ink / np.float32(black)
-        ink = ink.clip(0, 1)
+            ink = np.minimum(ink / np.float32(black), 1)
     canvas = np.zeros((SIZE, SIZE), np.float32)
     height, width = ink.shape
     top, left = (_offset(ink.sum(axis=1)), _offset(ink.sum(axis=0)))
@@ -209,9 +207,9 @@ def stroke_width(ink: NDArray[np.float32]) -> float:
 
     # The grain of a pencil is no edge: at the size of a glyph and larger it is blurred first.
     blur = max(ink.shape) / 45
+    ink = np.asarray(cv2.copyMakeBorder(ink, 4, 4, 4, 4, cv2.BORDER_CONSTANT), np.float32)
     if blur > 0.6:
-        ink = np.asarray(cv2.GaussianBlur(np.pad(ink, 4), (0, 0), blur), np.float32)
-    ink = np.pad(ink, 1)
+        ink = np.asarray(cv2.GaussianBlur(ink, (0, 0), blur), np.float32)
     down, right = ink[1:, :-1] - ink[:-1, :-1], ink[:-1, 1:] - ink[:-1, :-1]
     edges = float(np.sqrt(down * down + right * right).sum())
     return 2 * float(ink.sum()) / edges if edges else 0.0
@@ -223,13 +221,13 @@ def _thicken(ink: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
 
     change = cv2.dilate if radius > 0 else cv2.erode
     whole, part = divmod(abs(radius), 1)
-    margin = int(whole) + 1
-    ink = np.pad(ink, margin)
+    margin = (int(whole) + 1,) * 4
+    ink = np.asarray(cv2.copyMakeBorder(ink, *margin, cv2.BORDER_CONSTANT), np.float32)
     if whole:
         size = 2 * int(whole) + 1
         ink = np.asarray(change(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), np.float32)
     ink = ink + np.float32(part) * (change(ink, np.ones((3, 3), np.uint8)) - ink)
-    rows, columns = extent(ink > 0.3) if (ink > 0.3).any() else extent(ink >= 0)
+    rows, columns = extent(ink > min(0.3, float(ink.max()) / 2))
     return ink[rows, columns]
 
 

@@ -24,6 +24,7 @@ _LEAST_FADE, _MOST_FADE = 0.3, 0.6
 _SOFT = 0.6
 _SMOOTH = True
 _UNSURE = 40  # of 255: on clean paper few pixels are this near to it without being it
+_PAGE_FADE, _PAGE_PEAK, _PAGE_CLEAR = 0.4, 0.8, 4
 _SMALL = 32  # a picture no larger than this may hold strokes of one pixel
 
 
@@ -83,17 +84,17 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
         ink_is_high = _ink_is_high(image) if polarity == "auto" else polarity == "ink-high"
         stroke = int(np.clip(0.12 * np.sqrt(image.size), 5, 81))
         ink, grain, noise = _against_local_paper(image, ink_is_high, stroke)
-        grain = max(grain, 1.4826 * _percentile(np.abs(ink).reshape(-1), 50))
-    floor = max(3 * grain, 3 * noise, _MIN_CONTRAST)
+    floor = max(3 * grain, _MIN_CONTRAST)
     candidates = ink[ink > floor]
     if len(candidates) == 0:
-        candidates = ink[ink > max(3 * grain, _MIN_CONTRAST)]
-    if len(candidates) == 0:
         raise PictureError(_blank(image))
-    strong = _percentile(candidates, 90)
-    if strong < _CLEAR * grain:
+    # Of what stands out of the paper the stronger class is ink; the weaker one is a pattern, or the rims of strokes.
+    split, _ = cv2.threshold(candidates.clip(0, 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    above = candidates[candidates > split]
+    strong = _percentile(above if len(above) else candidates, 50)
+    if strong < _PAGE_CLEAR * grain:
         raise PictureError(_blank(image))
-    fade = max(min(floor, 0.6 * strong), (0.4 if noise else 0.3) * strong)
+    fade = max(floor, (_PAGE_FADE if noise else 0.3) * strong)
     inked = (ink > fade).astype(np.uint8)
     _erase_rules(inked)
     count, parts = cv2.connectedComponents(inked, connectivity=8)
@@ -101,7 +102,7 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
     peaks = np.zeros(count, np.float32)
     where = np.flatnonzero(flat)
     np.maximum.at(peaks, np.asarray(flat[where], np.int64), ink.reshape(-1)[where])
-    kept = peaks > max(1.3 * fade, 0.5 * strong)
+    kept = peaks > max(1.2 * fade, _PAGE_PEAK * strong)
     kept[0] = False
     if not kept.any():
         raise PictureError(_blank(image))
@@ -152,7 +153,8 @@ def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
     border = np.bincount(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]), minlength=256)
     ends = int(image.min()), int(image.max())
     level = int(border.argmax())
-    if 2 * border[level] < border.sum():
+    framed = 2 * border[level] >= border.sum()
+    if not framed:
         level = max(ends, key=lambda end: int(border[end]))
     if polarity != "auto" and level == ends[polarity == "ink-high"]:
         level = ends[polarity == "ink-low"]  # the border is full of ink
@@ -167,14 +169,14 @@ def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
         return level
     # A bar fills its box, and has no paper in it.
     narrow = min(image.shape) <= 0.4 * max(image.shape)
-    return level if border[level] and narrow and unsure < 0.4 * image.size else None
+    return level if framed and narrow and unsure < 0.4 * image.size else None
 
 
 def _ink_is_high(image: NDArray[np.uint8]) -> bool:
     """Ink is less than paper, and further from it: the skew of what differs from the middle level around it."""
     import cv2
 
-    scale = min(1.0, 48 / max(image.shape))
+    scale = min(1.0, 32 / max(image.shape))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     window = max(3, (2 * max(small.shape) // 3) | 1)
@@ -272,7 +274,7 @@ def _erase_lines(inked: NDArray[np.uint8]) -> None:
     import cv2
 
     height, width = inked.shape
-    if min(height, width) <= _SMALL:
+    if min(height, width) <= _SMALL or not (_long(inked.sum(axis=0), height) or _long(inked.sum(axis=1), width)):
         return
     erased = inked.copy()
     for axis, (length, across) in enumerate(((height, width), (width, height))):
@@ -295,6 +297,11 @@ def _erase_lines(inked: NDArray[np.uint8]) -> None:
         rows, columns = extent(erased > 0)
         if rows.stop - rows.start < height or columns.stop - columns.start < width:
             inked[:] = erased
+
+
+def _long(profile: NDArray[Any], length: int) -> bool:
+    """Whether a line of that length may be in a profile of ink, leaning over three pixels at most."""
+    return int((profile[:-2] + profile[1:-1] + profile[2:]).max()) >= 0.6 * length
 
 
 def extent(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

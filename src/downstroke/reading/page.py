@@ -16,6 +16,7 @@ from downstroke.data.ink import Polarity, separate_page
 Box = tuple[int, int, int, int]  # x, y, width, height
 
 _WORK = 1600  # pixels: a longer picture is read at this length
+_COARSE = 200  # pixels: in a larger picture, what is a pixel apart is together
 _SLOPES = np.tan(np.radians(np.arange(-16, 16.5, 0.5)))
 
 
@@ -84,7 +85,7 @@ def find_rows(image: NDArray[np.uint8], polarity: Polarity = "auto") -> tuple[li
     rows = [row for row in rows if row.pieces]
     if rows:  # a row of specks beside rows of digits
         tallest = max(row.tall for row in rows)
-        rows = [row for row in rows if row.tall >= 0.4 * tallest]
+        rows = [row for row in rows if row.tall >= (0.4 if len(row.pieces) > 1 else 0.6) * tallest]
     rows.sort(key=lambda row: float(np.mean([piece.middle[1] - slope * piece.middle[0] for piece in row.pieces])))
     return rows, scale
 
@@ -94,7 +95,7 @@ def _pieces(density: NDArray[np.float32], shape: tuple[int, ...]) -> list[Piece]
     import cv2
 
     inked = (density > 0).astype(np.uint8)
-    joined = cv2.dilate(inked, np.ones((2, 2), np.uint8)) if max(shape) > 200 else inked
+    joined = cv2.dilate(inked, np.ones((2, 2), np.uint8)) if min(shape) > _COARSE else inked
     count, parts, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     if count == 1:
         return []
