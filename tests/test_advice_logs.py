@@ -5,6 +5,7 @@ two as tensorboard's own protocol buffers), on 256 points of noise.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -138,8 +139,6 @@ def test_an_event_file_still_being_written_is_read_up_to_there(tmp_path: Path) -
 
 
 def test_of_several_event_files_in_a_folder_the_newest_is_read_and_that_is_said(tmp_path: Path) -> None:
-    import os
-
     said: list[str] = []
     for age, name in ((100, "events.out.tfevents.2"), (50, "events.out.tfevents.1")):
         (tmp_path / name).write_bytes((LOGS / "lightning.tfevents").read_bytes()[: 1970 - 10 * age])
@@ -285,6 +284,7 @@ def test_in_downstrokes_own_file_an_empty_val_loss_is_nan_where_val_was_measured
 
 
 def test_reading_a_log_loads_neither_torch_nor_pandas() -> None:
-    code = f"from downstroke.advice import logs; logs.read({str(LOGS / 'lightning.tfevents')!r}); import sys; print(*sys.modules)"
+    log = str(LOGS / "lightning.tfevents")
+    code = f"from downstroke.advice import logs; logs.read({log!r}); import sys; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"torch", "pandas", "tensorboard", "matplotlib"}.isdisjoint(said.stdout.split())

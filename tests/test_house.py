@@ -106,6 +106,9 @@ def test_the_public_names_are_these() -> None:
         "RecipeError",
         "Run",
         "RunError",
+        "advise",
+        "compare",
+        "find_lr",
         "train",
     ]
     for name in downstroke.__all__:

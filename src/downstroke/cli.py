@@ -16,6 +16,7 @@ from downstroke.errors import DownstrokeError, RecipeError
 from downstroke.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
+    from downstroke.advice.verdict import Advice
     from downstroke.api import Run
     from downstroke.reading.reader import Reading
 
@@ -150,7 +151,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     before = opened.summary()["epochs"]
     extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
-        click.echo(f"nothing was left to do; to train on: downstroke continue {_short(extended)} --epochs 3")
+        click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
 
 
 def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
@@ -178,14 +179,14 @@ def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
     else:
         _print_summary(run, summary)
     if run.stopped is StopReason.INTERRUPTED:
-        _say(f"interrupted, and saved within the epoch; to go on: downstroke continue {_short(run)}")
+        _say(f"interrupted, and saved within the epoch; to go on: downstroke continue {run.typed}")
         sys.exit(INTERRUPTED)
     return run
 
 
 def _print_summary(run: Run, summary: dict[str, Any]) -> None:
     click.echo(
-        f"{_short(run)}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
+        f"{run.typed}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
         f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
     )
     if summary["best_epoch"] is not None:
@@ -194,9 +195,81 @@ def _print_summary(run: Run, summary: dict[str, Any]) -> None:
             f"val accuracy {summary['val_accuracy']:.2%}"
         )
     if summary["epochs"]:
-        click.echo(f"plot:   {_short(run)}/loss.png")
+        click.echo(f"plot:   {run.typed}/loss.png")
     if summary["epochs"] and summary["stopped"] != "interrupted":
-        click.echo(f"next:   downstroke continue {_short(run)} --epochs 3, or: downstroke test {_short(run)}")
+        click.echo(f"next:   downstroke continue {run.typed} --epochs 3, or: downstroke test {run.typed}")
+
+
+@main.command()
+@click.argument("run", required=False, metavar="[RUN|LOG]")
+@click.option("--every", is_flag=True, help="What would have been said after each epoch, from the history up to there.")
+@click.option("--loss", help="The column of a log that holds the training loss.")
+@click.option("--val-loss", help="The column of a log that holds the val loss.")
+@click.option("--patience-like", "point", help="Another operating point: earlier or later stops.")
+@_runs_dir
+@_common
+def advise(run: str | None, *, every: bool, point: str | None, as_json: bool, **reading: Any) -> None:
+    """Train on, or stop, and why: from the history of RUN, or from LOG, what another program logged.
+
+    LOG is the file (or its folder) of Keras', Lightning's or fastai's CSVLogger, the trainer_state.json of Hugging
+    Face, the history.json of skorch, or a TensorBoard event file.
+    """
+    from downstroke.advice import verdict
+    from downstroke.api import curve_of
+
+    curve, name = curve_of(run, say=lambda line: _say(f"note: {line}"), **reading)
+    options = {"point": point} if point else {}
+    if not every:
+        advice = verdict.advise(curve, run=name, **options)
+        if as_json:
+            _print_json(advice.to_dict())
+        else:
+            _print_advice(advice)
+        return
+    verdicts = verdict.advise_every(curve, run=name, **options)
+    if as_json:
+        _print_json({"verdicts": [advice.to_dict() for advice in verdicts]})
+        return
+    for advice in verdicts:
+        click.echo(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
+
+
+HEADLINES = {
+    "continue": "Continue.",
+    "plateau": "Stop: plateau since epoch {}.",
+    "overfitting": "Stop: overfitting since epoch {}.",
+    "unstable": "Stop: unstable.",
+    "too-early": "Too early to say.",
+}
+
+
+def _print_advice(advice: Advice) -> None:
+    headline = HEADLINES[advice.verdict].format(advice.best_epoch)
+    click.echo(f"{click.style(headline, bold=True)} {advice.reason}")
+    if advice.command:
+        click.echo(advice.command)
+
+
+@main.command()
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@_runs_dir
+@_common
+def compare(first: str, second: str, *, runs_dir: str, as_json: bool) -> None:
+    """Two runs on the same val images, each with its best W: which reads better, and is it more than chance.
+
+    The difference is that of these two W. Another seed would give either recipe another W.
+    """
+    from downstroke import api
+
+    found = api.compare(first, second, runs_dir=runs_dir)
+    if found["damage"]:
+        _say(f"note: {found['damage']}")
+    if as_json:
+        _print_json(found)
+        return
+    click.echo(found["digits"])
+    click.echo(found["losses"])
 
 
 @main.command()
@@ -219,7 +292,7 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
         from downstroke.show import plots
 
         short = [run.name for run in opened]
-        names = [name if short.count(name) == 1 else _short(run) for name, run in zip(short, opened, strict=True)]
+        names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, opened, strict=True)]
         histories = dict(zip(names, (run.history for run in opened), strict=True))
         path = plots.overlay_plot(histories, out or Path("losses.png"))
     path = path.resolve()
@@ -247,7 +320,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
         return
     low, high = result["accuracy_interval"]
     click.echo(
-        f"look {result['looks']} at the test set of {_short(opened)}, "
+        f"look {result['looks']} at the test set of {opened.typed}, "
         f"with W of {result['weights']}, epoch {result['epoch']}"
     )
     click.echo(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
@@ -392,14 +465,6 @@ def _print_json(value: Any) -> None:
     from downstroke.runs.files import dumps
 
     click.echo(dumps(value))
-
-
-def _short(run: Run) -> str:
-    """The run's folder as one would type it here."""
-    try:
-        return str(run.folder.relative_to(Path.cwd()))
-    except ValueError:
-        return str(run.folder)
 
 
 def _count(number: int, what: str) -> str:

@@ -1,10 +1,10 @@
 """Any framework's log of training as a curve, by its columns' names; with numpy alone.
 
-Read are the files of downstroke (a run's folder, `metrics.csv`), Keras, Lightning and fastai (`CSVLogger`), Hugging Face
-(`trainer_state.json`), skorch (`history.json`) and TensorBoard (event files). All come down to rows of named numbers
-in the order of time. A row with a val loss closes a stretch of training: its training loss is the mean of what was
-logged in the stretch, its lr the last. What a program did not measure (an empty cell, `NA`) is no row; what it measured
-as NaN or infinite is one.
+Read are the files of downstroke (a run's folder, `metrics.csv`), Keras, Lightning and fastai (`CSVLogger`), Hugging
+Face (`trainer_state.json`), skorch (`history.json`) and TensorBoard (event files). All come down to rows of named
+numbers in the order of time. A row with a val loss closes a stretch of training: its training loss is the mean of what
+was logged in the stretch, its lr the last. What a program did not measure (an empty cell, `NA`) is no row; what it
+measured as NaN or infinite is one.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ def _from_one(at: NDArray[np.float64], table: _Table, say: Say) -> NDArray[np.fl
 
 
 def _filled(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gaps (NaN) filled with what follows, those at the end with what was before: Lightning logs lr ahead of an epoch."""
+    """Gaps (NaN) filled with what follows them, the last with what was before: Lightning logs lr ahead of an epoch."""
     known = np.flatnonzero(~np.isnan(at))
     if not len(known):
         return at

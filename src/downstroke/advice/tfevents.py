@@ -70,7 +70,7 @@ def _one_number(data: bytes) -> float | None:
     if 4 in found:
         return float(struct.unpack(form, found[4])[0]) if len(found[4]) == struct.calcsize(form) else None
     if 7 in found or 10 in found:
-        whole = found.get(7, found.get(10))
+        whole = found[7] if 7 in found else found[10]
         return float(whole) if isinstance(whole, int) else float(next(_varints(whole)))
     packed = found.get(5, found.get(6, b""))
     return float(struct.unpack(form, packed)[0]) if len(packed) == struct.calcsize(form) else None

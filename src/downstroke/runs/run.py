@@ -64,6 +64,14 @@ class Run:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def typed(self) -> str:
+        """The folder as one would type it here."""
+        try:
+            return str(self.folder.relative_to(Path.cwd()))
+        except ValueError:
+            return str(self.folder)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
