@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from downstroke.advice.curve import Curve
     from downstroke.advice.verdict import Advice
     from downstroke.learning.events import Event, StopReason
+    from downstroke.learning.range_test import RangeTest
     from downstroke.reading.reader import Reader
     from downstroke.runs.training import Training
 
@@ -177,6 +178,24 @@ def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs
         "losses": found.losses(names[0], names[1]),
         "damage": next((weights.damage for weights, _ in read if weights.damage), None),
     }
+
+
+def find_lr(
+    recipe: str | Recipe = "standard",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    **fields: Any,
+) -> RangeTest:
+    """A learning-rate range test of a recipe, with `fields` of it changed; `suggestion` is the lr that it suggests.
+
+    No run is made, and torch's random state stays as it was. The same recipe gives the same answer. DownstrokeError.
+    """
+    from downstroke.runs.sweep import sweep
+
+    decided = recipe if isinstance(recipe, Recipe) else named(recipe)
+    return sweep(decided.replace(**fields), device=device, precision=precision, threads=threads)
 
 
 def _opened(run: Log, runs_dir: str | os.PathLike[str]) -> run_room.Run:

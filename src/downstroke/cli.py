@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -81,6 +82,15 @@ def _runs_dir(command: Command) -> Command:
     )
 
 
+def _machine(command: Command) -> Command:
+    """Where to compute, and how."""
+    command = click.option("--threads", type=int, help="Threads of the CPU.")(command)
+    precision = click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
+    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")(
+        precision(command)
+    )
+
+
 def _recipe_fields(command: Command) -> Command:
     """An option for every field of a recipe; one that is not given leaves the recipe's own value."""
     kinds = {"int": click.INT, "float": click.FLOAT}
@@ -110,9 +120,7 @@ def main() -> None:
 @click.argument("recipe", default="standard")
 @_recipe_fields
 @click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
-@click.option("--threads", type=int, help="Threads of the CPU.")
+@_machine
 @click.option("--name", help="The run's name; left out, two words at random.")
 @_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
@@ -406,6 +414,50 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
             else "no val"
         )
         click.echo(f"{name:24} {row['recipe']:10} {_count(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
+
+
+@main.command("find-lr")
+@click.argument("recipe", default="standard")
+@_recipe_fields
+@_machine
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Draw the sweep into this .png or .svg file.")
+@_common
+def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any) -> None:
+    """Suggest an lr for RECIPE by a range test: a few hundred steps, the lr rising at each. Nothing is kept.
+
+    RECIPE is a name or a .json or .toml file, as in train.
+    """
+    from downstroke import api
+    from downstroke.learning.range_test import SHARE
+
+    if picture:
+        from downstroke.show.style import check_suffix
+
+        check_suffix(picture)  # refused before the sweep, not after it
+    given = {key: value for key, value in options.items() if value is not None}
+    found = api.find_lr(recipe, **given)
+    if picture:
+        from downstroke.show.range_plot import range_plot
+
+        picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe}").resolve()
+    changed = {key: value for key, value in given.items() if key != "lr" and value != "auto"}
+    flags = [word for key, value in changed.items() for word in (f"--{key.replace('_', '-')}", _plain(value))]
+    command = shlex.join(["downstroke", "train", recipe, *flags, "--lr", f"{found.suggestion:g}"])
+    if as_json:
+        _print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
+        return
+    click.echo(
+        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The loss falls up to lr {found.lowest:.2g}, "
+        f"and has made {SHARE:.0%} of its fall at {found.suggestion:g}; beyond, it rises."
+    )
+    click.echo(command)
+    if picture:
+        click.echo(f"plot: {picture}")
+
+
+def _plain(value: Any) -> str:
+    """A flag's value as one would type it: 50, not 50.0."""
+    return str(value).removesuffix(".0")
 
 
 @main.group()
