@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -178,6 +178,35 @@ def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs
         "losses": found.losses(names[0], names[1]),
         "damage": next((weights.damage for weights, _ in read if weights.damage), None),
     }
+
+
+def plot(runs: Sequence[run_room.Run], path: str | os.PathLike[str]) -> Path:
+    """Overlay the curves of several runs as PNG or SVG; returns the path.
+
+    Around each val loss lies the noise of its epoch, where the run keeps the losses of its val images: see
+    `advice.compare.paired_noise`.
+    """
+    from downstroke.show import plots
+
+    short = [run.name for run in runs]
+    names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
+    histories = dict(zip(names, (run.history for run in runs), strict=True))
+    noise = dict(zip(names, _noise(runs), strict=True))
+    shared = len({run.val for run in runs}) == 1
+    return plots.overlay_plot(histories, Path(path), noise=noise, shared=shared)
+
+
+def _noise(runs: Sequence[run_room.Run]) -> list[dict[int, float]]:
+    """Epoch -> standard error of the val loss, run by run; paired among the runs that share their val images."""
+    from downstroke.advice import logs
+    from downstroke.advice.compare import paired_noise
+
+    found: list[dict[int, float]] = [{} for _ in runs]
+    for val in {run.val for run in runs}:
+        sharing = [i for i, run in enumerate(runs) if run.val == val]
+        for i, noise in zip(sharing, paired_noise([logs.val_losses(runs[i].folder) for i in sharing]), strict=True):
+            found[i] = noise
+    return found
 
 
 def find_lr(

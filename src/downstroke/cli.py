@@ -291,18 +291,10 @@ def compare(first: str, second: str, *, runs_dir: str, as_json: bool) -> None:
 @_common
 def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: bool) -> None:
     """Draw the losses of a run, or of several in one picture."""
-    from downstroke.api import Run
+    from downstroke import api
 
-    opened = [Run.open(run, runs_dir) for run in runs] or [Run.open(None, runs_dir)]
-    if len(opened) == 1:
-        path = opened[0].plot(out)
-    else:
-        from downstroke.show import plots
-
-        short = [run.name for run in opened]
-        names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, opened, strict=True)]
-        histories = dict(zip(names, (run.history for run in opened), strict=True))
-        path = plots.overlay_plot(histories, out or Path("losses.png"))
+    opened = [api.Run.open(run, runs_dir) for run in runs] or [api.Run.open(None, runs_dir)]
+    path = opened[0].plot(out) if len(opened) == 1 else api.plot(opened, out or Path("losses.png"))
     path = path.resolve()
     if as_json:
         _print_json({"runs": [str(run.folder) for run in opened], "plot": str(path)})

@@ -7,6 +7,7 @@ choice of the val images, and nothing else: another seed would give another W of
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,3 +112,18 @@ def mcnemar(one: int, other: int) -> float:
         ways = ways * (total - k) // (k + 1)
     p: float = 2 * tail / 2**total
     return min(1.0, p)
+
+
+def paired_noise(runs: Sequence[Mapping[int, NDArray[np.floating]]]) -> list[dict[int, float]]:
+    """The standard error of each epoch's val loss, run by run, without what all have in common.
+
+    `runs`: epoch -> loss of each val image [N], all on the same N images. From each loss the image's own mean over all
+    runs and epochs is taken away first: how hard the images are moves all curves together and tells none from another
+    (Cousineau 2005, "Confidence intervals in within-subject designs", with the correction of Morey 2008).
+    """
+    kept = [losses for run in runs for losses in run.values()]
+    if len(kept) < 2 or len(kept[0]) < 2:
+        return [{} for _ in runs]
+    hard: NDArray[np.float64] = np.stack(kept).mean(0, dtype=np.float64)
+    scale = math.sqrt(len(kept) / (len(kept) - 1) / len(hard))
+    return [{epoch: float((losses - hard).std(ddof=1)) * scale for epoch, losses in run.items()} for run in runs]

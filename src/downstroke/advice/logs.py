@@ -320,8 +320,16 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
 # ---- the losses of every val image -----------------------------------------------------------------------
 
 
+def val_losses(folder: Path) -> Mapping[int, NDArray[np.floating]]:
+    """Epoch -> loss of each val image [N], nats, of the last epochs of the run in `folder`; empty where it has none."""
+    try:
+        return read(folder).val_losses or {}
+    except LogError:
+        return {}
+
+
 def _with_val_losses(folder: Path, curve: Curve, say: Say) -> Curve:
-    """The curve of a run, with the per-image val losses that the run keeps of its last epochs."""
+    """The curve of a run, with the losses of its val images in the last epochs."""
     try:
         kept = np.load(folder / "val_losses.npy", allow_pickle=False)
     except (OSError, ValueError):

@@ -38,17 +38,16 @@ def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple
 
 
 def _refuse_different_val(first: Run, second: Run) -> None:
-    """Val is a function of the data, of how many images it takes, and of the split seed."""
-    one, other = first.environment["data"], second.environment["data"]
-    for run, data in ((first, one), (second, other)):
-        if not data["val"]:
+    (data, seed, size), (other_data, other_seed, other_size) = first.val, second.val
+    for run, images in ((first, size), (second, other_size)):
+        if not images:
             raise RunError(f"{run.name} has no val images: it was trained without; compare two runs that have")
-    if one["fingerprint"] != other["fingerprint"]:
+    if data != other_data:
         why = f"their data differ ({first.recipe.data} and {second.recipe.data})"
-    elif first.recipe.split_seed != second.recipe.split_seed:
-        why = f"split_seed is {first.recipe.split_seed} for one and {second.recipe.split_seed} for the other"
-    elif one["val"] != other["val"]:
-        why = f"val has {one['val']:,} images for one and {other['val']:,} for the other"
+    elif seed != other_seed:
+        why = f"split_seed is {seed} for one and {other_seed} for the other"
+    elif size != other_size:
+        why = f"val has {size:,} images for one and {other_size:,} for the other"
     else:
         return
     raise RunError(

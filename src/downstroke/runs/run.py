@@ -100,6 +100,12 @@ class Run:
         return tuple(self.environment["data"]["classes"])
 
     @property
+    def val(self) -> tuple[str, int, int]:
+        """What decides the val images: the data's fingerprint, the split seed and their number."""
+        data = self.environment["data"]
+        return data["fingerprint"], self.recipe.split_seed, data["val"]
+
+    @property
     def history(self) -> History:
         """The epochs so far; empty before the first is done."""
         path = self.folder / METRICS
