@@ -70,9 +70,9 @@ class Run(run_room.Run):
         target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
         return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
 
-    def advice(self, point: str | None = None) -> Advice:
+    def advice(self, operating_point: str = "balanced") -> Advice:
         """Whether to train on or to stop, and why. See `advise`."""
-        return advise(self, point=point)
+        return advise(self, operating_point=operating_point)
 
     def test(self, source: str | None = None) -> dict[str, Any]:
         """Look at the sealed test set. The look is recorded in `test.json`; two pictures show what was misread.
@@ -117,18 +117,19 @@ def advise(
     *,
     loss: str | None = None,
     val_loss: str | None = None,
-    point: str | None = None,
+    operating_point: str = "balanced",
     runs_dir: str | os.PathLike[str] = "runs",
     say: Say = lambda line: None,
 ) -> Advice:
     """Whether to train on or to stop, and why, from a run or from the log of another program. See `curve_of`.
 
-    `point` is another operating point than the default. Raises LogError, RunError, RecipeError.
+    `operating_point`: quick, balanced or thorough, of which each stops later than the one before. Raises LogError,
+    RunError, DownstrokeError.
     """
     from downstroke.advice import verdict
 
     curve, run = curve_of(log, loss=loss, val_loss=val_loss, runs_dir=runs_dir, say=say)
-    return verdict.advise(curve, run=run, **({"point": point} if point else {}))
+    return verdict.advise(curve, run=run, operating_point=operating_point)
 
 
 def curve_of(

@@ -213,10 +213,16 @@ def _print_summary(run: Run, summary: dict[str, Any]) -> None:
 @click.option("--every", is_flag=True, help="What would have been said after each epoch, from the history up to there.")
 @click.option("--loss", help="The column of a log that holds the training loss.")
 @click.option("--val-loss", help="The column of a log that holds the val loss.")
-@click.option("--patience-like", "point", help="Another operating point: earlier or later stops.")
+@click.option(
+    "--patience-like",
+    "operating_point",
+    default="balanced",
+    show_default=True,
+    help="quick, balanced or thorough: how much patience, as it were.",
+)
 @_runs_dir
 @_common
-def advise(run: str | None, *, every: bool, point: str | None, as_json: bool, **reading: Any) -> None:
+def advise(run: str | None, *, every: bool, operating_point: str, as_json: bool, **reading: Any) -> None:
     """Train on, or stop, and why: from the history of RUN, or from LOG, what another program logged.
 
     LOG is the file (or its folder) of Keras', Lightning's or fastai's CSVLogger, the trainer_state.json of Hugging
@@ -226,15 +232,14 @@ def advise(run: str | None, *, every: bool, point: str | None, as_json: bool, **
     from downstroke.api import curve_of
 
     curve, name = curve_of(run, say=lambda line: _say(f"note: {line}"), **reading)
-    options = {"point": point} if point else {}
     if not every:
-        advice = verdict.advise(curve, run=name, **options)
+        advice = verdict.advise(curve, run=name, operating_point=operating_point)
         if as_json:
             _print_json(advice.to_dict())
         else:
             _print_advice(advice)
         return
-    verdicts = verdict.advise_every(curve, run=name, **options)
+    verdicts = verdict.advise_every(curve, run=name, operating_point=operating_point)
     if as_json:
         _print_json({"verdicts": [advice.to_dict() for advice in verdicts]})
         return
@@ -242,18 +247,10 @@ def advise(run: str | None, *, every: bool, point: str | None, as_json: bool, **
         click.echo(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
 
 
-HEADLINES = {
-    "continue": "Continue.",
-    "plateau": "Stop: plateau since epoch {}.",
-    "overfitting": "Stop: overfitting since epoch {}.",
-    "unstable": "Stop: unstable.",
-    "too-early": "Too early to say.",
-}
-
-
 def _print_advice(advice: Advice) -> None:
-    headline = HEADLINES[advice.verdict].format(advice.best_epoch)
-    click.echo(f"{click.style(headline, bold=True)} {advice.reason}")
+    """The verdict, which is the first sentence of the reason, in bold."""
+    verdict, stop, rest = advice.reason.partition(". ")
+    click.echo(f"{click.style(verdict + stop.rstrip(), bold=True)} {rest}".rstrip())
     if advice.command:
         click.echo(advice.command)
 
@@ -420,7 +417,7 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
     RECIPE is a name or a .json or .toml file, as in train.
     """
     from downstroke import api
-    from downstroke.learning.range_test import SHARE
+    from downstroke.learning.range_test import BELOW
 
     if picture:
         from downstroke.show.style import check_suffix
@@ -439,8 +436,8 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
         _print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
         return
     click.echo(
-        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The loss falls up to lr {found.lowest:.2g}, "
-        f"and has made {SHARE:.0%} of its fall at {found.suggestion:g}; beyond, it rises."
+        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The loss falls up to lr {found.lowest:.2g} and rises "
+        f"beyond; {BELOW:g} times less is an lr to stay at."
     )
     click.echo(command)
     if picture:
