@@ -47,6 +47,15 @@ class Curve:
         return self.lr
 
     @property
+    def wobble(self) -> float:
+        """The standard deviation of log val loss from epoch to epoch, of the last 20 rows, by second differences.
+
+        A straight line has none. The median of their sizes leaves single spikes out; 0.01 at least.
+        """
+        bends = np.diff(np.log(np.maximum(self.val_loss[-20:], 1e-12)), 2)
+        return max(0.01, float(np.median(np.abs(bends))) / (0.6745 * 6**0.5)) if len(bends) else 0.01
+
+    @property
     def drops(self) -> Floats:
         """The epochs that began with a sudden fall of lr, [D]: each begins a new leg."""
         lr = self.known_lr

@@ -28,12 +28,18 @@ Ints = NDArray[np.int64]
 class Prior:
     """What is believed before a history is seen; chosen on the develop half of the corpus."""
 
-    early: float = 3.0  # spread of the first epochs: sqrt(1 + (early / epoch)^2) times the later one
+    early: float = 9.0  # spread of the first epochs: sqrt(1 + (early / epoch)^2) times the later one
     noise: float = 0.02  # relative, of one epoch
     noise_weight: float = 1.0  # worth so many epochs
-    fall: float = 1.5  # spread of b, of a fall as a whole, in logarithms
-    rise: float = 0.3  # spread of c
+    fall: float = 0.8  # spread of b, of a fall as a whole, in logarithms
+    rise: float = 0.15  # spread of c
+    rising: float = 0.5  # probability that there is a rise, where the training loss is not known
+    rising_floor: float = 0.1
+    rising_slope: float = 1.0
     drop: float = 0.5  # spread of what a sudden drop of lr does
+    excess: float = 1.0  # by how many times the noise a lr that fell to 0 would lower the loss
+    surprise: float = 0.15  # probability that a steady lr is lowered at some time
+    surprise_epochs: float = 60.0  # the time meant
     drifts: tuple[float, ...] = (0.0, 0.02, 0.2)  # variance of a step of the walk over that of the noise
     rises_from: tuple[float, ...] = (2, 3, 5, 8, 13, 21, 34)  # epochs
     widen: float = 1.0  # of forecast intervals
@@ -64,6 +70,7 @@ class _Family(NamedTuple):
     shapes: Ints  # [K, Q] columns of each shape; the last two are its fall and its rise, -1 for none
     prior: Floats  # [K] logarithm of each shape's prior weight
     noise: Floats  # [E + M] relative to the usual
+    expected: Floats  # [E + M] what is expected of lr alone
 
 
 def futures(curve: Curve, ahead: int, prior: Prior = PRIOR) -> Futures:
@@ -89,7 +96,27 @@ def futures(curve: Curve, ahead: int, prior: Prior = PRIOR) -> Futures:
     paths, mean = (np.concatenate(parts) for parts in zip(*((d.paths, d.mean) for d in draws), strict=True))
     noise = np.concatenate([d.noise for d in draws])
     rows = len(log_loss)
+    if ends is None:
+        fall = _surprises(curve, noise, ahead, prior, chance)
+        paths, mean = paths - fall, np.concatenate([mean[:, :rows], mean[:, rows:] - fall], 1)
     return Futures(paths, mean[:, :rows], mean[:, rows:], float(np.median(noise)), ends)
+
+
+def _surprises(curve: Curve, noise: Floats, ahead: int, prior: Prior, chance: np.random.Generator) -> Floats:
+    """[S, M] how much a fall of lr that nobody announced would lower each path: for most of them, not at all."""
+    when = 1 + np.floor(chance.random(len(noise)) * prior.surprise_epochs / prior.surprise)
+    depth = prior.excess * noise * np.abs(chance.standard_normal(len(noise)))
+    since = np.arange(1, ahead + 1) - when[:, None] + 1
+    return np.where(since > 0, depth[:, None] * (1 - np.exp(-np.maximum(since, 0) / 1.5)), 0.0)
+
+
+def _rising(curve: Curve, prior: Prior) -> float:
+    """How probable a rise is: overfitting needs a training loss that still falls. In twentieths."""
+    if curve.loss is None or len(curve) < 3 or not np.all(np.isfinite(curve.loss)) or curve.loss.min() <= 0:
+        return prior.rising
+    half = len(curve) // 2
+    fallen = float(np.log(curve.loss[half - 1 : half + 1].mean() / curve.loss[-2:].mean()))
+    return round(20 * min(max(prior.rising_floor + prior.rising_slope * fallen, prior.rising_floor), 0.7)) / 20
 
 
 def _families(curve: Curve, ahead: int, prior: Prior) -> tuple[list[_Family], float | None]:
@@ -119,19 +146,25 @@ def _family(curve: Curve, epochs: Floats, time: Floats, share: Floats | None, pr
             noise = noise * np.maximum(np.sqrt(share), 0.1)
     drops = curve.drops[-3:]
     fixed = [np.ones_like(time)]
+    means = [0.0] * (1 + len(drops))
     fixed += [-np.where(epochs >= drop, 1 - np.exp(-(epochs - drop + 1) / 1.5), 0) for drop in drops]
-    shapes, weights = _shapes(len(fixed), len(falls), len(rises))
-    spread = [10.0] + [prior.drop] * len(drops) + [prior.fall] * len(falls) + [prior.rise] * len(rises)
-    return _Family(np.stack(fixed + falls + rises), np.array(spread), shapes, weights, noise)
+    excess = prior.excess * curve.wobble
+    fixed_spread = [10.0] + [prior.drop] * len(drops)
+    if share is not None:
+        fixed, means, fixed_spread = [*fixed, share], [*means, excess], [*fixed_spread, excess + 0.05]
+    shapes, weights = _shapes(len(fixed), len(falls), len(rises), _rising(curve, prior))
+    spread = fixed_spread + [prior.fall] * len(falls) + [prior.rise] * len(rises)
+    expected = np.array(means) @ np.stack(fixed)
+    return _Family(np.stack(fixed + falls + rises), np.array(spread), shapes, weights, noise, expected)
 
 
 @functools.cache
-def _shapes(fixed: int, falls: int, rises: int) -> tuple[Ints, Floats]:
+def _shapes(fixed: int, falls: int, rises: int, rising: float) -> tuple[Ints, Floats]:
     """Every fall with every rise, and either alone, and neither; with the logarithms of their prior weights."""
     columns = [(fall, rise) for fall in range(-1, falls) for rise in range(-1, rises)]
     pairs = np.array([[-1 if f < 0 else fixed + f, -1 if r < 0 else fixed + falls + r] for f, r in columns])
     weights = np.where(pairs[:, 0] >= 0, np.log(0.9 / falls), np.log(0.1))
-    weights = weights + np.where(pairs[:, 1] >= 0, np.log(0.5 / rises), np.log(0.5))
+    weights = weights + np.where(pairs[:, 1] >= 0, np.log(rising / rises), np.log(1 - rising))
     return np.concatenate([np.tile(np.arange(fixed), (len(pairs), 1)), pairs], 1), weights
 
 
@@ -149,23 +182,27 @@ class _Fit:
         walked = epoch - epoch[0] + 1
         self.walk = drift * np.minimum.outer(walked, walked)
         root = np.linalg.cholesky(np.diag(family.noise[: self.rows] ** 2) + self.walk)
-        known = np.concatenate([family.columns[:, : self.rows], log_loss[None], self.walk]).T
+        left = log_loss - family.expected[: self.rows]
+        known = np.concatenate([family.columns[:, : self.rows], left[None], self.walk]).T
         self.known = np.linalg.solve(root, known)
         columns = len(family.columns)
         gram = self.known[:, : columns + 1].T @ self.known[:, : columns + 1]
         missing = family.shapes < 0
         at = np.where(missing, 0, family.shapes)
         absent = missing[:, :, None] | missing[:, None, :]
-        precision = np.where(missing, 1.0, (prior.noise / family.spread[at]) ** 2)
-        normal = np.where(absent, 0.0, gram[at[:, :, None], at[:, None, :]])
-        normal = normal + np.eye(at.shape[1]) * precision[:, :, None]
+        bare = np.where(absent, 0.0, gram[at[:, :, None], at[:, None, :]])
         right = np.where(missing, 0.0, gram[at, columns])
-        self.covariance = np.linalg.inv(normal)
-        self.mean = (self.covariance @ right[:, :, None])[:, :, 0]
-        self.missing, self.at = missing, at
-        misfit = np.maximum(gram[columns, columns] - (right * self.mean).sum(1), TINY)
+        self.missing = missing
         self.half_weight = (prior.noise_weight + self.rows) / 2
-        self.half_misfit = (prior.noise_weight * prior.noise**2 + misfit) / 2
+        # The conjugate prior is in units of the noise: once the noise is known roughly, its spread is set anew.
+        noise = np.full(len(at), prior.noise)
+        for _ in range(2):
+            precision = np.where(missing, 1.0, (noise[:, None] / family.spread[at]) ** 2)
+            self.covariance = np.linalg.inv(bare + np.eye(at.shape[1]) * precision[:, :, None])
+            self.mean = (self.covariance @ right[:, :, None])[:, :, 0]
+            misfit = np.maximum(gram[columns, columns] - (right * self.mean).sum(1), TINY)
+            self.half_misfit = (prior.noise_weight * prior.noise**2 + misfit) / 2
+            noise = np.sqrt(self.half_misfit / self.half_weight)
         self.evidence = (
             family.prior
             - np.log(np.diag(root)).sum()
@@ -197,7 +234,7 @@ class _Fit:
         weights = np.zeros((len(shapes), len(self.family.columns) + 1))  # the last column is for what a shape lacks
         weights[np.arange(len(shapes))[:, None], self.family.shapes[shapes]] = coefficients
         weights = weights[:, :-1]
-        mean = weights @ self.family.columns
+        mean = self.family.expected + weights @ self.family.columns
         if self.drift:
             mean = mean + self._drift(weights, spread, total, chance)
         noise = self.family.noise[self.rows :]
