@@ -38,7 +38,8 @@ class Prior:
     rising_slope: float = 1.0
     drop: float = 0.5  # spread of what a sudden drop of lr does
     excess: float = 1.0  # by how many times the noise a lr that fell to 0 would lower the loss
-    surprise: float = 0.15  # probability that a steady lr is lowered at some time
+    surprise: float = 0.25  # probability that a steady lr is lowered at some time
+    surprise_depth: float = 15.0  # by how many times the noise it then falls
     surprise_epochs: float = 60.0  # the time meant
     drifts: tuple[float, ...] = (0.0, 0.02, 0.2)  # variance of a step of the walk over that of the noise
     rises_from: tuple[float, ...] = (2, 3, 5, 8, 13, 21, 34)  # epochs
@@ -105,7 +106,35 @@ def futures(curve: Curve, ahead: int, prior: Prior = PRIOR) -> Futures:
 def _surprises(curve: Curve, noise: Floats, ahead: int, prior: Prior, chance: np.random.Generator) -> Floats:
     """[S, M] how much a fall of lr that nobody announced would lower each path: for most of them, not at all."""
     when = 1 + np.floor(chance.random(len(noise)) * prior.surprise_epochs / prior.surprise)
-    depth = prior.excess * noise * np.abs(chance.standard_normal(len(noise)))
+    fallen = _train_fall(curve)
+    stuck = 0.5 if fallen is None else 1 / (1 + max(fallen, 0.0) / 0.1)
+    depth = stuck * prior.surprise_depth * noise * np.abs(chance.standard_normal(len(noise)))
+    since = np.arange(1, ahead + 1) - when[:, None] + 1
+    return np.where(since > 0, depth[:, None] * (1 - np.exp(-np.maximum(since, 0) / 1.5)), 0.0)
+
+
+def _train_fall(curve: Curve) -> float | None:
+    """By how much log training loss fell over the last half of the history; None where it is not known."""
+    if curve.loss is None or len(curve) < 3 or not np.all(np.isfinite(curve.loss)) or curve.loss.min() <= 0:
+        return None
+    half = len(curve) // 2
+    return float(np.log(curve.loss[half - 1 : half + 1].mean() / curve.loss[-2:].mean()))
+
+
+def _rising(curve: Curve, prior: Prior) -> float:
+    """How probable a rise is: overfitting needs a training loss that still falls. In twentieths."""
+    fallen = _train_fall(curve)
+    if fallen is None:
+        return prior.rising
+    return round(20 * min(max(prior.rising_floor + prior.rising_slope * fallen, prior.rising_floor), 0.7)) / 20
+
+
+def _surprises(curve: Curve, noise: Floats, ahead: int, prior: Prior, chance: np.random.Generator) -> Floats:
+    """[S, M] how much a fall of lr that nobody announced would lower each path: for most of them, not at all."""
+    when = 1 + np.floor(chance.random(len(noise)) * prior.surprise_epochs / prior.surprise)
+    fallen = _train_fall(curve)
+    stuck = 0.5 if fallen is None else 1 / (1 + max(fallen, 0.0) / 0.1)
+    depth = stuck * prior.surprise_depth * noise * np.abs(chance.standard_normal(len(noise)))
     since = np.arange(1, ahead + 1) - when[:, None] + 1
     return np.where(since > 0, depth[:, None] * (1 - np.exp(-np.maximum(since, 0) / 1.5)), 0.0)
 
@@ -122,14 +151,34 @@ def _rising(curve: Curve, prior: Prior) -> float:
 def _families(curve: Curve, ahead: int, prior: Prior) -> tuple[list[_Family], float | None]:
     """The family over epochs and, where lr changes, the one over lr spent."""
     epochs = np.concatenate([curve.epoch, curve.epoch[-1] + np.arange(1, ahead + 1)])
+    learned = _learned(curve, epochs)
+    times = [epochs] if learned is None else [epochs, learned]
     lr = curve.known_lr
     if lr is None or lr.max() < 1.05 * lr.min():
-        return [_family(curve, epochs, epochs, None, prior)], None
+        return [_family(curve, epochs, time, None, prior) for time in times], None
     coming = lr_ahead(curve.epoch, lr, ahead)
     share = np.concatenate([lr, coming.lr]) / lr.max()
     spent = np.cumsum(share * np.diff(epochs, prepend=epochs[0] - 1)) + epochs[0] - 1
-    families = [_family(curve, epochs, time, share, prior) for time in (epochs, np.maximum(spent, 0.05))]
-    return families, coming.ends
+    times.append(np.maximum(spent, 0.05))
+    return [_family(curve, epochs, time, share, prior) for time in times], coming.ends
+
+
+def _learned(curve: Curve, epochs: Floats) -> Floats | None:
+    """[E + M] how many times smaller than at first the training loss is: it goes on as over the last half.
+
+    None where it is not known or does not fall. What generalises is learned first; so val loss over this clock falls
+    less and less, and may rise: the picture of overfitting, without the pace of the epochs in it.
+    """
+    loss = curve.loss
+    if loss is None or len(loss) < 3 or not np.all(np.isfinite(loss)) or loss.min() <= 0:
+        return None
+    lowest = np.log(np.minimum.accumulate(loss))
+    if lowest[0] - lowest[-1] < 0.05:
+        return None
+    half = len(loss) // 2
+    pace = (lowest[half - 1] - lowest[-1]) / np.log(curve.epoch[-1] / curve.epoch[half - 1])
+    coming = lowest[-1] - pace * np.log(epochs[len(loss) :] / curve.epoch[-1])
+    return np.exp(np.clip(lowest[0] - np.concatenate([lowest, coming]), 0, 7))
 
 
 def _family(curve: Curve, epochs: Floats, time: Floats, share: Floats | None, prior: Prior) -> _Family:
