@@ -56,6 +56,20 @@ class Curve:
         return max(0.01, float(np.median(np.abs(bends))) / (0.6745 * 6**0.5)) if len(bends) else 0.01
 
     @property
+    def paired_noise(self) -> float | None:
+        """Standard error of the difference in mean loss of the last two epochs, paired on the same val images.
+
+        None where their losses are not known. Paired, what makes an image hard cancels; two means apart would not.
+        """
+        if self.val_losses is None or len(self) < 2:
+            return None
+        last, before = (self.val_losses.get(int(e)) for e in self.epoch[[-1, -2]])
+        if last is None or before is None or len(last) < 2 or last.shape != before.shape:
+            return None
+        difference = last.astype(np.float64) - before.astype(np.float64)
+        return float(difference.std(ddof=1) / len(difference) ** 0.5)
+
+    @property
     def drops(self) -> Floats:
         """The epochs that began with a sudden fall of lr, [D]: each begins a new leg."""
         lr = self.known_lr
