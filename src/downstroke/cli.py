@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.errors import DownstrokeError, LogError, RecipeError
 from downstroke.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -176,23 +176,32 @@ def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
         return run
     for notice in run.notices:
         _say(f"note: {notice}")
+    advice = _advice(run)
     summary = {
         **run.summary(),
         "stopped": run.stopped.value if run.stopped else None,
-        "advice": None,
+        "advice": advice.to_dict() if advice else None,
         "peak_rss_mb": _peak_rss_mb(),
     }
     if as_json:
         _print_json(summary)
     else:
-        _print_summary(run, summary)
+        _print_summary(run, summary, advice)
     if run.stopped is StopReason.INTERRUPTED:
         _say(f"interrupted, and saved within the epoch; to go on: downstroke continue {run.typed}")
         sys.exit(INTERRUPTED)
     return run
 
 
-def _print_summary(run: Run, summary: dict[str, Any]) -> None:
+def _advice(run: Run) -> Advice | None:
+    """None where there is no val loss to draw it from."""
+    try:
+        return run.advice()
+    except LogError:
+        return None
+
+
+def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> None:
     click.echo(
         f"{run.typed}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
         f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
@@ -204,7 +213,11 @@ def _print_summary(run: Run, summary: dict[str, Any]) -> None:
         )
     if summary["epochs"]:
         click.echo(f"plot:   {run.typed}/loss.png")
-    if summary["epochs"] and summary["stopped"] != "interrupted":
+    if summary["stopped"] == "interrupted":
+        return
+    if advice:
+        _print_advice(advice)
+    elif summary["epochs"]:
         click.echo(f"next:   downstroke continue {run.typed} --epochs 3, or: downstroke test {run.typed}")
 
 

@@ -28,8 +28,8 @@ LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 300
 WIDTH = 6.0
 #: The sweep ends where the smoothed loss is so many times its lowest.
 EXPLODED = 4.0
-#: The lr that is suggested lies below the one of the lowest loss by this factor: where the loss was lowest in passing is
-#: too much to stay at. Chosen by measurement on val over optimizers and models.
+#: The lr that is suggested lies below that of the lowest loss by this factor: what is best in passing is too much to
+#: stay at. Chosen by measurement on val over optimizers and models.
 BELOW = 3.0
 
 
