@@ -16,6 +16,7 @@ FLOORS = {
     "history": 2,
     "data": 2,
     "learning": 3,
+    "advice": 3,
     "runs": 4,
     "reading": 5,
     "show": 6,
