@@ -98,7 +98,7 @@ def overfitting(histories: Sequence[Recorded], walks: Sequence[Sequence[Advice]]
     """Precision of the first `overfitting` said, and recall within six epochs of the best.
 
     Right is a saying after which val loss never gets below the best so far by more than 1%. A history overfitted where
-    val loss ends (median of five) 5% above its best or more, training loss lower than at the best.
+    val loss ends (median of five) 5% above its best or more, training loss 10% lower than at the best or more.
     """
     right, heard = [], []
     for history, walk in zip(histories, walks, strict=True):
@@ -109,7 +109,7 @@ def overfitting(histories: Sequence[Recorded], walks: Sequence[Sequence[Advice]]
         if said:
             right.append(loss.min() >= (1 - hull.NEAR) * loss[: said[0]].min())
         best = int(np.argmin(loss)) + 1
-        if np.median(loss[-5:]) > RISEN * loss.min() and training[-1] < training[best - 1]:
+        if np.median(loss[-5:]) > RISEN * loss.min() and training[-1] < 0.9 * training[best - 1]:
             heard.append(bool(said) and said[0] <= best + LATE)
     return {
         "overfitting_said": len(right),
