@@ -505,6 +505,17 @@ def speed(recipes: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     _print_figures(measure(recipes=recipes or ("sprint", "standard"), **options, say=_say), as_json)
 
 
+@bench.command("advice")
+@click.option("--half", type=click.Choice(["develop", "report"]), default="report", show_default=True)
+@_out("bench-advice.json")
+@_common
+def bench_advice(*, as_json: bool, **options: Any) -> None:
+    """The advice when to stop, against every patience, on a corpus of histories."""
+    from downstroke.bench.advice import default_points, measure
+
+    _print_figures(measure(points=default_points(), **options, say=_say), as_json)
+
+
 def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(figures)

@@ -13,6 +13,7 @@ Floats = NDArray[np.float64]
 #: lr below this share of the epoch before is a drop: the loss begins a new leg there.
 DROP = 0.75
 
+
 @dataclass(frozen=True)
 class Curve:
     """A history as advice sees it; rows are in order."""

@@ -151,34 +151,13 @@ def _rising(curve: Curve, prior: Prior) -> float:
 def _families(curve: Curve, ahead: int, prior: Prior) -> tuple[list[_Family], float | None]:
     """The family over epochs and, where lr changes, the one over lr spent."""
     epochs = np.concatenate([curve.epoch, curve.epoch[-1] + np.arange(1, ahead + 1)])
-    learned = _learned(curve, epochs)
-    times = [epochs] if learned is None else [epochs, learned]
     lr = curve.known_lr
     if lr is None or lr.max() < 1.05 * lr.min():
-        return [_family(curve, epochs, time, None, prior) for time in times], None
+        return [_family(curve, epochs, epochs, None, prior)], None
     coming = lr_ahead(curve.epoch, lr, ahead)
     share = np.concatenate([lr, coming.lr]) / lr.max()
     spent = np.cumsum(share * np.diff(epochs, prepend=epochs[0] - 1)) + epochs[0] - 1
-    times.append(np.maximum(spent, 0.05))
-    return [_family(curve, epochs, time, share, prior) for time in times], coming.ends
-
-
-def _learned(curve: Curve, epochs: Floats) -> Floats | None:
-    """[E + M] how many times smaller than at first the training loss is: it goes on as over the last half.
-
-    None where it is not known or does not fall. What generalises is learned first; so val loss over this clock falls
-    less and less, and may rise: the picture of overfitting, without the pace of the epochs in it.
-    """
-    loss = curve.loss
-    if loss is None or len(loss) < 3 or not np.all(np.isfinite(loss)) or loss.min() <= 0:
-        return None
-    lowest = np.log(np.minimum.accumulate(loss))
-    if lowest[0] - lowest[-1] < 0.05:
-        return None
-    half = len(loss) // 2
-    pace = (lowest[half - 1] - lowest[-1]) / np.log(curve.epoch[-1] / curve.epoch[half - 1])
-    coming = lowest[-1] - pace * np.log(epochs[len(loss) :] / curve.epoch[-1])
-    return np.exp(np.clip(lowest[0] - np.concatenate([lowest, coming]), 0, 7))
+    return [_family(curve, epochs, time, share, prior) for time in (epochs, np.maximum(spent, 0.05))], coming.ends
 
 
 def _family(curve: Curve, epochs: Floats, time: Floats, share: Floats | None, prior: Prior) -> _Family:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from downstroke.advice import words
-from downstroke.advice.curve import Curve, Floats
+from downstroke.advice.curve import Curve
 from downstroke.advice.futures import TINY, Futures, futures
 from downstroke.errors import DownstrokeError
 
@@ -22,6 +22,11 @@ OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.03, "balanc
 REFERENCE = 60  # epochs that a run may take; longer ones may take a quarter more than they did
 NEAR = math.log(1.01)  # what counts as equally good
 LIKELY = 0.9
+#: Each time that training loss falls by a factor e since the best epoch, and val does not follow, makes it so many
+#: times (as a power of e) less likely that val will; measured on the develop half.
+UNFOLLOWED = 2.0
+FELL = 0.1  # logarithm of the fall of training loss, since the best epoch, that overfitting is told from
+UNLIKELY = 0.1  # probability of getting better by more than 1% below which overfitting is said
 #: Relative noise of a curve that swings; of digits read at chance or better, no sound run comes near it.
 SWINGS = 0.15
 #: Quantiles of an 80% interval, and what they are widened by around the median, for 1, 5 and 10 epochs ahead.
@@ -89,9 +94,7 @@ def advise(curve: Curve, *, run: str | None = None, operating_point: str = "bala
 
 def advise_every(curve: Curve, *, run: str | None = None, operating_point: str = "balanced") -> list[Advice]:
     """Advice after every row, each made from the rows up to it alone."""
-    return [
-        advise(curve.first(rows), run=run, operating_point=operating_point) for rows in range(1, len(curve) + 1)
-    ]
+    return [advise(curve.first(rows), run=run, operating_point=operating_point) for rows in range(1, len(curve) + 1)]
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class Judged:
     stop: bool
     gain: float  # by how much lower the best val loss is expected to get, relative
     better: float  # probability that it gets lower by more than 1%
+    unfollowed: float  # by how much log training loss fell since the best epoch; 0 where it is not known
     risen: float  # probability that the trend has left its lowest point by more than 1%
 
 
@@ -112,9 +116,10 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
     and costs m epochs more, counted in epochs needed. Stop where on average no m > 0 makes loss + price * cost smaller.
     """
     past = np.log(np.maximum(curve.val_loss, TINY))
+    unfollowed = _unfollowed(curve)
     risen = float(np.mean(seen.trend[:, -1] - seen.trend.min(1) > NEAR))
     if ahead < 1:
-        return Judged(True, 0.0, 0.0, risen)
+        return Judged(True, 0.0, 0.0, unfollowed, risen)
     best = past.min()
     paths = np.clip(seen.paths[:, :ahead], best - 10, best + 10)
     lowest = np.minimum(np.minimum.accumulate(paths, 1), best)
@@ -124,12 +129,22 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
         (whole <= final[:, None] + NEAR).argmax(1)
     ]
     stopped = np.concatenate([np.full((len(paths), 1), best), lowest], 1)
+    better = best - final > NEAR
+    weights = np.where(better, np.exp(-UNFOLLOWED * unfollowed), 1.0)
+    weights /= weights.sum()
     # One path on which all becomes three times better counts no more than that.
-    loss = np.minimum(np.exp(stopped - final[:, None]) - 1, 3).mean(0)
-    cost = np.arange(ahead + 1) * float(np.mean(1 / needed))
-    worth = loss + price * cost
-    better = float(np.mean(best - final > NEAR))
-    return Judged(bool(worth[0] <= worth.min()), float(loss[0]), better, risen)
+    loss = weights @ np.minimum(np.exp(stopped - final[:, None]) - 1, 3)
+    worth = loss + price * np.arange(ahead + 1) * float(weights @ (1 / needed))
+    likely = float(weights @ better)
+    memorises = likely < UNLIKELY and unfollowed > FELL and seen.noise < SWINGS
+    return Judged(memorises or bool(worth[0] <= worth.min()), float(loss[0]), likely, unfollowed, risen)
+
+
+def _unfollowed(curve: Curve) -> float:
+    loss = curve.loss
+    if loss is None or not np.all(np.isfinite(loss)) or loss.min() <= 0:
+        return 0.0
+    return max(0.0, float(np.log(loss[int(np.argmin(curve.val_loss))] / loss[-1])))
 
 
 def _ahead(curve: Curve) -> int:
@@ -153,17 +168,13 @@ def _forecast(seen: Futures, epochs: int) -> Forecast:
 def _why(curve: Curve, seen: Futures, judged: Judged) -> tuple[str, str]:
     """The name of a stop, and the reason."""
     best = int(np.argmin(curve.val_loss))
-    loss = _known_loss(curve)
-    falls = loss is None or loss[-1] < loss[best]
-    if seen.noise > SWINGS or (not falls and curve.val_loss[-1] > 2 * curve.val_loss[best]):
+    if seen.noise > SWINGS or (judged.unfollowed == 0 and curve.val_loss[-1] > 2 * curve.val_loss[best]):
         return "unstable", words.swings(curve, seen)
-    if judged.risen > LIKELY and falls and best < len(curve) - 1:
-        return "overfitting", words.overfits(curve, seen, loss)
+    memorises = judged.unfollowed > FELL and judged.better < UNLIKELY
+    rises = judged.risen > LIKELY and best < len(curve) - 1 and (curve.loss is None or judged.unfollowed > 0)
+    if memorises or rises:
+        return "overfitting", words.overfits(curve, seen, judged)
     return "plateau", words.flat(curve, seen, judged)
-
-
-def _known_loss(curve: Curve) -> Floats | None:
-    return curve.loss if curve.loss is not None and np.all(np.isfinite(curve.loss)) else None
 
 
 def _lost(curve: Curve) -> bool:

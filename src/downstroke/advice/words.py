@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downstroke.advice.curve import Curve, Floats
+from downstroke.advice.curve import Curve
 from downstroke.advice.futures import Futures
 
 if TYPE_CHECKING:
@@ -58,18 +58,24 @@ def goes_on(curve: Curve, seen: Futures, judged: Judged, forecast: Sequence[Fore
         return f"Continue. {told}, well outside the noise (±{noise:.2g}). {coming}"
     if judged.gain < 0.001:
         return f"Continue. It costs little beside the {curve.epoch[-1]:g} epochs done. {coming}"
-    hope = f"it may still get {judged.gain:.1%} lower than the best so far (by more than 1%: {judged.better:.0%} likely)"
+    hope = (
+        f"it may still get {judged.gain:.1%} lower than the best so far (by more than 1%: {judged.better:.0%} likely)"
+    )
     return f"Continue. Val loss moves within its noise (±{noise:.2g}), but {hope}. {coming}"
 
 
-def overfits(curve: Curve, seen: Futures, loss: Floats | None) -> str:
+def overfits(curve: Curve, seen: Futures, judged: Judged) -> str:
     """Since when, and by how much."""
     best = int(np.argmin(curve.val_loss))
     trend = np.median(seen.trend, 0)
     rise = float(np.exp(trend[-1]) - np.exp(trend.min()))
-    told = f"val loss rose by {rise:.2g}, more than chance (noise ±{_noise(curve, seen):.2g})"
-    if loss is not None:
-        told = f"training loss went on falling ({_n(loss[best])} -> {_n(loss[-1])}), {told}"
+    if judged.risen > 0.9:
+        told = f"val loss rose by {rise:.2g}, more than chance (noise ±{_noise(curve, seen):.2g})"
+    else:
+        since = float(np.mean(curve.val_loss[best + 1 :]))
+        told = f"val loss did not follow ({_n(curve.val_loss[best])} then, {_n(since)} on average since)"
+    if curve.loss is not None and judged.unfollowed > 0:
+        told = f"training loss went on falling ({_n(curve.loss[best])} -> {_n(curve.loss[-1])}), {told}"
     return f"Stop: overfitting since epoch {_best(curve)}. {told[0].upper()}{told[1:]}. {_kept(curve)}"
 
 

@@ -55,9 +55,7 @@ def patience_stop(val_loss: Losses, patience: int | None, min_delta: float) -> i
 def point(name: str, histories: Sequence[Losses], stops: Sequence[int]) -> Point:
     """The means over histories of what stopping each after so many epochs loses and costs."""
     pairs = list(zip(histories, stops, strict=True))
-    return Point(
-        name, float(np.mean([regret(h, s) for h, s in pairs])), float(np.mean([cost(h, s) for h, s in pairs]))
-    )
+    return Point(name, float(np.mean([regret(h, s) for h, s in pairs])), float(np.mean([cost(h, s) for h, s in pairs])))
 
 
 def patience_points(histories: Sequence[Losses]) -> list[Point]:
