@@ -64,6 +64,14 @@ class Run:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def typed(self) -> str:
+        """The folder as one would type it here."""
+        try:
+            return str(self.folder.relative_to(Path.cwd()))
+        except ValueError:
+            return str(self.folder)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
@@ -90,6 +98,12 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """The name of each label."""
         return tuple(self.environment["data"]["classes"])
+
+    @property
+    def val(self) -> tuple[str, int, int]:
+        """What decides the val images: the data's fingerprint, the split seed and their number."""
+        data = self.environment["data"]
+        return data["fingerprint"], self.recipe.split_seed, data["val"]
 
     @property
     def history(self) -> History:
