@@ -79,7 +79,8 @@ class Curve:
         falls = lr[1:] < DROP * lr[:-1]
         # A fall at every epoch is a fast decay, not a drop.
         sudden = falls & ~np.concatenate([[False], falls[:-1]])
-        return self.epoch[1:][sudden]
+        drops: Floats = self.epoch[1:][sudden]
+        return drops
 
 
 @dataclass(frozen=True)

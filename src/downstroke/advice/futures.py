@@ -34,16 +34,15 @@ class Prior:
     fall: float = 0.8  # spread of b, of a fall as a whole, in logarithms
     rise: float = 0.15  # spread of c
     rising: float = 0.5  # probability that there is a rise, where the training loss is not known
-    rising_floor: float = 0.1
-    rising_slope: float = 1.0
+    rising_floor: float = 0.1  # where it is known and does not fall
+    rising_slope: float = 1.0  # for each fall of it by a factor e over the last half of the history
     drop: float = 0.5  # spread of what a sudden drop of lr does
-    excess: float = 1.0  # by how many times the noise a lr that fell to 0 would lower the loss
-    surprise: float = 0.25  # probability that a steady lr is lowered at some time
-    surprise_depth: float = 15.0  # by how many times the noise it then falls
-    surprise_epochs: float = 60.0  # the time meant
+    excess: float = 1.0  # a lr that fell to 0 would lower the loss by so many times the noise
+    surprise: float = 0.25  # probability that lr is lowered, unannounced, within `surprise_epochs`
+    surprise_depth: float = 15.0  # the loss then falls by so many times the noise, where training is stuck
+    surprise_epochs: float = 60.0
     drifts: tuple[float, ...] = (0.0, 0.02, 0.2)  # variance of a step of the walk over that of the noise
     rises_from: tuple[float, ...] = (2, 3, 5, 8, 13, 21, 34)  # epochs
-    widen: float = 1.0  # of forecast intervals
     draws: int = 400
 
 
@@ -77,6 +76,8 @@ class _Family(NamedTuple):
 def futures(curve: Curve, ahead: int, prior: Prior = PRIOR) -> Futures:
     """What may follow a history [E] of finite val losses, for the next `ahead` epochs. The same each time."""
     log_loss = np.log(np.maximum(curve.val_loss, TINY))
+    level = float(log_loss.mean())
+    log_loss = log_loss - level
     families, ends = _families(curve, ahead, prior)
     fits = [_Fit(family, curve.epoch, log_loss, drift, prior) for family in families for drift in prior.drifts]
     evidence = np.concatenate([fit.evidence for fit in fits])
@@ -100,6 +101,7 @@ def futures(curve: Curve, ahead: int, prior: Prior = PRIOR) -> Futures:
     if ends is None:
         fall = _surprises(curve, noise, ahead, prior, chance)
         paths, mean = paths - fall, np.concatenate([mean[:, :rows], mean[:, rows:] - fall], 1)
+    paths, mean = paths + level, mean + level
     return Futures(paths, mean[:, :rows], mean[:, rows:], float(np.median(noise)), ends)
 
 
@@ -129,28 +131,10 @@ def _rising(curve: Curve, prior: Prior) -> float:
     return round(20 * min(max(prior.rising_floor + prior.rising_slope * fallen, prior.rising_floor), 0.7)) / 20
 
 
-def _surprises(curve: Curve, noise: Floats, ahead: int, prior: Prior, chance: np.random.Generator) -> Floats:
-    """[S, M] how much a fall of lr that nobody announced would lower each path: for most of them, not at all."""
-    when = 1 + np.floor(chance.random(len(noise)) * prior.surprise_epochs / prior.surprise)
-    fallen = _train_fall(curve)
-    stuck = 0.5 if fallen is None else 1 / (1 + max(fallen, 0.0) / 0.1)
-    depth = stuck * prior.surprise_depth * noise * np.abs(chance.standard_normal(len(noise)))
-    since = np.arange(1, ahead + 1) - when[:, None] + 1
-    return np.where(since > 0, depth[:, None] * (1 - np.exp(-np.maximum(since, 0) / 1.5)), 0.0)
-
-
-def _rising(curve: Curve, prior: Prior) -> float:
-    """How probable a rise is: overfitting needs a training loss that still falls. In twentieths."""
-    if curve.loss is None or len(curve) < 3 or not np.all(np.isfinite(curve.loss)) or curve.loss.min() <= 0:
-        return prior.rising
-    half = len(curve) // 2
-    fallen = float(np.log(curve.loss[half - 1 : half + 1].mean() / curve.loss[-2:].mean()))
-    return round(20 * min(max(prior.rising_floor + prior.rising_slope * fallen, prior.rising_floor), 0.7)) / 20
-
-
 def _families(curve: Curve, ahead: int, prior: Prior) -> tuple[list[_Family], float | None]:
     """The family over epochs and, where lr changes, the one over lr spent."""
     epochs = np.concatenate([curve.epoch, curve.epoch[-1] + np.arange(1, ahead + 1)])
+    epochs = epochs + max(0.0, 1 - epochs[0])  # some count from 0
     lr = curve.known_lr
     if lr is None or lr.max() < 1.05 * lr.min():
         return [_family(curve, epochs, epochs, None, prior)], None
@@ -193,7 +177,8 @@ def _shapes(fixed: int, falls: int, rises: int, rising: float) -> tuple[Ints, Fl
     pairs = np.array([[-1 if f < 0 else fixed + f, -1 if r < 0 else fixed + falls + r] for f, r in columns])
     weights = np.where(pairs[:, 0] >= 0, np.log(0.9 / falls), np.log(0.1))
     weights = weights + np.where(pairs[:, 1] >= 0, np.log(rising / rises), np.log(1 - rising))
-    return np.concatenate([np.tile(np.arange(fixed), (len(pairs), 1)), pairs], 1), weights
+    shapes = np.concatenate([np.tile(np.arange(fixed), (len(pairs), 1)), pairs], 1).astype(np.int64)
+    return shapes, np.asarray(weights, dtype=np.float64)
 
 
 class _Draws(NamedTuple):
@@ -245,10 +230,12 @@ class _Fit:
         z = self.mean[:, -2:] / np.sqrt(variance)
         # Close to the normal distribution function, and quick.
         probable = 1 / (1 + np.exp(-np.clip(1.702 * z, -50, 50)))
-        return np.log(np.where(self.missing[:, -2:], 1.0, 2 * probable) + TINY).sum(1)
+        logs: Floats = np.log(np.where(self.missing[:, -2:], 1.0, 2 * probable) + TINY)
+        total: Floats = logs.sum(1)
+        return total
 
     def draw(self, shapes: Ints, chance: np.random.Generator) -> _Draws:
-        """A path for each of `shapes` [S], by rejection: of several draws the first whose fall and rise have their sign."""
+        """A path for each of `shapes` [S]: of several draws the first whose fall and rise have the right sign."""
         total = self.family.columns.shape[1]
         variance = self.half_misfit[shapes] / chance.standard_gamma(self.half_weight, len(shapes))
         root = np.linalg.cholesky(self.covariance[shapes])

@@ -25,13 +25,12 @@ LIKELY = 0.9
 #: Each time that training loss falls by a factor e since the best epoch, and val does not follow, makes it so many
 #: times (as a power of e) less likely that val will; measured on the develop half.
 UNFOLLOWED = 2.0
+DIVERGED = math.log(3)  # val loss so far above its lowest trend, and training loss with it, is divergence
 FELL = 0.1  # logarithm of the fall of training loss, since the best epoch, that overfitting is told from
 UNLIKELY = 0.1  # probability of getting better by more than 1% below which overfitting is said
-#: Relative noise of a curve that swings; of digits read at chance or better, no sound run comes near it.
-SWINGS = 0.15
 #: Quantiles of an 80% interval, and what they are widened by around the median, for 1, 5 and 10 epochs ahead.
 INTERVAL = (0.1, 0.5, 0.9)
-WIDEN = MappingProxyType({1: 1.0, 5: 1.0, 10: 1.0})
+WIDEN = MappingProxyType({1: 0.9, 5: 1.05, 10: 1.2})
 
 
 @dataclass(frozen=True)
@@ -102,10 +101,11 @@ class Judged:
     """What going on is worth."""
 
     stop: bool
-    gain: float  # by how much lower the best val loss is expected to get, relative
+    gain: float  # by how much higher than the best that is to come the best so far is, expected, relative
     better: float  # probability that it gets lower by more than 1%
     unfollowed: float  # by how much log training loss fell since the best epoch; 0 where it is not known
     risen: float  # probability that the trend has left its lowest point by more than 1%
+    diverged: bool = False
 
 
 def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
@@ -120,6 +120,8 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
     risen = float(np.mean(seen.trend[:, -1] - seen.trend.min(1) > NEAR))
     if ahead < 1:
         return Judged(True, 0.0, 0.0, unfollowed, risen)
+    if _diverged(curve, seen):
+        return Judged(True, 0.0, 0.0, 0.0, risen, diverged=True)
     best = past.min()
     paths = np.clip(seen.paths[:, :ahead], best - 10, best + 10)
     lowest = np.minimum(np.minimum.accumulate(paths, 1), best)
@@ -136,8 +138,16 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
     loss = weights @ np.minimum(np.exp(stopped - final[:, None]) - 1, 3)
     worth = loss + price * np.arange(ahead + 1) * float(weights @ (1 / needed))
     likely = float(weights @ better)
-    memorises = likely < UNLIKELY and unfollowed > FELL and seen.noise < SWINGS
+    memorises = likely < UNLIKELY and unfollowed > FELL and seen.noise < words.SWINGS
     return Judged(memorises or bool(worth[0] <= worth.min()), float(loss[0]), likely, unfollowed, risen)
+
+
+def _diverged(curve: Curve, seen: Futures) -> bool:
+    """Whether both losses climb away, under a lr that no schedule is about to lower."""
+    if curve.loss is None or seen.ends is not None or not np.all(np.isfinite(curve.loss)):
+        return False
+    above = np.mean(seen.trend[:, -1] - seen.trend.min(1) > DIVERGED) > LIKELY
+    return bool(above and curve.loss[-2:].min() > 2 * curve.loss.min() > 0)
 
 
 def _unfollowed(curve: Curve) -> float:
@@ -167,11 +177,14 @@ def _forecast(seen: Futures, epochs: int) -> Forecast:
 
 def _why(curve: Curve, seen: Futures, judged: Judged) -> tuple[str, str]:
     """The name of a stop, and the reason."""
-    best = int(np.argmin(curve.val_loss))
-    if seen.noise > SWINGS or (judged.unfollowed == 0 and curve.val_loss[-1] > 2 * curve.val_loss[best]):
+    if judged.diverged or seen.noise > words.SWINGS:
         return "unstable", words.swings(curve, seen)
     memorises = judged.unfollowed > FELL and judged.better < UNLIKELY
-    rises = judged.risen > LIKELY and best < len(curve) - 1 and (curve.loss is None or judged.unfollowed > 0)
+    rises = (
+        judged.risen > LIKELY
+        and np.argmin(curve.val_loss) < len(curve) - 1
+        and (curve.loss is None or judged.unfollowed > 0)
+    )
     if memorises or rises:
         return "overfitting", words.overfits(curve, seen, judged)
     return "plateau", words.flat(curve, seen, judged)

@@ -13,6 +13,8 @@ from downstroke.advice.futures import Futures
 if TYPE_CHECKING:
     from downstroke.advice.verdict import Forecast, Judged
 
+#: Relative noise of a curve that swings; a sound run is far below it.
+SWINGS = 0.15
 FEW_IMAGES = 200  # of val: below it a loss is mostly luck
 NEXT = 5  # epochs that `continue` is told to train
 
@@ -61,7 +63,12 @@ def goes_on(curve: Curve, seen: Futures, judged: Judged, forecast: Sequence[Fore
     hope = (
         f"it may still get {judged.gain:.1%} lower than the best so far (by more than 1%: {judged.better:.0%} likely)"
     )
-    return f"Continue. Val loss moves within its noise (±{noise:.2g}), but {hope}. {coming}"
+    large = (
+        ""
+        if seen.noise < SWINGS
+        else f" But it swings by {seen.noise:.0%} from epoch to epoch.{_smaller_lr(curve, -1)}"
+    )
+    return f"Continue. Val loss moves within its noise (±{noise:.2g}), but {hope}. {coming}{large}"
 
 
 def overfits(curve: Curve, seen: Futures, judged: Judged) -> str:
@@ -84,7 +91,9 @@ def flat(curve: Curve, seen: Futures, judged: Judged) -> str:
     if seen.ends is not None and curve.epoch[-1] >= seen.ends - 0.5:
         return f"Stop: the schedule has brought lr to 0, and val loss stays where it is. {_kept(curve)}"
     chance = "less than 1%" if judged.better < 0.01 else f"{judged.better:.0%}"
-    told = f"the best val loss, {_n(curve.val_loss.min())}, is expected to get {judged.gain:.1%} lower at most"
+    told = (
+        f"the best val loss, {_n(curve.val_loss.min())}, is expected to get {judged.gain / (1 + judged.gain):.1%} lower"
+    )
     noise = f"noise ±{_noise(curve, seen):.2g}"
     return f"Stop: plateau. With more epochs {told} ({noise}; by more than 1%: {chance} likely). {_kept(curve)}"
 
@@ -94,7 +103,7 @@ def swings(curve: Curve, seen: Futures) -> str:
     said = f"val loss swings by {seen.noise:.0%} from epoch to epoch"
     if curve.val_loss[-1] > 2 * curve.val_loss.min():
         said = f"val loss went from {_n(curve.val_loss.min())} to {_n(curve.val_loss[-1])}, and training loss with it"
-    return f"Stop: unstable: {said}.{_smaller_lr(curve, len(curve) - 1)} {_kept(curve)}"
+    return f"Stop: unstable: {said}.{_smaller_lr(curve, -1)} {_kept(curve)}"
 
 
 def warnings(curve: Curve) -> list[str]:
