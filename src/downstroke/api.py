@@ -74,10 +74,6 @@ class Run(run_room.Run):
         target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
         return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
 
-    def advice(self, operating_point: str = "balanced") -> Advice:
-        """Whether to train on or to stop, and why. See `advise`."""
-        return advise(self, operating_point=operating_point)
-
     def test(self, source: str | None = None) -> dict[str, Any]:
         """Look at the sealed test set. The look is recorded in `test.json`; two pictures show what was misread.
 

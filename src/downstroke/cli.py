@@ -119,6 +119,7 @@ def main() -> None:
 @main.command()
 @click.argument("recipe", default="standard")
 @_recipe_fields
+@click.option("--until-done", is_flag=True, help="Train until the advice is to stop; the best W is kept.")
 @click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
 @_machine
 @click.option("--name", help="The run's name; left out, two words at random.")
@@ -136,6 +137,8 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         if options["val_size"] is not None:
             raise click.UsageError("--no-val and --val-size exclude each other")
         options["val_size"] = 0.0
+    if options["until_done"] and options["epochs"] is not None:
+        raise click.UsageError("--until-done and --epochs exclude each other")
     given = {key: value for key, value in options.items() if value is not None}
     _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
 
@@ -146,6 +149,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @main.command("continue")
 @click.argument("run", required=False)
 @click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
+@click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @_runs_dir

@@ -13,6 +13,7 @@ from downstroke.recipe import Recipe
 from downstroke.runs import files
 
 if TYPE_CHECKING:
+    from downstroke.advice.verdict import Advice
     from downstroke.learning.models import Network
     from downstroke.runs.checkpoint import Checkpoint
 
@@ -116,6 +117,12 @@ class Run:
         """The steps so far."""
         path = self.folder / STEPS
         return read_steps(path) if path.exists() and path.stat().st_size else []
+
+    def advice(self, operating_point: str = "balanced") -> Advice:
+        """Whether to train on or to stop, and why: see `advice.verdict.advise`. Raises DownstrokeError without val."""
+        from downstroke.advice import logs, verdict
+
+        return verdict.advise(logs.read(self.folder), run=self.typed, operating_point=operating_point)
 
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.

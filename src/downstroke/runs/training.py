@@ -286,7 +286,7 @@ class Training:
         world, leg = self.learner.world, self.learner.at.leg
         if not leg.until_done:
             return
-        go_on = self.learner.at.epoch < MOST_EPOCHS and (not world.first or not self.run.advice().stops)
+        go_on = self.learner.at.epoch < MOST_EPOCHS and (not world.first or not self.run.advice().stop)
         if world.share(go_on):
             leg.last_epoch = self.learner.at.epoch + 1
 
