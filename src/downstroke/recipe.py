@@ -45,7 +45,7 @@ class Recipe:
     val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
-    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, or package.module:callable")
+    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, or package.module:callable")
     first_layer: str = _note("random", "where its filters begin: random, or whitening (filters made from the images)")
     dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
 
@@ -182,20 +182,22 @@ def _range(whole: bool, metadata: Mapping[str, Any]) -> str:
     return text
 
 
+STANDARD = Recipe(
+    name="standard",
+    optimizer="adam",
+    lr=0.003,
+    momentum=0.8,
+    beta2=0.95,
+    average=6,
+    augment="affine",
+    label_smoothing=0.1,
+    epochs=6,
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            name="standard",
-            optimizer="adam",
-            lr=0.003,
-            momentum=0.8,
-            beta2=0.95,
-            average=6,
-            augment="affine",
-            label_smoothing=0.1,
-            epochs=6,
-        ),
+        STANDARD,
         Recipe(
             name="sprint",
             model="coarse",
@@ -209,6 +211,7 @@ RECIPES: dict[str, Recipe] = {
             train_size=0.5,
             epochs=1,
         ),
+        STANDARD.replace(name="best", model="wide", dropout=0.3, epochs=15),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),
     )
 }
