@@ -34,7 +34,7 @@ from downstroke.learning.loop import learn
 from downstroke.recipe import DEFAULT_LR, Recipe
 from downstroke.runs.training import Parts
 
-RUNS, EPOCHS = 200, 60
+RUNS, EPOCHS = 140, 60
 MODELS = ("mlp", "linear", "cnn", "mlp", "linear")
 OPTIMIZERS = tuple(DEFAULT_LR)
 SCHEDULES = (

@@ -22,12 +22,12 @@ OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.03, "balanc
 REFERENCE = 60  # epochs that a run may take; longer ones may take a quarter more than they did
 NEAR = math.log(1.01)  # what counts as equally good
 LIKELY = 0.9
-#: Each time that training loss falls by a factor e since the best epoch, and val does not follow, makes it so many
-#: times (as a power of e) less likely that val will; measured on the develop half.
-UNFOLLOWED = 2.0
-DIVERGED = math.log(3)  # val loss so far above its lowest trend, and training loss with it, is divergence
-FELL = 0.1  # logarithm of the fall of training loss, since the best epoch, that overfitting is told from
+#: How much less likely a better val loss becomes, in logarithms, for each fall of training loss by a factor e since the
+#: best epoch that val loss did not follow; chosen on the develop half.
+UNFOLLOWED = 3.0
+FELL = 0.15  # logarithm of the fall of training loss, since the best epoch, that overfitting is told from
 UNLIKELY = 0.1  # probability of getting better by more than 1% below which overfitting is said
+DIVERGED = math.log(3)  # val loss so far above its lowest trend, and training loss with it, is divergence
 #: Quantiles of an 80% interval, and what they are widened by around the median, for 1, 5 and 10 epochs ahead.
 INTERVAL = (0.1, 0.5, 0.9)
 WIDEN = MappingProxyType({1: 0.9, 5: 1.05, 10: 1.2})
@@ -179,12 +179,9 @@ def _why(curve: Curve, seen: Futures, judged: Judged) -> tuple[str, str]:
     """The name of a stop, and the reason."""
     if judged.diverged or seen.noise > words.SWINGS:
         return "unstable", words.swings(curve, seen)
-    memorises = judged.unfollowed > FELL and judged.better < UNLIKELY
-    rises = (
-        judged.risen > LIKELY
-        and np.argmin(curve.val_loss) < len(curve) - 1
-        and (curve.loss is None or judged.unfollowed > 0)
-    )
+    memorises = judged.unfollowed > FELL
+    left = judged.risen > LIKELY and np.argmin(curve.val_loss) < len(curve) - 1
+    rises = left and (curve.loss is None or judged.unfollowed > 0)
     if memorises or rises:
         return "overfitting", words.overfits(curve, seen, judged)
     return "plateau", words.flat(curve, seen, judged)
