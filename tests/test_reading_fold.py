@@ -74,6 +74,7 @@ def test_many_glyphs_at_once_are_read_as_one_by_one(mnist: Dataset) -> None:
     reader = Reader(network, tuple("0123456789"))
     y = reader.probabilities(glyphs)
     assert y.shape == (600, 10)
+    assert reader.probabilities(glyphs[:0]).shape == (0, 10)
     np.testing.assert_allclose(y.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(y, network.probabilities(torch.from_numpy(glyphs)).numpy(), atol=1e-5)
     np.testing.assert_allclose(
