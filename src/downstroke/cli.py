@@ -520,6 +520,65 @@ def bench_advice(*, as_json: bool, **options: Any) -> None:
     _print_figures(measure(points=default_points(), **options, say=_say), as_json)
 
 
+@bench.command()
+@click.option("--model", "names", type=click.Choice(["mlp", "cnn"]), multiple=True, default=("mlp", "cnn"))
+@click.option("--steps", default=400, show_default=True, help="Steps timed at a stretch.")
+@click.option("--rounds", default=7, show_default=True, help="How often each has its turn.")
+@_out("bench-peers.json")
+@_common
+def peers(*, as_json: bool, **options: Any) -> None:
+    """The same model and steps with Lightning, Keras, skorch, scikit-learn and plain PyTorch, in turn."""
+    from downstroke.bench.peers import measure
+
+    figures = measure(**options, say=_say)
+    if as_json:
+        _print_json(figures)
+        return
+    columns = {"s/100 steps": "seconds_per_100_steps", "ratio": "ratio", "set-up s": "setup_seconds"}
+    click.echo(f"{'model':6} {'library':14} {' '.join(f'{column:>12}' for column in columns)} {'import s':>12}")
+    for model in options["names"]:
+        for name, found in figures[model].items():
+            numbers = [found[key] for key in columns.values()] + [figures["import_seconds"][name]]
+            click.echo(f"{model:6} {name:14} {' '.join(f'{number:12.3f}' for number in numbers)}")
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True, help="How often each has its turn.")
+@click.option("--recipe", default="standard", show_default=True, help="The recipe that is trained.")
+@click.option("--images", default=10_000, show_default=True, help="Training images of an epoch.")
+@_out("bench-scale.json")
+@_common
+def scale(*, as_json: bool, **options: Any) -> None:
+    """Two processes of one thread each against one process of two threads: steps a second, in turn."""
+    from downstroke.bench.whole import scale
+
+    _print_figures(scale(**options, say=_say), as_json)
+
+
+@bench.command()
+@click.option("--run", help="The run to read with; left out, one epoch of the default recipe is trained for it.")
+@click.option("--rounds", default=15, show_default=True, help="How often each has its turn.")
+@_runs_dir
+@_out("bench-inference.json")
+@_common
+def inference(*, as_json: bool, **options: Any) -> None:
+    """Images a second that a reader reads in batches, against ONNX Runtime with the same W, in turn."""
+    from downstroke.bench.inference import measure
+
+    _print_figures(measure(**options, say=_say), as_json)
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True, help="How often each has its turn.")
+@_out("bench-startup.json")
+@_common
+def startup(*, as_json: bool, **options: Any) -> None:
+    """`downstroke train sprint` from prompt to result, less importing torch and the training itself."""
+    from downstroke.bench.whole import startup
+
+    _print_figures(startup(**options, say=_say), as_json)
+
+
 def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(figures)
