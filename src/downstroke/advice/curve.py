@@ -48,15 +48,6 @@ class Curve:
         return self.lr
 
     @property
-    def wobble(self) -> float:
-        """The standard deviation of log val loss from epoch to epoch, of the last 20 rows, by second differences.
-
-        A straight line has none. The median of their sizes leaves single spikes out; 0.01 at least.
-        """
-        bends = np.diff(np.log(np.maximum(self.val_loss[-20:], 1e-12)), 2)
-        return max(0.01, float(np.median(np.abs(bends))) / (0.6745 * 6**0.5)) if len(bends) else 0.01
-
-    @property
     def paired_noise(self) -> float | None:
         """Standard error of the difference in mean loss of the last two epochs, paired on the same val images.
 
@@ -81,6 +72,15 @@ class Curve:
         sudden = falls & ~np.concatenate([[False], falls[:-1]])
         drops: Floats = self.epoch[1:][sudden]
         return drops
+
+
+def wobble(losses: Floats) -> float:
+    """The standard deviation of log loss from epoch to epoch, of the last 20 of `losses` [E], by second differences.
+
+    A straight line has none. The median of their sizes leaves single spikes out; 0.01 at least.
+    """
+    bends = np.diff(np.log(np.maximum(losses[-20:], 1e-12)), 2)
+    return max(0.01, float(np.median(np.abs(bends))) / (0.6745 * 6**0.5)) if len(bends) else 0.01
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.advice.curve import Curve, Floats, lr_ahead
+from downstroke.advice.curve import Curve, Floats, lr_ahead, wobble
 
 Ints = NDArray[np.int64]
 
@@ -160,7 +160,7 @@ def _family(curve: Curve, epochs: Floats, time: Floats, share: Floats | None, pr
     fixed = [np.ones_like(time)]
     means = [0.0] * (1 + len(drops))
     fixed += [-np.where(epochs >= drop, 1 - np.exp(-(epochs - drop + 1) / 1.5), 0) for drop in drops]
-    excess = prior.excess * curve.wobble
+    excess = prior.excess * wobble(curve.val_loss)
     fixed_spread = [10.0] + [prior.drop] * len(drops)
     if share is not None:
         fixed, means, fixed_spread = [*fixed, share], [*means, excess], [*fixed_spread, excess + 0.05]

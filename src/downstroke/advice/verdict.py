@@ -116,7 +116,7 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
     and costs m epochs more, counted in epochs needed. Stop where on average no m > 0 makes loss + price * cost smaller.
     """
     past = np.log(np.maximum(curve.val_loss, TINY))
-    unfollowed = _unfollowed(curve)
+    unfollowed = _unfollowed(curve, seen)
     risen = float(np.mean(seen.trend[:, -1] - seen.trend.min(1) > NEAR))
     if ahead < 1:
         return Judged(True, 0.0, 0.0, unfollowed, risen)
@@ -138,7 +138,7 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
     loss = weights @ np.minimum(np.exp(stopped - final[:, None]) - 1, 3)
     worth = loss + price * np.arange(ahead + 1) * float(weights @ (1 / needed))
     likely = float(weights @ better)
-    memorises = likely < UNLIKELY and unfollowed > FELL and seen.noise < words.SWINGS
+    memorises = likely < UNLIKELY and unfollowed > FELL
     return Judged(memorises or bool(worth[0] <= worth.min()), float(loss[0]), likely, unfollowed, risen)
 
 
@@ -150,9 +150,16 @@ def _diverged(curve: Curve, seen: Futures) -> bool:
     return bool(above and curve.loss[-2:].min() > 2 * curve.loss.min() > 0)
 
 
-def _unfollowed(curve: Curve) -> float:
+def _unfollowed(curve: Curve, seen: Futures) -> float:
+    """By how much log training loss fell since the best epoch while val loss did not.
+
+    0 where training loss is not known, where both swing, and under a schedule on its way to 0: there val loss has
+    something else to wait for.
+    """
     loss = curve.loss
-    if loss is None or not np.all(np.isfinite(loss)) or loss.min() <= 0:
+    if loss is None or seen.ends is not None or not np.all(np.isfinite(loss)) or loss.min() <= 0:
+        return 0.0
+    if seen.noise > words.SWINGS:
         return 0.0
     return max(0.0, float(np.log(loss[int(np.argmin(curve.val_loss))] / loss[-1])))
 
