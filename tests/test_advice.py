@@ -279,7 +279,7 @@ def test_the_corpus_is_large_and_spread_as_asked():
 
 
 def test_the_halves_share_no_configuration():
-    names = [{histories.configuration(h.recipe)[0] for h in histories.load(half)} for half in histories.HALVES]
+    names = [{h.configuration for h in histories.load(half)} for half in histories.HALVES]
     assert names[0].isdisjoint(names[1])
     assert all(len(half) >= 50 for half in names)
 

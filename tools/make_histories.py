@@ -136,7 +136,7 @@ def pack(folder: Path) -> None:
     lines = []
     for path in sorted(folder.glob("*.csv")):
         recipe = recipe_of(int(path.stem))
-        name, _ = configuration(recipe)
+        name = configuration(recipe)
         lines.append(json.dumps({"configuration": name, "recipe": recipe.to_dict(), "csv": path.read_text()}))
     FILE.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0))
     print(f"{FILE}: {len(lines)} histories, {FILE.stat().st_size / 1e3:.0f} kB")

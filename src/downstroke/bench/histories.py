@@ -26,15 +26,22 @@ class Recorded:
     """One run of the corpus: float64 columns by name, [E] each, NaN where nothing was measured or it was no number."""
 
     recipe: Recipe
-    half: str
+    configuration: str
     columns: dict[str, NDArray[np.float64]]
 
+    @property
+    def half(self) -> str:
+        """A function of the configuration alone, so that no configuration is in both."""
+        return HALVES[int(self.configuration, 16) % 2]
 
-def configuration(recipe: Recipe) -> tuple[str, str]:
-    """What a recipe is called, seeds apart, and the half that it belongs to: a function of the recipe alone."""
+
+def configuration(recipe: Recipe) -> str:
+    """What a recipe is called in the corpus, seeds apart.
+
+    It is recorded with the history: a recipe that gets further fields would be called otherwise.
+    """
     held = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_CONFIGURATION}
-    name = hashlib.blake2b(json.dumps(held, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return name, HALVES[int(name, 16) % 2]
+    return hashlib.blake2b(json.dumps(held, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def load(half: str, file: Path = FILE) -> list[Recorded]:
@@ -45,7 +52,7 @@ def load(half: str, file: Path = FILE) -> list[Recorded]:
 def _read(file: Path) -> Iterator[Recorded]:
     for line in gzip.decompress(file.read_bytes()).decode().splitlines():
         held = json.loads(line)
-        recipe = Recipe.from_dict(held["recipe"])
         header, *rows = csv.reader(io.StringIO(held["csv"]))
         values = np.array([[float(field) if field else np.nan for field in row] for row in rows])
-        yield Recorded(recipe, configuration(recipe)[1], dict(zip(header, values.T, strict=True)))
+        recipe = Recipe.from_dict(held["recipe"])
+        yield Recorded(recipe, held["configuration"], dict(zip(header, values.T, strict=True)))
