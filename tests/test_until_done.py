@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 import downstroke
+import downstroke.runs.run
 from downstroke.advice import logs, verdict
 from downstroke.api import Run
 from downstroke.bench.core import differences
 from downstroke.errors import RecipeError, RunError
 from downstroke.learning.events import EpochDone, Event, StepDone, StopReason
 from downstroke.recipe import Recipe
-from downstroke.runs.training import MOST_EPOCHS, Training
+from downstroke.runs.training import COOL_DOWN, MOST_EPOCHS, Training
 
 #: Overfits within a few epochs: 300 images and a large lr.
 FIELDS: dict[str, Any] = {"model": "mlp", "batch_size": 32, "val_size": 100, "optimizer": "adam", "lr": 0.01}
@@ -29,7 +30,20 @@ def test_it_stops_at_the_first_advice_to_stop(tiny: Path, tmp_path: Path) -> Non
     assert run.stopped is StopReason.FINISHED
     assert 3 < len(run.history) < MOST_EPOCHS
     said = verdict.advise_every(logs.read(run.folder))
+    assert said[-1].verdict == "overfitting"
     assert [advice.stop for advice in said] == [False] * (len(said) - 1) + [True]
+
+
+def test_on_a_plateau_lr_falls_to_zero_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = verdict.Advice(10, "plateau", 10, 0.1, (), "Stop: plateau.", None)
+    on = verdict.Advice(1, "continue", 1, 0.1, (), "Continue.", None)
+    monkeypatch.setattr(downstroke.runs.run.Run, "advice", lambda run: flat if len(run.history) >= 10 else on)
+    run = train(tiny, tmp_path, "run", epochs=3)
+    assert len(run.history) == 10 + round(10 * COOL_DOWN)
+    rates = [row.lr for row in run.history]
+    assert rates[:10] == [0.01] * 10
+    assert rates[-1] < 0.001
+    assert run.extend().history == run.history, "nothing is left to do"
 
 
 def test_interrupted_it_goes_on_until_done_as_if_it_had_never_stopped(tiny: Path, tmp_path: Path) -> None:

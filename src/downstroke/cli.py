@@ -119,7 +119,11 @@ def main() -> None:
 @main.command()
 @click.argument("recipe", default="standard")
 @_recipe_fields
-@click.option("--until-done", is_flag=True, help="Train until the advice is to stop; the best W is kept.")
+@click.option(
+    "--until-done",
+    is_flag=True,
+    help="Train until the advice is to stop, on a plateau with lr to 0 at last; the best W is kept.",
+)
 @click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
 @_machine
 @click.option("--name", help="The run's name; left out, two words at random.")
