@@ -99,9 +99,10 @@ class Variation:
         self.train, self.augmentation, self.strays = train, learner.augmentation, learner.recipe.strays
         self.stray_label = learner.network.classes
         count = self.augmentation.numbers if self.augmentation else 0
-        parts = [count, strays.NUMBERS, count] if self.strays else [count]
-        drawn = augment.draw(learner.recipe.seed, epoch, len(train), sum(parts)).to(train.images.device)
-        self.numbers, *self.stray_numbers = drawn.split(parts, 1)
+        total = 2 * count + strays.NUMBERS if self.strays else count
+        drawn = augment.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
+        # Of the image itself; of the stray beside it; and of how that is varied in its turn.
+        self.numbers, *self.stray_numbers = drawn.tensor_split([count, count + strays.NUMBERS], 1)
 
     def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The images [B,28,28] and labels [B] of the training images at `index`, and after them the strays."""

@@ -21,7 +21,7 @@ def score(logits: Tensor) -> Tensor:
 def fit_threshold(logits: Tensor, share: float = ACCEPTED) -> float:
     """The score that just `share` of these digits reach, logits [N,C] of val images, N > 0."""
     scores = score(logits).sort().values
-    return float(scores[int((1 - share) * len(scores))])
+    return float(scores[round((1 - share) * len(scores))])
 
 
 def curve(digits: Tensor, strays: Tensor, points: int = 400) -> tuple[Tensor, Tensor, Tensor]:
