@@ -1,8 +1,8 @@
 """Turn a run of `downstroke train reader` into the reader that is shipped: `python tools/ship_reader.py RUN`.
 
 The temperature is set on val, half of it as it is and half varied as the recipe varies its images; the threshold of
-refusal on val as it is. What is recorded is the recipe as it is named now: a run that was stopped early is that of fewer
-epochs.
+refusal on val as it is. What is recorded is the recipe as it is named now: a run that was stopped early is that of
+fewer epochs.
 """
 
 from __future__ import annotations
