@@ -1,7 +1,7 @@
 """How a reader takes what befalls MNIST's own val digits: `python tools/corruptions.py [RUN]`, or the shipped reader.
 
-The recipe's augmentation was chosen on these, and on nothing else; they are written with other means (OpenCV) and
-stronger than most of what it does. A row for each: accuracy, ECE, and the share accepted.
+They are written with other means (OpenCV) than the recipe's augmentation, so that strengths can be judged here without
+a look at anybody's handwriting. A row for each: accuracy, ECE, and the share accepted.
 """
 
 from __future__ import annotations

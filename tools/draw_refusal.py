@@ -31,7 +31,8 @@ def drawn_strays(images: Tensor, labels: Tensor, seed: int) -> Tensor:
     """Non-digits drawn as those of the recipe are, from val digits and other numbers: float32 [N,28,28]."""
     digits = images.float() / 255
     numbers = augment.draw(seed, 1, len(digits), strays.NUMBERS)
-    return strays.strays(digits, labels, digits.roll(1, 0), labels.roll(1, 0), numbers)
+    made, kinds = strays.strays(digits, labels, digits.roll(1, 0), labels.roll(1, 0), numbers)
+    return made[kinds == 10]
 
 
 def read_set(reader: Shipped, path: Path) -> tuple[Tensor, Tensor, NDArray[np.int64]]:

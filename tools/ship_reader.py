@@ -1,7 +1,8 @@
 """Turn a run of `downstroke train reader` into the reader that is shipped: `python tools/ship_reader.py RUN`.
 
-The temperature and the threshold of refusal are set on val: half of it as it is, half varied as the recipe varies
-its images for the temperature, and as it is for the threshold.
+The temperature is set on val, half of it as it is and half varied as the recipe varies its images; the threshold of
+refusal on val as it is. What is recorded is the recipe as it is named now: a run that was stopped early is that of
+fewer epochs.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import torch
 from safetensors.torch import save
 
 from downstroke.data import augment, sources
+from downstroke.errors import RunError
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits
 from downstroke.learning.models import Network
 from downstroke.learning.temperature import fit_temperature
 from downstroke.reading import refusal, shipped
-from downstroke.recipe import Recipe
+from downstroke.recipe import RECIPES, Recipe
 from downstroke.runs.run import Run
 from downstroke.runs.training import Parts
 
@@ -37,7 +39,10 @@ def set_temperature(network: Network, images: torch.Tensor, labels: torch.Tensor
 
 def ship(run: Run) -> dict[str, Any]:
     """Write the reader's two files into the package, and return the record."""
-    recipe, weights = run.recipe, run.weights()
+    weights = run.weights()
+    recipe = run.recipe.replace(epochs=RECIPES[run.recipe.name].epochs)
+    if weights.epoch > recipe.epochs:
+        raise RunError(f"the best W of {run.name} is of epoch {weights.epoch}; the recipe has {recipe.epochs} epochs")
     network = weights.network
     val = Parts(sources.load(recipe.data, recipe.split_seed), recipe).val
     images, labels = torch.from_numpy(val.images), torch.from_numpy(val.labels)

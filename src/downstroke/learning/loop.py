@@ -97,7 +97,6 @@ class Variation:
 
     def __init__(self, learner: Learner, train: Images, epoch: int) -> None:
         self.train, self.augmentation, self.strays = train, learner.augmentation, learner.recipe.strays
-        self.stray_label = learner.network.classes
         count = self.augmentation.numbers if self.augmentation else 0
         total = 2 * count + strays.NUMBERS if self.strays else count
         drawn = augment.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
@@ -111,22 +110,22 @@ class Variation:
             images = images.float().div_(255)
         numbers = self.numbers[index]
         if self.strays:
-            made, made_numbers = self._strays(images, labels, index)
+            made, made_labels, made_numbers = self._strays(images, labels, index)
             images, numbers = torch.cat([images, made]), torch.cat([numbers, made_numbers])
-            labels = torch.cat([labels, torch.full_like(labels[: len(made)], self.stray_label)])
+            labels = torch.cat([labels, made_labels])
         if self.augmentation:
             images = self.augmentation.vary(images, numbers)
         return images, labels
 
-    def _strays(self, images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """One for each of the first images of the batch, and the numbers that vary them."""
+    def _strays(self, images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One for each of the first images of the batch, their labels, and the numbers that vary them."""
         count = round(self.strays * len(images))
         index = index[:count]
         numbers, varying = (part[index] for part in self.stray_numbers)
         other = ((numbers[:, -1] + 1) / 2 * (len(self.train) - 1)).long()
         others = self.train.images[other].float().div_(255)
         made = strays.strays(images[:count], labels[:count], others, self.train.labels[other], numbers)
-        return made, varying
+        return *made, varying
 
 
 @dataclass(frozen=True)
