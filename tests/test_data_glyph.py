@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from downstroke.data.glyph import cut_glyph, glyph, ink_on_zero
+from downstroke.data.glyph import cut, glyph
+from downstroke.data.ink import separate
 from downstroke.data.sources import load
 from downstroke.errors import PictureError
 
@@ -71,9 +72,9 @@ def test_a_stroke_of_any_size_and_polarity_is_20_long_with_its_centre_of_mass_in
 def test_a_glyph_is_cut_with_the_box_it_was_found_in():
     image = np.full((300, 200), 240, np.uint8)
     image[50:250, 100:150] = 20
-    made, box = cut_glyph(image)
-    assert box == (100, 50, 50, 200)
-    np.testing.assert_array_equal(made, glyph(image))
+    found = cut(image)
+    assert np.abs(np.subtract(found.box, (100, 50, 50, 200))).max() <= 1
+    np.testing.assert_array_equal(found.glyph, glyph(image))
 
 
 def test_the_aspect_is_kept():
@@ -138,7 +139,7 @@ def test_two_strokes_that_do_not_touch_are_both_kept():
 def test_paper_is_exactly_zero_and_ink_at_most_one(digits):
     rng = np.random.default_rng(0)
     page = np.clip(180 - np.pad(digits[0], 40) * 0.5 + rng.normal(0, 3, (108, 108)), 0, 255).astype(np.uint8)
-    ink = ink_on_zero(page)
+    ink = separate(page).density
     assert ink.dtype == np.float32
     assert ink.shape == page.shape
     assert (ink[:30] == 0).all()

@@ -19,10 +19,10 @@ from downstroke.recipe import RECIPES, Recipe
 if TYPE_CHECKING:
     from downstroke.advice.verdict import Advice
     from downstroke.api import Run
-    from downstroke.reading.reader import Reading
+    from downstroke.reading.reader import Reader, Reading
 
 Command = Callable[..., Any]
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 
 
 class Program(click.Group):
@@ -351,38 +351,91 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
 
 @main.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--run", help="The run to read with: its folder or name; left out, the newest.")
-@click.option("--digit", is_flag=True, help="Each picture is one digit. So far it always is: pages are not read yet.")
+@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
+@click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
+@click.option("--strict", is_flag=True, help="A refused digit is ? in the text, and the exit code is then 3.")
+@click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
+@click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
 @_runs_dir
 @_common
-def read(images: tuple[str, ...], *, run: str | None, digit: bool, runs_dir: str, as_json: bool) -> None:
-    """Read pictures of single digits: PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size; - is stdin."""
-    from downstroke.api import Run
+def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bool, **options: Any) -> None:
+    """Read the digits in photographs, scans and drawings; - is stdin.
 
-    reader = Run.open(run, runs_dir).reader()
+    PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size. Lines from top to bottom, digits from left to right.
+    """
+    from downstroke.progress import over
+
+    reader = _reader(run, runs_dir)
     _say(f"reading with {reader.note}")
-    pictures = (_stdin() if image == "-" else image for image in images)
-    readings = []
-    for reading in reader.read_all(pictures):
-        readings.append(reading)
-        if reading.error:
-            _say(f"error: {reading.error}")
-        elif not as_json:
-            _print_reading(reading, [str(name) for name in reader.classes])
+    strict, show, explain = options["strict"], options["show"], options["explain"]
+    pictures = (_stdin() if image == "-" else image for image in over(images))
+    failed = refused = 0
+    for index, reading in enumerate(reader.read_all(pictures, digit=options["digit"], explain=explain)):
+        failed += reading.error is not None
+        refused += reading.refused
+        told = reading.strict() if strict else reading
+        for note in told.notes:
+            _say(f"note: {told.file}: {note}")
+        if told.error:
+            _say(f"error: {told.error}")
+        else:
+            _draw_reading(told, _numbered(show, index, len(images)) if show else None, explain)
+        if as_json:  # a value at a time: there may be ten thousand
+            _print_item(told.to_dict(), first=index == 0)
+        elif not told.error:
+            _print_reading(told, [str(name) for name in reader.classes], explain)
     if as_json:
-        _print_json([reading.to_dict() for reading in readings])
-    if any(reading.error for reading in readings):
-        sys.exit(FAILED)
+        click.echo("]")
+    if failed or (strict and refused):
+        sys.exit(FAILED if failed else REFUSED)
+
+
+def _reader(run: str | None, runs_dir: str) -> Reader:
+    from downstroke.api import Run
+    from downstroke.reading.reader import Reader
+
+    return Reader.shipped() if run is None else Run.open(run, runs_dir).reader()
+
+
+def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> None:
+    from downstroke.show import readings
+
+    if show:
+        _say(f"drawn: {readings.draw(reading, show)}")
+    if explain:
+        stem = Path(reading.file).stem if reading.file != "-" else "stdin"
+        _say(f"drawn: {readings.explain(reading, Path(f'{stem}-explained.png'))}")
+
+
+def _numbered(path: Path, index: int, total: int) -> Path:
+    return path if total == 1 else path.with_stem(f"{path.stem}-{index + 1}")
+
+
+def _print_item(value: dict[str, Any], first: bool) -> None:
+    from downstroke.runs.files import dumps
+
+    click.echo(f"{'[' if first else ','}{dumps(value)}", nl=False)
 
 
 def _stdin() -> bytes:
     return sys.stdin.buffer.read() if sys.stdin else b""  # none at all, where it was closed
 
 
-def _print_reading(reading: Reading, names: list[str]) -> None:
-    for digit in (digit for line in reading.lines for digit in line.digits):
-        click.echo(f"{reading.file}: {digit.digit} ({digit.probability:.1%})")
-        click.echo(_bars(names, digit.probabilities))
+def _print_reading(reading: Reading, names: list[str], explain: bool) -> None:
+    digits = [digit for line in reading.lines for digit in line.digits]
+    if len(digits) == 1 and not explain:
+        refused = "" if digits[0].accepted else ", refused"
+        click.echo(f"{reading.file}: {reading.text} ({digits[0].probability:.1%}{refused})")
+        click.echo(_bars(names, digits[0].probabilities))
+        return
+    for line in reading.lines:
+        click.echo(f"{reading.file}: {line.text}")
+        for digit in line.digits if explain else []:
+            x, y, width, height = digit.box
+            likely = sorted(range(len(names)), key=lambda i: -digit.probabilities[i])[:3]
+            chances = ", ".join(f"{names[i]} {digit.probabilities[i]:.1%}" for i in likely)
+            words = "; ".join([*digit.warnings, *([] if digit.accepted else ["refused"])]) or "nothing odd"
+            click.echo(f"  {digit.digit}  at {x},{y} {width}x{height}  {chances}  {words}")
 
 
 def _bars(names: list[str], probabilities: list[float], width: int = 40, most: int = 10) -> str:
@@ -581,6 +634,27 @@ def startup(*, as_json: bool, **options: Any) -> None:
     from downstroke.bench.whole import startup
 
     _print_figures(startup(**options, say=_say), as_json)
+
+
+@bench.command("reading")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with glyphs/ and pages/.")
+@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
+@_runs_dir
+@_out("bench-reading.json")
+@_common
+def reading_(*, data: Path, run: str | None, runs_dir: str, as_json: bool, out: Path) -> None:
+    """Real handwriting: accuracy, calibration and acceptance by set, and the character error of pages.
+
+    DIR holds glyphs/*.npz (images, labels: one digit an image), not-digits/*.npz, and pages/labels.csv (file,text; |
+    between lines) with the pictures.
+    """
+    from downstroke.bench.reading import measure, table
+
+    figures = measure(data, _reader(run, runs_dir), out, say=_say)
+    if as_json:
+        _print_json(figures)
+    else:
+        click.echo(table(figures))
 
 
 def _print_figures(figures: dict[str, Any], as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from downstroke.learning.events import EpochDone, Event, StepDone
@@ -33,6 +34,17 @@ def cells(row: EpochRow, images_per_s: float) -> list[str]:
         f"{row.lr:.3g}",
         f"{images_per_s:,.0f}",
     ]
+
+
+def over(items: Sequence[str]) -> Iterator[str]:
+    """The items one by one, with a bar on stderr where that is a terminal and there are many of them."""
+    if len(items) < 20 or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, description="reading", console=Console(stderr=True), transient=True)
 
 
 class LineProgress:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import SIZE, Polarity
+from downstroke.data.glyph import SIZE
+from downstroke.data.ink import Polarity
 from downstroke.data.picture import SUFFIXES, open_picture
 from downstroke.data.raw import Raw, to_glyph, vote
 from downstroke.errors import DataError, PictureError

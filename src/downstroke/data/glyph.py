@@ -1,69 +1,42 @@
 """One digit in a picture of any size becomes the 28x28 image that the model sees, the way NIST's digits became MNIST.
 
 Ink high on zero, aspect kept, fitted in a 20x20 box with its grey levels, its centre of mass in the middle of 28x28:
-LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.
+LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998. Of several things in the picture the digit
+is the one at the centre; and a pen much finer or broader than those of MNIST is brought near them.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.errors import PictureError
+from downstroke.data.ink import Ink, Polarity, extent, separate
 
 SIZE, BOX = 28, 20
 
-Polarity = Literal["auto", "ink-high", "ink-low"]
+# Of the strokes in MNIST's boxes, one in a hundred is finer than 1.44 pixels, and one in a hundred broader than 4.54.
+THIN, BROAD = 1.8, 3.2
+_FINE = 64  # pixels: a digit is thickened or thinned at this length, and shrunk to the box after that
+_WORK = 160  # pixels: a larger picture of one digit is made this long first
+_FULL = 250 / 255
 
-_MIN_CONTRAST = 8  # of 255: less than the faintest pencil, more than what JPEG does to an empty page
-_FULL_INK = 250  # of 255: ink this strong is not stretched, so that what is already a glyph keeps its grey levels
+Box = tuple[int, int, int, int]
 
 
-def ink_on_zero(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.float32]:
-    """The ink of a picture on a paper of exactly zero: uint8 [H, W] -> float32 [H, W], 0..1.
+@dataclass(frozen=True)
+class Cut:
+    """A digit cut out of a picture: uint8 `glyph` [28,28], its `box` (x, y, width, height), and how it was made."""
 
-    With `polarity` "auto" the border is taken to be paper, and ink is what differs from it. Grey levels are kept,
-    specks and the paper's noise are removed. Raises PictureError where there is no ink.
-    """
-    import cv2
-
-    assert image.dtype == np.uint8, image.dtype
-    assert image.ndim == 2, image.shape
-    if image.size == 0:
-        raise PictureError("the picture is blank: it has no pixels")
-    paper, noise, ink_is_high = _find_paper(image, polarity)
-    ink = image.astype(np.float32)
-    ink = ink - paper if ink_is_high else paper - ink
-
-    candidates = ink[ink > max(5 * noise, _MIN_CONTRAST)]
-    if len(candidates) == 0:
-        raise PictureError(_blank(image))
-    # The 90th percentile is the level in the middle of the strokes, whatever their edges and the brightest speck do.
-    level = _percentile(candidates, 90)
-    # Inside the strokes ink is above half its level. Around them it fades into paper: down to nothing where the paper
-    # is perfectly clean, as MNIST's is, else down to what stands clear of the paper's noise where no stroke is near.
-    strong = (ink > level / 2).astype(np.uint8)
-    reach = max(2, round(max(image.shape) / 50))
-    near = cv2.dilate(strong, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    away = np.abs(ink[near == 0])
-    unrest = max(3 * noise, 2 * _percentile(away, 90) if len(away) else 0.0)
-    fade = min(max(unrest, 0.2 * level), 0.5 * level) if unrest > 0 else 0.0
-
-    count, parts = cv2.connectedComponents((ink > fade).astype(np.uint8), connectivity=8)
-    cores = np.bincount(parts[strong > 0], minlength=count)[1:]
-    # A part of the digit has a core of strong ink; a speck has a small one, against the digit or against the picture.
-    least = max(0.02 * float(cores.max()), (max(image.shape) / 400) ** 2, 2 if max(image.shape) > SIZE else 1)
-    kept = np.concatenate([[False], cores >= least])[parts]
-    if not kept.any():
-        raise PictureError(_blank(image))
-    if unrest == 0:
-        # On clean paper a speck beside a stroke may be part of it: it stays, but does not decide how far the ink goes.
-        rows, columns = _extent(kept)
-        kept[rows, columns] = True
-    full = 255.0 if _percentile(candidates, 98) >= _FULL_INK else level
-    return np.where(kept & (ink > 0), np.minimum(ink / np.float32(full), 1), np.float32(0))
+    glyph: NDArray[np.uint8]
+    box: Box
+    ink: NDArray[np.float32]  # [height, width] of the box at working scale, 0..1
+    stroke: float  # width of the pen in pixels of the box of 20, before it was brought near MNIST's
+    ink_is_high: bool
+    left_out: int  # parts of neighbours, lines and edges in the picture
+    contrast: float  # of ink against paper, in grey levels
 
 
 def glyph(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.uint8]:
@@ -71,51 +44,202 @@ def glyph(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.u
 
     Raises PictureError for a blank picture: one level all over, or differences that are only noise.
     """
-    return cut_glyph(image, polarity)[0]
+    return cut(image, polarity).glyph
 
 
-def cut_glyph(
-    image: NDArray[np.uint8], polarity: Polarity = "auto"
-) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
-    """As `glyph`, and where in the picture it was found: (x, y, width, height) in pixels."""
+def cut(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Cut:
+    """As `glyph`, with where in the picture the digit was found and how it was made."""
     import cv2
 
-    ink = ink_on_zero(image, polarity)
-    extent = _extent(ink > 0.5)
+    scale = _WORK / max(image.shape, default=1)
+    if scale > 0.75:
+        return _cut(image, polarity)
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    coarse = _cut(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), polarity)
+    x, y, width, height = _scaled(coarse.box, 1 / scale, image.shape)
+    margin = max(width, height) // 4 + 1
+    left, top = max(0, x - margin), max(0, y - margin)
+    near = image[top : y + height + margin, left : x + width + margin]
+    if max(near.shape) > 0.6 * max(image.shape):
+        return Cut(**{**coarse.__dict__, "box": (x, y, width, height)})
+    found = cut(near, "ink-high" if coarse.ink_is_high else "ink-low")  # a small digit in a large picture: look again
+    x, y, width, height = found.box
+    return Cut(**{**found.__dict__, "box": (x + left, y + top, width, height)})
+
+
+def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
+    x, y = int(box[0] * factor), int(box[1] * factor)
+    width, height = int(np.ceil(box[2] * factor)), int(np.ceil(box[3] * factor))
+    return x, y, min(width, shape[1] - x), min(height, shape[0] - y)
+
+
+def _cut(image: NDArray[np.uint8], polarity: Polarity) -> Cut:
+    ink = separate(image, polarity)
+    density, left_out = at_the_centre(ink)
+    rows, columns = extent(density > 0.5) if (density > 0.5).any() else extent(density > 0)
     # At the size of a glyph the faint rim is a good part of a stroke, and MNIST's boxes include it; in a large picture
     # it is only blur.
-    rim = 0.0 if max(s.stop - s.start for s in extent) <= BOX + 2 else 0.3
-    rows, columns = _extent(ink > rim)
+    rim = 0.0 if max(rows.stop - rows.start, columns.stop - columns.start) <= BOX + 2 else 0.3
+    rows, columns = extent(density > rim)
     box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-    ink = ink[rows, columns]
-    height, width = ink.shape
-    longer = max(height, width)
+    patch = density[rows, columns]
+    made, stroke = fit(patch)
+    return Cut(made, box, patch, stroke, ink.ink_is_high, left_out, ink.contrast)
+
+
+def at_the_centre(ink: Ink) -> tuple[NDArray[np.float32], int]:
+    """(the density with only the digit at the picture's centre left, how many parts were left out).
+
+    What touches the picture's edge beside the digit is a neighbour or a box, what is long and straight is a ruled line,
+    what is small beside it is a dot; a part above or below, or close by, belongs to the digit: the flag of a 5.
+    """
+    height, width = ink.density.shape
+    flat = ink.parts.reshape(-1)
+    mass = np.bincount(flat, ink.density.reshape(-1), ink.count)
+    mass[0] = 0
+    if np.count_nonzero(mass) <= 1:
+        return ink.density, 0
+    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
+    spread = 2 * (0.25 * max(height, width)) ** 2
+    by_row = np.exp(-((np.arange(height) - middle_y) ** 2) / spread)
+    by_column = np.exp(-((np.arange(width) - middle_x) ** 2) / spread)
+    central = np.bincount(flat, (ink.density * np.outer(by_row, by_column)).reshape(-1), ink.count)
+    central[0] = 0
+    main = int(central.argmax())
+
+    y, x = np.nonzero(ink.density)
+    numbers = ink.parts[y, x]
+    # Neighbours in slanted writing stand above each other's feet: measure along the slant of the digit.
+    own = numbers == main
+    off_y, off_x = y[own] - y[own].mean(), x[own] - x[own].mean()
+    slant = float(np.clip((off_x * off_y).sum() / max(1e-6, float((off_y * off_y).sum())), -1, 1))
+    upright = x - slant * (y - middle_y)
+    parts = [
+        _Part.of(x[numbers == n], y[numbers == n], upright[numbers == n], (height, width)) for n in range(ink.count)
+    ]
+    keep = np.array(
+        [mass[n] > 0 and (n == main or _belongs(parts[n], parts[main], middle_x, ink.clean)) for n in range(ink.count)]
+    )
+    left_out = int(np.count_nonzero(mass) - keep.sum())
+    if not left_out:
+        return ink.density, 0
+    if ink.clean:
+        keep[0] = True  # faint ink between the parts
+    return np.where(keep[ink.parts], ink.density, np.float32(0)), left_out
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Where a part lies; left and right along the slant of the digit."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    wide: float
+    high: float
+    touches: bool
+
+    @classmethod
+    def of(cls, x: NDArray[Any], y: NDArray[Any], upright: NDArray[Any], shape: tuple[int, int]) -> _Part:
+        if not len(x):
+            return cls(0, 0, 0, 0, 0, 0, False)
+        left, right, top, bottom = float(upright.min()), float(upright.max()) + 1, int(y.min()), int(y.max()) + 1
+        touches = bool(x.min() == 0 or top == 0 or x.max() + 1 == shape[1] or bottom == shape[0])
+        return cls(left, right, top, bottom, right - left, bottom - top, touches)
+
+
+def _belongs(part: _Part, main: _Part, middle: float, clean: bool) -> bool:
+    """Whether a part is of the same digit as the main one."""
+    tall = max(main.high, main.wide / 2)
+    inside = min(part.right, main.right) - max(part.left, main.left)
+    gap_x = max(0.0, -inside)
+    gap_y = max(0.0, max(part.top, main.top) - min(part.bottom, main.bottom))
+    line = max(part.wide, part.high) > 4 * min(part.wide, part.high)
+    if inside >= 0.5 * part.wide:
+        return not (part.touches and (line or gap_y > 0.1 * tall)) and gap_y <= 0.25 * tall
+    if part.touches:
+        return False
+    if clean:
+        return gap_x <= 0.5 * tall and gap_y <= 0.5 * tall
+    flag = part.top < main.top + 0.3 * tall and part.wide > 1.5 * part.high
+    if max(part.wide, part.high) < 0.3 * tall and not flag:
+        return False
+    joined = (min(part.left, main.left) + max(part.right, main.right)) / 2
+    nearer = abs(joined - middle) <= abs((main.left + main.right) / 2 - middle)
+    return gap_x <= 0.15 * tall and gap_y <= 0.15 * tall and nearer
+
+
+def fit(ink: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float]:
+    """(the glyph of a digit's ink, uint8 [28,28]; the width of its pen in pixels of the box of 20).
+
+    `ink`: float32 [H,W], 0..1, cut to the digit; its longer side becomes 20.
+    """
+
+    longer = max(ink.shape)
     # MNIST's own digits are 20 pixels long, a few 19; resampling those would only blur them.
-    if longer not in (BOX - 1, BOX):
-        new_size = (max(1, round(width * BOX / longer)), max(1, round(height * BOX / longer)))
-        # An area mean keeps the ink of thin strokes as grey when shrinking; it would show as blocks when growing.
-        ink = cv2.resize(ink, new_size, interpolation=cv2.INTER_AREA if longer > BOX else cv2.INTER_CUBIC).clip(0, 1)
-        height, width = ink.shape
+    native = longer in (BOX - 1, BOX)
+    stroke = stroke_width(ink) * BOX / longer
+    if not native or not THIN - 0.6 <= stroke <= BROAD + 3:
+        scale = _FINE / longer
+        fine = _resized(ink, scale) if scale != 1 else ink
+        stroke = stroke_width(fine) * BOX / _FINE
+        wanted = float(np.clip(stroke, THIN, BROAD))
+        if wanted != stroke:
+            fine = _thicken(fine, (wanted - stroke) / 2 * _FINE / BOX)
+        ink = _resized(fine, BOX / max(fine.shape))
         # Strokes thinner than a pixel of the box have become grey; the model knows ink that is black in the middle.
-        if (black := _percentile(ink[ink > _MIN_CONTRAST / 255], 98)) < _FULL_INK / 255:
-            ink = (ink / np.float32(black)).clip(0, 1)
+        strong = np.sort(ink[ink > 0.03])
+        if len(strong) and (black := float(strong[(len(strong) - 1) * 98 // 100])) < _FULL:
+            ink = ink / np.float32(black)
+        ink = ink.clip(0, 1)
     canvas = np.zeros((SIZE, SIZE), np.float32)
+    height, width = ink.shape
     top, left = (_offset(ink.sum(axis=1)), _offset(ink.sum(axis=0)))
     canvas[top : top + height, left : left + width] = ink
-    return np.rint(canvas * 255).astype(np.uint8), box
+    return np.rint(canvas * 255).astype(np.uint8), stroke
 
 
-def _extent(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The smallest rows and columns that hold every True of `mask`, which has one."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def stroke_width(ink: NDArray[np.float32]) -> float:
+    """The mean width of the strokes of float32 [H,W] in its pixels: twice their area by the length of their edges.
+
+    Grey levels count in both: the length of the edges is the total variation.
+    """
+    import cv2
+
+    # The grain of a pencil is no edge: at the size of a glyph and larger it is blurred first.
+    blur = max(ink.shape) / 45
+    if blur > 0.6:
+        ink = np.asarray(cv2.GaussianBlur(np.pad(ink, 4), (0, 0), blur), np.float32)
+    ink = np.pad(ink, 1)
+    down, right = ink[1:, :-1] - ink[:-1, :-1], ink[:-1, 1:] - ink[:-1, :-1]
+    edges = float(np.sqrt(down * down + right * right).sum())
+    return 2 * float(ink.sum()) / edges if edges else 0.0
 
 
-def _percentile(values: NDArray[Any], percent: int) -> float:
-    """The nearest-rank percentile; ten times as fast as NumPy's on the few pixels of a digit, a sample of many."""
-    values = values[:: max(1, len(values) // 100_000)]
-    rank = (len(values) - 1) * percent // 100
-    return float(np.partition(values, rank)[rank])
+def _thicken(ink: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
+    """Every stroke broader by `radius` pixels on each side, or finer where that is negative; [H,W] -> larger [H,W]."""
+    import cv2
+
+    change = cv2.dilate if radius > 0 else cv2.erode
+    whole, part = divmod(abs(radius), 1)
+    margin = int(whole) + 1
+    ink = np.pad(ink, margin)
+    if whole:
+        size = 2 * int(whole) + 1
+        ink = np.asarray(change(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), np.float32)
+    ink = ink + np.float32(part) * (change(ink, np.ones((3, 3), np.uint8)) - ink)
+    rows, columns = extent(ink > 0.3) if (ink > 0.3).any() else extent(ink >= 0)
+    return ink[rows, columns]
+
+
+def _resized(ink: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    import cv2
+
+    size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
+    # An area mean keeps the ink of thin strokes as grey when shrinking; it would show as blocks when growing.
+    made = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return np.asarray(made, np.float32).clip(0, 1)
 
 
 def _offset(profile: NDArray[np.float32]) -> int:
@@ -126,45 +250,3 @@ def _offset(profile: NDArray[np.float32]) -> int:
     """
     centre = float(profile @ np.arange(len(profile)) / profile.sum())
     return int(np.clip(np.ceil(13.5 - centre), 0, SIZE - len(profile)))
-
-
-def _find_paper(image: NDArray[np.uint8], polarity: Polarity) -> tuple[float, float, bool]:
-    """(level of the paper, standard deviation of its noise, ink is above it), levels 0..255."""
-    import cv2
-
-    thickness = max(1, round(0.02 * min(image.shape)))
-    inner = image[thickness:-thickness, thickness:-thickness]
-    border = np.concatenate(
-        [
-            image[:thickness].reshape(-1),
-            image[-thickness:].reshape(-1),
-            image[:, :thickness].reshape(-1),
-            image[:, -thickness:].reshape(-1),
-        ]
-    )
-    paper = _percentile(border, 50)
-    if polarity == "auto":
-        level = image.dtype.type(paper)
-        below = paper * inner.size - int(np.minimum(inner, level).sum(dtype=np.int64))
-        above = int(np.maximum(inner, level).sum(dtype=np.int64)) - paper * inner.size
-        ink_is_high = above > below
-    else:
-        ink_is_high = polarity == "ink-high"
-        threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-        if ink_is_high != (paper <= threshold):  # a tight crop, more ink than paper along its border
-            low, high = image[image <= threshold], image[image > threshold]
-            # Halving mere noise leaves two halves 2.7 of their standard deviations apart; ink and paper are further.
-            if len(low) and len(high) and high.mean() - low.mean() > 1.5 * (low.std() + high.std()):
-                border = low if ink_is_high else high
-                paper = _percentile(border, 50)
-    noise = 1.4826 * _percentile(np.abs(border - np.float32(paper)), 50)  # the median deviation is deaf to strokes
-    return paper, noise, ink_is_high
-
-
-def _blank(image: NDArray[np.uint8]) -> str:
-    low, high = int(image.min()), int(image.max())
-    levels = f"grey {low} all over" if low == high else f"greys {low} to {high}, no stroke among them"
-    return (
-        f"the picture is blank ({image.shape[1]}x{image.shape[0]}, {levels}); "
-        f"expected one digit in ink that differs from the paper"
-    )

@@ -27,9 +27,15 @@ _EXPECTED = "expected PNG, JPEG, GIF, TIFF, WebP, BMP or PGM"
 
 
 def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray[np.uint8]:
-    """The grey levels of a picture file or of a file's bytes: uint8 [H, W], upright, on white where transparent.
+    """As `read_picture`, the grey levels alone."""
+    return read_picture(source, name)[0]
 
-    Of an animation the first frame. `name` stands in messages; it is the path unless given. Raises PictureError for
+
+def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[NDArray[np.uint8], list[str]]:
+    """The grey levels of a picture file or of a file's bytes, and what is to be said of it.
+
+    uint8 [H, W], upright, on white where transparent. Of an animation or of several pages the first, and that is said.
+    `name` stands in messages; it is the path unless given. Raises PictureError for
     what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
     these is decoded first.
     """
@@ -50,8 +56,11 @@ def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise _too_many(name, f"{width} x {height} pixels")
+                frames = getattr(image, "n_frames", 1)
+                notes = [f"{frames} frames, the first is read"] if frames > 1 else []
+                image.seek(0)
                 image.load()
-                return _to_grey(ImageOps.exif_transpose(image))
+                return _to_grey(ImageOps.exif_transpose(image)), notes
         except PictureError:
             raise
         except UnidentifiedImageError:

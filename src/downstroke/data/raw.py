@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.dataset import Dataset, Part, set_test_apart
-from downstroke.data.glyph import SIZE, Polarity, glyph
+from downstroke.data.glyph import SIZE, glyph
+from downstroke.data.ink import Polarity
 from downstroke.errors import DataError, PictureError
 
 MAX_CLASSES = 1000

@@ -1,0 +1,156 @@
+"""Real handwriting, none of it trained on: how it is read, set by set."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.data.glyph import SIZE, glyph
+from downstroke.errors import DataError, PictureError
+from downstroke.learning.evaluate import Evaluation, calibration_error, wilson
+from downstroke.reading.reader import Reader
+from downstroke.runs.files import write_json
+
+
+def measure(data: Path, reader: Reader, out: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
+    """The figures of a folder: `glyphs`, `not_digits` and `pages`, a dict a set each.
+
+    Laid out as glyphs/*.npz and not-digits/*.npz (`images` uint8 [N,H,W], `labels`), pages/labels.csv (`file,text`, `|`
+    between lines). Raises DataError where there is none of it.
+    """
+    figures: dict[str, Any] = {"reader": reader.note, "glyphs": {}, "not_digits": {}, "pages": {}}
+    for path in sorted((data / "glyphs").glob("*.npz")):
+        say(f"reading {path.stem}")
+        figures["glyphs"][path.stem] = _digits(*_load(path), reader)
+    for path in sorted((data / "not-digits").glob("*.npz")):
+        say(f"reading {path.stem}")
+        glyphs, _ = _glyphs(_load(path)[0])
+        accepted = int(_accepted(glyphs, reader).sum())
+        figures["not_digits"][path.stem] = {"images": len(glyphs), **_share("accepted", accepted, len(glyphs))}
+    table_of_pages = data / "pages" / "labels.csv"
+    if table_of_pages.is_file():
+        figures["pages"] = _pages(table_of_pages, reader, say)
+    if not (figures["glyphs"] or figures["not_digits"] or figures["pages"]):
+        raise DataError(f"{data}: nothing to read; expected glyphs/*.npz, not-digits/*.npz or pages/labels.csv")
+    if out:
+        write_json(out, figures)
+    return figures
+
+
+def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    try:
+        with np.load(path) as arrays:
+            return arrays["images"], arrays["labels"].astype(np.int64)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: {error}; expected an .npz with images and labels") from None
+
+
+def _glyphs(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """(the glyphs, a blank one where a picture is; milliseconds each)."""
+    made = np.zeros((len(images), SIZE, SIZE), np.uint8)
+    start = time.process_time()
+    for index, image in enumerate(images):
+        try:
+            made[index] = glyph(image)
+        except PictureError:
+            continue  # counted as misread, and refused
+    return made, (time.process_time() - start) / max(1, len(images)) * 1e3
+
+
+def _accepted(glyphs: NDArray[np.uint8], reader: Reader) -> NDArray[np.bool_]:
+    accepted: NDArray[np.bool_] = reader.accepts(glyphs) & glyphs.any(axis=(1, 2))
+    return accepted
+
+
+def _digits(images: NDArray[np.uint8], labels: NDArray[np.int64], reader: Reader) -> dict[str, Any]:
+    glyphs, ms = _glyphs(images)
+    y = reader.probabilities(glyphs)
+    right = (y.argmax(1) == labels) & glyphs.any(axis=(1, 2))
+    losses = -np.log(np.maximum(y[np.arange(len(y)), labels], 1e-12))
+    accepted = _accepted(glyphs, reader)
+    return {
+        "images": len(labels),
+        **_share("accuracy", int(right.sum()), len(labels)),
+        "ece": calibration_error(Evaluation(losses, y, labels)),
+        **_share("accepted", int(accepted.sum()), len(labels)),
+        "accuracy_of_accepted": float(right[accepted].mean()) if accepted.any() else None,
+        "glyph_ms": ms,
+    }
+
+
+def _share(name: str, part: int, total: int) -> dict[str, Any]:
+    return {name: part / total if total else None, f"{name}_interval": wilson(part, total)}
+
+
+def _pages(path: Path, reader: Reader, say: Callable[[str], None]) -> dict[str, Any]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    sets: dict[str, list[tuple[int, int, float]]] = {}
+    for row in rows:
+        start = time.process_time()
+        try:
+            text = "|".join(line.text for line in reader.read(path.parent / row["file"]).lines)
+        except PictureError as error:
+            say(f"error: {error}")
+            text = ""
+        wrong = distance(text, row["text"])
+        digits = len(row["text"].replace("|", ""))
+        sets.setdefault(str(Path(row["file"]).parent), []).append((wrong, digits, time.process_time() - start))
+    return {name: _page_figures(results) for name, results in sets.items()}
+
+
+def _page_figures(results: list[tuple[int, int, float]]) -> dict[str, Any]:
+    wrong, digits, seconds = (np.array(column, float) for column in zip(*results, strict=True))
+    # Errors come in clumps, a page at a time: the interval draws whole pages.
+    drawn = np.random.default_rng(0).integers(0, len(wrong), (1000, len(wrong)))
+    errors = wrong[drawn].sum(1) / digits[drawn].sum(1)
+    return {
+        "pages": len(wrong),
+        "digits": int(digits.sum()),
+        "character_error": float(wrong.sum() / digits.sum()),
+        "character_error_interval": [float(value) for value in np.percentile(errors, [2.5, 97.5])],
+        "pages_without_error": int((wrong == 0).sum()),
+        "slowest_s": float(seconds.max()),
+    }
+
+
+def distance(text: str, expected: str) -> int:
+    """Levenshtein's edit distance: how many characters to insert, leave out or change."""
+    row = list(range(len(expected) + 1))
+    for number, one in enumerate(text, start=1):
+        diagonal, row[0] = row[0], number
+        for place, other in enumerate(expected, start=1):
+            diagonal, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, diagonal + (one != other))
+    return row[-1]
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures as lines of text, a set a row."""
+    lines = [f"{'digits':20} {'images':>6} {'accuracy':>9} {'95% interval':>16} {'ECE':>7} {'accepted':>9} {'ms':>6}"]
+    for name, row in figures["glyphs"].items():
+        low, high = row["accuracy_interval"]
+        lines.append(
+            f"{name:20} {row['images']:6} {row['accuracy']:9.2%} {f'{low:.1%} - {high:.1%}':>16} {row['ece']:7.2%} "
+            f"{row['accepted']:9.2%} {row['glyph_ms']:6.2f}"
+        )
+    if figures["glyphs"]:
+        mean = float(np.mean([row["accuracy"] for row in figures["glyphs"].values()]))
+        lines.append(f"{'mean of the sets':20} {'':6} {mean:9.2%}")
+    for name, row in figures["not_digits"].items():
+        low, high = row["accepted_interval"]
+        lines.append(f"{name:20} {row['images']:6} {'':9} {'not digits':>16} {'':7} {row['accepted']:9.2%}")
+    if figures["pages"]:
+        lines.append(f"{'pages':20} {'pages':>6} {'digits':>9} {'character error':>16} {'95% interval':>16} {'s':>6}")
+    for name, row in figures["pages"].items():
+        low, high = row["character_error_interval"]
+        lines.append(
+            f"{name:20} {row['pages']:6} {row['digits']:9} {row['character_error']:16.2%} "
+            f"{f'{low:.1%} - {high:.1%}':>16} {row['slowest_s']:6.2f}"
+        )
+    return "\n".join(lines)

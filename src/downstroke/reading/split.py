@@ -1,0 +1,158 @@
+"""Which pieces of a line make one digit: hypotheses, judged by the reader's probabilities.
+
+A piece that may be several digits is cut along the paths of least ink, pieces that stand close may be one digit, and of
+all ways to read the line the most probable one is taken (dynamic programming over the cuts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.data.glyph import fit, stroke_width
+from downstroke.data.ink import extent
+from downstroke.reading.page import Piece, Row
+
+_MOST_ATOMS = 4  # of one digit
+_JOIN_COST = 2.0  # nats: a join over paper needs a reason
+_CUT_COST = 0.5  # nats: and so does a cut, the more the more ink it crosses:
+_CROSSING_COST = 1.5  # nats for the width of a stroke
+_LOW_COST = 8.0
+_WIDE, _WIDE_SPREAD = 1.0, 0.2  # of a digit's width by the height of the line
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """That the atoms `start` to `stop` of a line are one digit."""
+
+    start: int
+    stop: int
+    piece: Piece
+    glyph: NDArray[np.uint8]
+    stroke: float
+    cost: float  # nats, before the reader has seen it
+    touches: bool  # a cut through ink is one of its sides
+    joins: bool  # it holds parts that stand apart
+
+
+def hypotheses(row: Row) -> tuple[list[Hypothesis], int]:
+    """(what may be a digit in the row, the number of its atoms)."""
+    atoms: list[Piece] = []
+    edges = [0.0]  # what it costs that a digit begins or ends before each atom: half of a cut's cost
+    whole: list[int] = []  # which piece an atom is of
+    stroke = float(np.median([stroke_width(piece.ink) for piece in row.pieces]))
+    for number, piece in enumerate(row.pieces):
+        made, crossed = cut_piece(piece, row.tall)
+        atoms += made
+        edges += [(_CUT_COST + _CROSSING_COST * ink / stroke) / 2 for ink in crossed] + [0.0]
+        whole += [number] * len(made)
+    found = []
+    for start in range(len(atoms)):
+        piece = atoms[start]
+        for stop in range(start + 1, min(len(atoms), start + _MOST_ATOMS) + 1):
+            cost = 0.0
+            if stop > start + 1:
+                gap = atoms[stop - 1].x - piece.right
+                if whole[stop - 1] != whole[stop - 2]:
+                    if gap > 0.25 * row.tall:
+                        break
+                    cost = _JOIN_COST
+                piece = piece.joined(atoms[stop - 1])
+            if piece.width > 1.6 * row.tall and stop > start + 1:
+                break
+            trimmed = _trim(piece)
+            if trimmed is None:
+                continue
+            cost += edges[start] + edges[stop]
+            size = (row.tall + trimmed.height) / 2
+            cost += max(0.0, trimmed.width / size - _WIDE) ** 2 / (2 * _WIDE_SPREAD**2)
+            cost += max(0.0, 0.8 - trimmed.height / row.tall) * _LOW_COST
+            glyph, pen = fit(trimmed.ink)
+            touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
+            found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins))
+    return found, len(atoms)
+
+
+def _trim(piece: Piece) -> Piece | None:
+    if not (piece.ink > 0.3).any():
+        return None
+    rows, columns = extent(piece.ink > 0.3)
+    return Piece(piece.x + columns.start, piece.y + rows.start, piece.ink[rows, columns])
+
+
+def best_path(found: list[Hypothesis], atoms: int, probabilities: NDArray[np.floating]) -> list[int]:
+    """The hypotheses (their positions in `found`) that read all atoms at the least cost in nats, left to right.
+
+    `probabilities`: [len(found), classes].
+    """
+    costs = np.full(atoms + 1, np.inf)
+    costs[0] = 0
+    last = [-1] * (atoms + 1)
+    sure = probabilities.max(axis=1)
+    for index in sorted(range(len(found)), key=lambda i: found[i].stop):
+        one = found[index]
+        cost = costs[one.start] + one.cost - float(np.log(max(sure[index], 1e-6)))
+        if cost < costs[one.stop]:
+            costs[one.stop], last[one.stop] = cost, index
+    path = []
+    place = atoms
+    while place > 0 and last[place] >= 0:
+        path.append(last[place])
+        place = found[last[place]].start
+    return path[::-1]
+
+
+def cut_piece(piece: Piece, tall: float) -> tuple[list[Piece], list[float]]:
+    """(the piece cut wherever two digits may touch in it, the ink that each cut crosses, in pixels)."""
+    height, width = piece.ink.shape
+    if width < 0.5 * tall or height < 0.4 * tall:
+        return [piece], []
+    seams = _seams(piece.ink, tall)
+    if not seams:
+        return [piece], []
+    paths = [path for path, _ in seams]
+    columns = np.arange(width)
+    owner = sum((columns[None, :] >= path[:, None]).astype(int) for path in paths)
+    made, crossed = [], []
+    for number in range(len(paths) + 1):
+        ink = np.where(owner == number, piece.ink, np.float32(0))
+        if not (ink > 0.3).any():
+            continue
+        rows, inside = extent(ink > 0)
+        made.append(Piece(piece.x + inside.start, piece.y + rows.start, ink[rows, inside]))
+        crossed.append(seams[number - 1][1] if number else 0.0)
+    return made, crossed[1:]
+
+
+def _seams(ink: NDArray[np.float32], tall: float) -> list[tuple[NDArray[np.int64], float]]:
+    """Paths from top to bottom that cross little ink, left to right: its column in every row of [H,W], and the ink."""
+    height, width = ink.shape
+    cost = ink[0].astype(np.float64)
+    back = np.zeros((height, width), np.int64)
+    columns = np.arange(width)
+    for row in range(1, height):
+        # Leaning is as cheap as the slant of a hand; wandering is not.
+        left = np.concatenate([[np.inf], cost[:-1]]) + 0.02
+        right = np.concatenate([cost[1:], [np.inf]]) + 0.02
+        moves = np.stack([cost, left, right])
+        choice = moves.argmin(axis=0)
+        back[row] = columns + np.array([0, -1, 1])[choice]
+        cost = moves[choice, columns] + ink[row]
+    limit = 0.35 * tall
+    margin = 0.12 * tall
+    found: list[tuple[NDArray[np.int64], float]] = []
+    for end in np.argsort(cost, kind="stable"):
+        if cost[end] > limit or len(found) == 6:
+            break
+        path = np.empty(height, np.int64)
+        path[-1] = end
+        for row in range(height - 1, 0, -1):
+            path[row - 1] = back[row, path[row]]
+        middle = float(path.mean())
+        if not margin < middle < width - margin:
+            continue
+        if all(abs(middle - float(other.mean())) > 0.2 * tall for other, _ in found):
+            found.append((path, float(cost[end])))
+    return sorted(found, key=lambda seam: float(seam[0].mean()))
