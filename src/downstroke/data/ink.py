@@ -17,7 +17,7 @@ from downstroke.errors import PictureError
 
 Polarity = Literal["auto", "ink-high", "ink-low"]
 
-_CLEAR = 5  # times the paper's grain: of noise alone, the strongest pixels are four times the middle one
+_CLEAR = 6  # times the paper's grain: of noise alone, the strongest pixels are four times the middle one
 _MIN_CONTRAST = 8  # of 255: less than the faintest pencil, more than what JPEG does to an empty page
 _FULL_INK = 250  # of 255: ink this strong is not stretched, so that what is already a glyph keeps its grey levels
 _LEAST_FADE, _MOST_FADE = 0.3, 0.6
@@ -85,7 +85,9 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
         ink, grain, noise = _against_local_paper(image, ink_is_high, stroke)
         grain = max(grain, 1.4826 * _percentile(np.abs(ink).reshape(-1), 50))
     floor = max(3 * grain, 3 * noise, _MIN_CONTRAST)
-    candidates = ink[ink > max(3 * grain, _MIN_CONTRAST)]
+    candidates = ink[ink > floor]
+    if len(candidates) == 0:
+        candidates = ink[ink > max(3 * grain, _MIN_CONTRAST)]
     if len(candidates) == 0:
         raise PictureError(_blank(image))
     strong = _percentile(candidates, 90)
@@ -161,10 +163,11 @@ def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
             image = image[extent(ink)]
     counts = np.bincount(image.reshape(-1), minlength=256)
     unsure = int(counts[max(0, level - _UNSURE) : level + _UNSURE + 1].sum() - counts[level])
-    if counts[level] >= max(0.15 * image.size, 0.6 * unsure):
+    if counts[level] >= max(0.1 * image.size, 0.6 * unsure):
         return level
     # A bar fills its box, and has no paper in it.
-    return level if border[level] and unsure < 0.1 * image.size else None
+    narrow = min(image.shape) <= 0.4 * max(image.shape)
+    return level if border[level] and narrow and unsure < 0.4 * image.size else None
 
 
 def _ink_is_high(image: NDArray[np.uint8]) -> bool:

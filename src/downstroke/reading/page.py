@@ -143,11 +143,12 @@ def _group(pieces: list[Piece], slope: float) -> list[list[Piece]]:
         for line in lines:
             # The last few decide: a line may bend, and its digits may differ in size.
             last = line[-3:]
-            shift = slope * (piece.middle[0] - np.mean([p.middle[0] for p in last]))
+            shift = slope * (piece.middle[0] - float(np.mean([p.middle[0] for p in last])))
             top = float(np.mean([p.y for p in last])) + shift
             bottom = float(np.mean([p.bottom for p in last])) + shift
-            both = min(bottom, float(piece.bottom)) - max(top, float(piece.y))
-            share = both / min(bottom - top, piece.height)
+            share = (min(bottom, float(piece.bottom)) - max(top, float(piece.y))) / min(
+                bottom - top, float(piece.height)
+            )
             if share > best:
                 best, chosen = share, line
         if chosen is None:
