@@ -53,7 +53,7 @@ def test_a_glyph_of_a_glyph_is_the_same_glyph(digits):
 # Size, place, polarity
 
 
-@pytest.mark.parametrize("size", [7, 9, 20, 28, 64, 333, 4000])
+@pytest.mark.parametrize("size", [5, 9, 20, 28, 64, 333, 4000])
 @pytest.mark.parametrize("polarity", ["ink-high", "ink-low"])
 def test_a_stroke_of_any_size_and_polarity_is_20_long_with_its_centre_of_mass_in_the_middle(size, polarity):
     image = np.zeros((size, size), np.uint8)
