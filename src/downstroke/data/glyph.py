@@ -80,8 +80,8 @@ def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
 
 def _cut(image: NDArray[np.uint8], polarity: Polarity) -> Cut:
     if image.size and max(image.shape) < SMALL:  # too few pixels to tell a stroke's breadth by: look at it enlarged
-        made = _cut(image.repeat(4, axis=0).repeat(4, axis=1), polarity)
-        return Cut(**{**made.__dict__, "box": _scaled(made.box, 1 / 4, image.shape)})
+        larger = _cut(image.repeat(4, axis=0).repeat(4, axis=1), polarity)
+        return Cut(**{**larger.__dict__, "box": _scaled(larger.box, 1 / 4, image.shape)})
     ink = separate(image, polarity)
     density, left_out = at_the_centre(ink)
     rows, columns = extent(density > 0.5) if (density > 0.5).any() else extent(density > 0)
