@@ -134,7 +134,7 @@ def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
         (["continue", "nosuch"], 1, "no run 'nosuch'"),
         (["test"], 1, "no run in"),
         (["plot", "."], 1, "is no run"),
-        (["read", "x.png"], 1, "no run in"),
+        (["read", "x.png", "--run", "none"], 1, "no run 'none'"),
     ],
 )
 def test_an_error_is_one_line_and_leaves_nothing(

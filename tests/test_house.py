@@ -16,6 +16,7 @@ FLOORS = {
     "history": 2,
     "data": 2,
     "learning": 3,
+    "advice": 3,
     "runs": 4,
     "reading": 5,
     "show": 6,
@@ -96,6 +97,7 @@ def test_the_public_names_are_these() -> None:
         "DataError",
         "DownstrokeError",
         "History",
+        "LogError",
         "NonFiniteError",
         "PictureError",
         "RECIPES",
@@ -104,6 +106,9 @@ def test_the_public_names_are_these() -> None:
         "RecipeError",
         "Run",
         "RunError",
+        "advise",
+        "compare",
+        "find_lr",
         "train",
     ]
     for name in downstroke.__all__:

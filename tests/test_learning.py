@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from downstroke.data import augment
+from downstroke.data import augment, strays
 from downstroke.data.dataset import Dataset, Part
 from downstroke.errors import NonFiniteError, RecipeError
 from downstroke.learning import criteria, evaluate, models, optimizers, schedules
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
 from downstroke.learning.learner import Images, Learner
-from downstroke.learning.loop import learn
+from downstroke.learning.loop import Variation, learn
 from downstroke.learning.machine import Machine, choose
 from downstroke.learning.muon import MOMENTUM, STEPS, orthogonal
 from downstroke.learning.temperature import fit_temperature
@@ -434,11 +434,12 @@ def test_stopping_is_a_reason_and_not_an_exception(parts: tuple[Images, Images])
 
 def test_no_augmentation_moves_ink_out_of_range_and_each_is_replayable() -> None:
     images = torch.rand(16, 28, 28)
-    for name, vary in augment.AUGMENTATIONS.items():
-        numbers = augment.draw(3, 7, 16)
-        assert torch.equal(numbers, augment.draw(3, 7, 16))
-        assert not torch.equal(numbers, augment.draw(3, 8, 16))
-        if vary:
+    for name, augmentation in augment.AUGMENTATIONS.items():
+        if augmentation:
+            vary, count = augmentation
+            numbers = augment.draw(3, 7, 16, count)
+            assert torch.equal(numbers, augment.draw(3, 7, 16, count))
+            assert not torch.equal(numbers, augment.draw(3, 8, 16, count))
             varied = vary(images, numbers)
             assert varied.shape == images.shape, name
             assert varied.min() >= 0, name
@@ -454,6 +455,47 @@ def test_shift_moves_by_whole_pixels() -> None:
     assert torch.equal(augment.shift(image, numbers), image)
     numbers[0, :2] = torch.tensor([0.99, -0.99])
     assert augment.shift(image, numbers)[0, 9, 11] == 1
+
+
+def test_strays_are_replayable_and_in_range_and_each_is_of_its_own_numbers() -> None:
+    digits, labels = torch.rand(256, 28, 28), torch.arange(256) % 10
+    numbers = augment.draw(0, 1, 256, strays.NUMBERS)
+    made, made_labels = strays.strays(digits, labels, digits.roll(1, 0), labels.roll(1, 0), numbers)
+    assert made.shape == digits.shape
+    assert made.min() >= 0
+    assert made.max() <= 1
+    alone, label = strays.strays(digits[9:10], labels[9:10], digits[8:9], labels[8:9], numbers[9:10])
+    torch.testing.assert_close(alone[0], made[9])
+    assert label[0] == made_labels[9]
+    assert (made.sum((1, 2)) > 0).all()  # none is an empty page
+    assert set(made_labels.tolist()) == {1, 2, 5, 7, 10}  # the digits that are drawn, and no digit
+
+
+def test_with_strays_the_loss_is_cross_entropy_with_one_more_class_whose_logit_is_zero() -> None:
+    criterion = criteria.build(Recipe(strays=0.5), 3)
+    logits = torch.tensor([[2.0, 0.0, 1.0], [-3.0, -2.0, -5.0]])
+    odds = logits.exp()
+    digit = odds[0, 0] / (1 + odds[0].sum())
+    stray = 1 / (1 + odds[1].sum())
+    torch.testing.assert_close(criterion(logits, torch.tensor([0, 3])), -(digit.log() + stray.log()) / 2)
+
+
+def test_a_batch_with_strays_holds_the_digits_first_and_is_the_same_wherever_it_is_made() -> None:
+    digits = Part(np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8), np.arange(40) % 10)
+    learner = Learner(Recipe(strays=0.25, augment="pen", epochs=1), 10, device="cpu")
+    images, labels = Variation(learner, Images(digits, "cpu"), 1)(torch.arange(8, 16))
+    assert images.shape == (10, 28, 28)
+    assert labels[:8].tolist() == [8, 9, 0, 1, 2, 3, 4, 5]
+    assert set(labels[8:].tolist()) <= {1, 2, 5, 7, 10}
+    again, _ = Variation(learner, Images(digits, "cpu"), 1)(torch.arange(8, 12))
+    torch.testing.assert_close(torch.cat([again[:4], again[4:]]), torch.cat([images[:4], images[8:9]]))
+
+
+def test_strays_are_refused_where_they_make_no_sense() -> None:
+    with pytest.raises(RecipeError, match="the data has 26 classes"):
+        Learner(Recipe(strays=0.2), 26)
+    with pytest.raises(RecipeError, match="strays go with cross-entropy only"):
+        Recipe(strays=0.2, criterion="brier")
 
 
 # -- evaluation

@@ -263,7 +263,25 @@ def test_overlaid_runs_are_each_named_with_their_best(tmp_path: Path) -> None:
     said = words(overlay_plot(runs, tmp_path / "runs.svg"))
     assert {*runs, "best val 0.06, epoch 4", "best val 0.3, epoch 4", "no val; train 0.25"} <= set(said)
     assert "no epoch finished yet" in said
-    assert {"loss (nats, mean over images)", "accuracy (%)", "epoch"} <= set(said)
+    assert {"val loss (nats)", "train loss (nats)", "accuracy (%)", "epoch"} <= set(said)
+
+
+def test_the_noise_of_val_is_a_band_around_it_and_is_said(tmp_path: Path) -> None:
+    runs = {"a": learning(4), "b": overfitting()}
+    noise = {"a": {3: 0.01, 4: 0.01}, "b": {}}
+    with_band = overlay_plot(runs, tmp_path / "band.svg", noise=noise)
+    without = overlay_plot(runs, tmp_path / "plain.svg")
+    bands = [path.read_text().count("fill-opacity: 0.2") for path in (with_band, without)]
+    assert bands == [1, 0]
+    said = "band: ± one standard error of the val loss, paired over the val images"
+    assert [any(said in text for text in words(path)) for path in (with_band, without)] == [True, False]
+
+
+def test_runs_with_other_val_images_are_overlaid_and_that_is_said(tmp_path: Path) -> None:
+    runs = {"a": learning(4), "b": overfitting()}
+    for shared in (True, False):
+        said = words(overlay_plot(runs, tmp_path / "runs.svg", shared=shared))
+        assert any("have not all the same val images" in text for text in said) != shared
 
 
 def test_many_runs_and_long_names_stay_in_the_picture(tmp_path: Path) -> None:

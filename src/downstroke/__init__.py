@@ -12,6 +12,7 @@ from downstroke.errors import (
     CheckpointError,
     DataError,
     DownstrokeError,
+    LogError,
     NonFiniteError,
     PictureError,
     RecipeError,
@@ -19,7 +20,7 @@ from downstroke.errors import (
 )
 
 if TYPE_CHECKING:
-    from downstroke.api import Run, train
+    from downstroke.api import Run, advise, compare, find_lr, train
     from downstroke.history import History
     from downstroke.reading.reader import Reader
     from downstroke.recipe import RECIPES, Recipe
@@ -30,6 +31,7 @@ __all__ = [
     "DataError",
     "DownstrokeError",
     "History",
+    "LogError",
     "NonFiniteError",
     "PictureError",
     "Reader",
@@ -37,6 +39,9 @@ __all__ = [
     "RecipeError",
     "Run",
     "RunError",
+    "advise",
+    "compare",
+    "find_lr",
     "train",
 ]
 
@@ -46,6 +51,9 @@ _HOME = {
     "Reader": "downstroke.reading.reader",
     "Recipe": "downstroke.recipe",
     "Run": "downstroke.api",
+    "advise": "downstroke.api",
+    "compare": "downstroke.api",
+    "find_lr": "downstroke.api",
     "train": "downstroke.api",
 }
 

@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,10 @@ from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
 if TYPE_CHECKING:
+    from downstroke.advice.curve import Curve
+    from downstroke.advice.verdict import Advice
     from downstroke.learning.events import Event, StopReason
+    from downstroke.learning.range_test import RangeTest
     from downstroke.reading.reader import Reader
     from downstroke.runs.training import Training
 
@@ -103,6 +106,130 @@ class Run(run_room.Run):
         from downstroke.reading.reader import Reader
 
         return Reader.open(self)
+
+
+Log = run_room.Run | str | os.PathLike[str] | None
+Say = Callable[[str], None]
+
+
+def advise(
+    log: Log = None,
+    *,
+    loss: str | None = None,
+    val_loss: str | None = None,
+    operating_point: str = "balanced",
+    runs_dir: str | os.PathLike[str] = "runs",
+    say: Say = lambda line: None,
+) -> Advice:
+    """Whether to train on or to stop, and why, from a run or from the log of another program. See `curve_of`.
+
+    `operating_point`: quick, balanced or thorough, of which each stops later than the one before. Raises LogError,
+    RunError, DownstrokeError.
+    """
+    from downstroke.advice import verdict
+
+    curve, run = curve_of(log, loss=loss, val_loss=val_loss, runs_dir=runs_dir, say=say)
+    return verdict.advise(curve, run=run, operating_point=operating_point)
+
+
+def curve_of(
+    log: Log,
+    *,
+    loss: str | None = None,
+    val_loss: str | None = None,
+    runs_dir: str | os.PathLike[str] = "runs",
+    say: Say = lambda line: None,
+) -> tuple[Curve, str | None]:
+    """What advice is drawn from, and the run's folder as one would type it here (None for another program's log).
+
+    `log`: a run, its folder or its name in `runs_dir` (left out, the newest), or what `advice.logs.read` reads: `loss`
+    and `val_loss` name its columns, and `say` is given a line for each thing that it had to decide. LogError, RunError.
+    """
+    from downstroke.advice import logs
+
+    if isinstance(log, str | os.PathLike):
+        path, runs = Path(log), (Path(log), Path(runs_dir) / log)
+        if path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs)):
+            return logs.read(path, loss, val_loss, say=say), None
+    run = _opened(log, runs_dir)
+    return logs.read(run.folder, loss, val_loss, say=say), run.typed
+
+
+def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs") -> dict[str, Any]:
+    """The best W of the second run against that of the first, on their val images, paired.
+
+    Returns the JSON of `downstroke compare`: see `advice.compare.Comparison`; `digits` and `losses` say it in words.
+    Raises RunError where they have not the same val images.
+    """
+    from downstroke.advice.compare import compare as paired
+    from downstroke.runs.pair import read_val
+
+    runs = _opened(first, runs_dir), _opened(second, runs_dir)
+    read = read_val(*runs)
+    one, other = (evaluation for _, evaluation in read)
+    right = one.predictions == one.labels, other.predictions == other.labels
+    found = paired((one.losses, other.losses), right)
+    names = [run.name for run in runs] if runs[0].name != runs[1].name else [run.typed for run in runs]
+    what = "digits" if all(name.isdigit() for name in runs[0].classes) else "images"
+    return {
+        "runs": [str(run.folder) for run in runs],
+        "epochs": [weights.epoch for weights, _ in read],
+        **found.to_dict(),
+        "digits": found.digits(names[0], names[1], what),
+        "losses": found.losses(names[0], names[1]),
+        "damage": next((weights.damage for weights, _ in read if weights.damage), None),
+    }
+
+
+def plot(runs: Sequence[run_room.Run], path: str | os.PathLike[str]) -> Path:
+    """Overlay the curves of several runs as PNG or SVG; returns the path.
+
+    Around each val loss lies the noise of its epoch, where the run keeps the losses of its val images: see
+    `advice.compare.paired_noise`.
+    """
+    from downstroke.show import plots
+
+    short = [run.name for run in runs]
+    names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
+    histories = dict(zip(names, (run.history for run in runs), strict=True))
+    noise = dict(zip(names, _noise(runs), strict=True))
+    shared = len({run.val for run in runs}) == 1
+    return plots.overlay_plot(histories, Path(path), noise=noise, shared=shared)
+
+
+def _noise(runs: Sequence[run_room.Run]) -> list[dict[int, float]]:
+    """Epoch -> standard error of the val loss, run by run; paired among the runs that share their val images."""
+    from downstroke.advice import logs
+    from downstroke.advice.compare import paired_noise
+
+    found: list[dict[int, float]] = [{} for _ in runs]
+    for val in {run.val for run in runs}:
+        sharing = [i for i, run in enumerate(runs) if run.val == val]
+        for i, noise in zip(sharing, paired_noise([logs.val_losses(runs[i].folder) for i in sharing]), strict=True):
+            found[i] = noise
+    return found
+
+
+def find_lr(
+    recipe: str | Recipe = "standard",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    **fields: Any,
+) -> RangeTest:
+    """A learning-rate range test of a recipe, with `fields` of it changed; `suggestion` is the lr that it suggests.
+
+    No run is made, and torch's random state stays as it was. The same recipe gives the same answer. DownstrokeError.
+    """
+    from downstroke.runs.sweep import sweep
+
+    decided = recipe if isinstance(recipe, Recipe) else named(recipe)
+    return sweep(decided.replace(**fields), device=device, precision=precision, threads=threads)
+
+
+def _opened(run: Log, runs_dir: str | os.PathLike[str]) -> run_room.Run:
+    return run if isinstance(run, run_room.Run) else Run.open(run, runs_dir)
 
 
 def train(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.errors import DownstrokeError, LogError, RecipeError
 from downstroke.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
+    from downstroke.advice.verdict import Advice
     from downstroke.api import Run
-    from downstroke.reading.reader import Reading
+    from downstroke.reading.reader import Reader, Reading
 
 Command = Callable[..., Any]
 FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
@@ -80,6 +82,15 @@ def _runs_dir(command: Command) -> Command:
     )
 
 
+def _machine(command: Command) -> Command:
+    """Where to compute, and how."""
+    command = click.option("--threads", type=int, help="Threads of the CPU.")(command)
+    precision = click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
+    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")(
+        precision(command)
+    )
+
+
 def _recipe_fields(command: Command) -> Command:
     """An option for every field of a recipe; one that is not given leaves the recipe's own value."""
     kinds = {"int": click.INT, "float": click.FLOAT}
@@ -108,10 +119,13 @@ def main() -> None:
 @main.command()
 @click.argument("recipe", default="standard")
 @_recipe_fields
+@click.option(
+    "--until-done",
+    is_flag=True,
+    help="Train until the advice is to stop, on a plateau with lr to 0 at last; the best W is kept.",
+)
 @click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
-@click.option("--threads", type=int, help="Threads of the CPU.")
+@_machine
 @click.option("--name", help="The run's name; left out, two words at random.")
 @_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
@@ -127,6 +141,8 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         if options["val_size"] is not None:
             raise click.UsageError("--no-val and --val-size exclude each other")
         options["val_size"] = 0.0
+    if options["until_done"] and options["epochs"] is not None:
+        raise click.UsageError("--until-done and --epochs exclude each other")
     given = {key: value for key, value in options.items() if value is not None}
     _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
 
@@ -137,6 +153,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @main.command("continue")
 @click.argument("run", required=False)
 @click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
+@click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @_runs_dir
@@ -150,7 +167,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     before = opened.summary()["epochs"]
     extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
-        click.echo(f"nothing was left to do; to train on: downstroke continue {_short(extended)} --epochs 3")
+        click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
 
 
 def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
@@ -167,25 +184,34 @@ def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
         return run
     for notice in run.notices:
         _say(f"note: {notice}")
+    advice = _advice(run)
     summary = {
         **run.summary(),
         "stopped": run.stopped.value if run.stopped else None,
-        "advice": None,
+        "advice": advice.to_dict() if advice else None,
         "peak_rss_mb": _peak_rss_mb(),
     }
     if as_json:
         _print_json(summary)
     else:
-        _print_summary(run, summary)
+        _print_summary(run, summary, advice)
     if run.stopped is StopReason.INTERRUPTED:
-        _say(f"interrupted, and saved within the epoch; to go on: downstroke continue {_short(run)}")
+        _say(f"interrupted, and saved within the epoch; to go on: downstroke continue {run.typed}")
         sys.exit(INTERRUPTED)
     return run
 
 
-def _print_summary(run: Run, summary: dict[str, Any]) -> None:
+def _advice(run: Run) -> Advice | None:
+    """None where there is no val loss to draw it from."""
+    try:
+        return run.advice()
+    except LogError:
+        return None
+
+
+def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> None:
     click.echo(
-        f"{_short(run)}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
+        f"{run.typed}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
         f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
     )
     if summary["best_epoch"] is not None:
@@ -194,9 +220,82 @@ def _print_summary(run: Run, summary: dict[str, Any]) -> None:
             f"val accuracy {summary['val_accuracy']:.2%}"
         )
     if summary["epochs"]:
-        click.echo(f"plot:   {_short(run)}/loss.png")
-    if summary["epochs"] and summary["stopped"] != "interrupted":
-        click.echo(f"next:   downstroke continue {_short(run)} --epochs 3, or: downstroke test {_short(run)}")
+        click.echo(f"plot:   {run.typed}/loss.png")
+    if summary["stopped"] == "interrupted":
+        return
+    if advice:
+        _print_advice(advice)
+    elif summary["epochs"]:
+        click.echo(f"next:   downstroke continue {run.typed} --epochs 3, or: downstroke test {run.typed}")
+
+
+@main.command()
+@click.argument("run", required=False, metavar="[RUN|LOG]")
+@click.option("--every", is_flag=True, help="What would have been said after each epoch, from the history up to there.")
+@click.option("--loss", help="The column of a log that holds the training loss.")
+@click.option("--val-loss", help="The column of a log that holds the val loss.")
+@click.option(
+    "--patience-like",
+    "operating_point",
+    default="balanced",
+    show_default=True,
+    help="quick, balanced or thorough: how much patience, as it were.",
+)
+@_runs_dir
+@_common
+def advise(run: str | None, *, every: bool, operating_point: str, as_json: bool, **reading: Any) -> None:
+    """Train on, or stop, and why: from the history of RUN, or from LOG, what another program logged.
+
+    LOG is the file (or its folder) of Keras', Lightning's or fastai's CSVLogger, the trainer_state.json of Hugging
+    Face, the history.json of skorch, or a TensorBoard event file.
+    """
+    from downstroke.advice import verdict
+    from downstroke.api import curve_of
+
+    curve, name = curve_of(run, say=lambda line: _say(f"note: {line}"), **reading)
+    if not every:
+        advice = verdict.advise(curve, run=name, operating_point=operating_point)
+        if as_json:
+            _print_json(advice.to_dict())
+        else:
+            _print_advice(advice)
+        return
+    verdicts = verdict.advise_every(curve, run=name, operating_point=operating_point)
+    if as_json:
+        _print_json({"verdicts": [advice.to_dict() for advice in verdicts]})
+        return
+    for advice in verdicts:
+        click.echo(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
+
+
+def _print_advice(advice: Advice) -> None:
+    """The verdict, which is the first sentence of the reason, in bold."""
+    verdict, stop, rest = advice.reason.partition(". ")
+    click.echo(f"{click.style(verdict + stop.rstrip(), bold=True)} {rest}".rstrip())
+    if advice.command:
+        click.echo(advice.command)
+
+
+@main.command()
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@_runs_dir
+@_common
+def compare(first: str, second: str, *, runs_dir: str, as_json: bool) -> None:
+    """Two runs on the same val images, each with its best W: which reads better, and is it more than chance.
+
+    The difference is that of these two W. Another seed would give either recipe another W.
+    """
+    from downstroke import api
+
+    found = api.compare(first, second, runs_dir=runs_dir)
+    if found["damage"]:
+        _say(f"note: {found['damage']}")
+    if as_json:
+        _print_json(found)
+        return
+    click.echo(found["digits"])
+    click.echo(found["losses"])
 
 
 @main.command()
@@ -210,18 +309,10 @@ def _print_summary(run: Run, summary: dict[str, Any]) -> None:
 @_common
 def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: bool) -> None:
     """Draw the losses of a run, or of several in one picture."""
-    from downstroke.api import Run
+    from downstroke import api
 
-    opened = [Run.open(run, runs_dir) for run in runs] or [Run.open(None, runs_dir)]
-    if len(opened) == 1:
-        path = opened[0].plot(out)
-    else:
-        from downstroke.show import plots
-
-        short = [run.name for run in opened]
-        names = [name if short.count(name) == 1 else _short(run) for name, run in zip(short, opened, strict=True)]
-        histories = dict(zip(names, (run.history for run in opened), strict=True))
-        path = plots.overlay_plot(histories, out or Path("losses.png"))
+    opened = [api.Run.open(run, runs_dir) for run in runs] or [api.Run.open(None, runs_dir)]
+    path = opened[0].plot(out) if len(opened) == 1 else api.plot(opened, out or Path("losses.png"))
     path = path.resolve()
     if as_json:
         _print_json({"runs": [str(run.folder) for run in opened], "plot": str(path)})
@@ -247,7 +338,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
         return
     low, high = result["accuracy_interval"]
     click.echo(
-        f"look {result['looks']} at the test set of {_short(opened)}, "
+        f"look {result['looks']} at the test set of {opened.typed}, "
         f"with W of {result['weights']}, epoch {result['epoch']}"
     )
     click.echo(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
@@ -260,7 +351,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
 
 @main.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--run", help="The run to read with: its folder or name; left out, the newest.")
+@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
 @click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
 @click.option("--strict", is_flag=True, help="A refused digit is ? in the text, and the exit code is then 3.")
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
@@ -272,10 +363,9 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
 
     PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size. Lines from top to bottom, digits from left to right.
     """
-    from downstroke.api import Run
     from downstroke.progress import over
 
-    reader = Run.open(run, runs_dir).reader()
+    reader = _reader(run, runs_dir)
     _say(f"reading with {reader.note}")
     strict, show, explain = options["strict"], options["show"], options["explain"]
     pictures = (_stdin() if image == "-" else image for image in over(images))
@@ -298,6 +388,13 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
         click.echo("]")
     if failed or (strict and refused):
         sys.exit(FAILED if failed else REFUSED)
+
+
+def _reader(run: str | None, runs_dir: str) -> Reader:
+    from downstroke.api import Run
+    from downstroke.reading.reader import Reader
+
+    return Reader.shipped() if run is None else Run.open(run, runs_dir).reader()
 
 
 def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> None:
@@ -382,6 +479,50 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
         click.echo(f"{name:24} {row['recipe']:10} {_count(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
 
 
+@main.command("find-lr")
+@click.argument("recipe", default="standard")
+@_recipe_fields
+@_machine
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Draw the sweep into this .png or .svg file.")
+@_common
+def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any) -> None:
+    """Suggest an lr for RECIPE by a range test: a few hundred steps, the lr rising at each. Nothing is kept.
+
+    RECIPE is a name or a .json or .toml file, as in train.
+    """
+    from downstroke import api
+    from downstroke.learning.range_test import BELOW
+
+    if picture:
+        from downstroke.show.style import check_suffix
+
+        check_suffix(picture)  # refused before the sweep, not after it
+    given = {key: value for key, value in options.items() if value is not None}
+    found = api.find_lr(recipe, **given)
+    if picture:
+        from downstroke.show.range_plot import range_plot
+
+        picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe}").resolve()
+    changed = {key: value for key, value in given.items() if key != "lr" and value != "auto"}
+    flags = [word for key, value in changed.items() for word in (f"--{key.replace('_', '-')}", _plain(value))]
+    command = shlex.join(["downstroke", "train", recipe, *flags, "--lr", f"{found.suggestion:g}"])
+    if as_json:
+        _print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
+        return
+    click.echo(
+        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The loss falls up to lr {found.lowest:.2g} and rises "
+        f"beyond; {BELOW:g} times less is an lr to stay at."
+    )
+    click.echo(command)
+    if picture:
+        click.echo(f"plot: {picture}")
+
+
+def _plain(value: Any) -> str:
+    """A flag's value as one would type it: 50, not 50.0."""
+    return str(value).removesuffix(".0")
+
+
 @main.group()
 def bench() -> None:
     """The measurements that the README quotes."""
@@ -397,7 +538,7 @@ def _out(name: str) -> Callable[[Command], Command]:
 @click.option("--trials", default=20, show_default=True, help="Random trials of continuing, and of being killed.")
 @click.option(
     "--only",
-    type=click.Choice(["loop", "memory", "accuracy", "continue", "kill"]),
+    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill"]),
     multiple=True,
     help="Only these parts.",
 )
@@ -425,9 +566,79 @@ def speed(recipes: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     _print_figures(measure(recipes=recipes or ("sprint", "standard"), **options, say=_say), as_json)
 
 
+@bench.command("advice")
+@click.option("--half", type=click.Choice(["develop", "report"]), default="report", show_default=True)
+@_out("bench-advice.json")
+@_common
+def bench_advice(*, as_json: bool, **options: Any) -> None:
+    """The advice when to stop, against every patience, on a corpus of histories."""
+    from downstroke.bench.advice import default_points, measure
+
+    _print_figures(measure(points=default_points(), **options, say=_say), as_json)
+
+
+@bench.command()
+@click.option("--model", "names", type=click.Choice(["mlp", "cnn"]), multiple=True, default=("mlp", "cnn"))
+@click.option("--steps", default=400, show_default=True, help="Steps timed at a stretch.")
+@click.option("--rounds", default=7, show_default=True, help="How often each has its turn.")
+@_out("bench-peers.json")
+@_common
+def peers(*, as_json: bool, **options: Any) -> None:
+    """The same model and steps with Lightning, Keras, skorch, scikit-learn and plain PyTorch, in turn."""
+    from downstroke.bench.peers import measure
+
+    figures = measure(**options, say=_say)
+    if as_json:
+        _print_json(figures)
+        return
+    columns = {"s/100 steps": "seconds_per_100_steps", "ratio": "ratio", "set-up s": "setup_seconds"}
+    click.echo(f"{'model':6} {'library':14} {' '.join(f'{column:>12}' for column in columns)} {'import s':>12}")
+    for model in options["names"]:
+        for name, found in figures[model].items():
+            numbers = [found[key] for key in columns.values()] + [figures["import_seconds"][name]]
+            click.echo(f"{model:6} {name:14} {' '.join(f'{number:12.3f}' for number in numbers)}")
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True, help="How often each has its turn.")
+@click.option("--recipe", default="standard", show_default=True, help="The recipe that is trained.")
+@click.option("--images", default=10_000, show_default=True, help="Training images of an epoch.")
+@_out("bench-scale.json")
+@_common
+def scale(*, as_json: bool, **options: Any) -> None:
+    """Two processes of one thread each against one process of two threads: steps a second, in turn."""
+    from downstroke.bench.whole import scale
+
+    _print_figures(scale(**options, say=_say), as_json)
+
+
+@bench.command()
+@click.option("--run", help="The run to read with; left out, one epoch of the default recipe is trained for it.")
+@click.option("--rounds", default=15, show_default=True, help="How often each has its turn.")
+@_runs_dir
+@_out("bench-inference.json")
+@_common
+def inference(*, as_json: bool, **options: Any) -> None:
+    """Images a second that a reader reads in batches, against ONNX Runtime with the same W, in turn."""
+    from downstroke.bench.inference import measure
+
+    _print_figures(measure(**options, say=_say), as_json)
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True, help="How often each has its turn.")
+@_out("bench-startup.json")
+@_common
+def startup(*, as_json: bool, **options: Any) -> None:
+    """`downstroke train sprint` from prompt to result, less importing torch and the training itself."""
+    from downstroke.bench.whole import startup
+
+    _print_figures(startup(**options, say=_say), as_json)
+
+
 @bench.command("reading")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with glyphs/ and pages/.")
-@click.option("--run", help="The run to read with: its folder or name; left out, the newest.")
+@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
 @_runs_dir
 @_out("bench-reading.json")
 @_common
@@ -437,10 +648,9 @@ def reading_(*, data: Path, run: str | None, runs_dir: str, as_json: bool, out: 
     DIR holds glyphs/*.npz (images, labels: one digit an image), not-digits/*.npz, and pages/labels.csv (file,text; |
     between lines) with the pictures.
     """
-    from downstroke.api import Run
     from downstroke.bench.reading import measure, table
 
-    figures = measure(data, Run.open(run, runs_dir).reader(), out, say=_say)
+    figures = measure(data, _reader(run, runs_dir), out, say=_say)
     if as_json:
         _print_json(figures)
     else:
@@ -461,14 +671,6 @@ def _print_json(value: Any) -> None:
     from downstroke.runs.files import dumps
 
     click.echo(dumps(value))
-
-
-def _short(run: Run) -> str:
-    """The run's folder as one would type it here."""
-    try:
-        return str(run.folder.relative_to(Path.cwd()))
-    except ValueError:
-        return str(run.folder)
 
 
 def _count(number: int, what: str) -> str:

@@ -4,6 +4,7 @@
     ├── RecipeError       a recipe field, flag or name that cannot be used
     ├── DataError         images or labels that cannot be learned from
     ├── PictureError      a picture file that cannot be read
+    ├── LogError          a log of training that advice cannot be drawn from
     ├── RunError          a run folder that is missing, taken, in use or damaged
     │   └── CheckpointError   no whole checkpoint is left
     └── NonFiniteError    a loss or gradient stopped being a number; W was left as it was
@@ -28,6 +29,10 @@ class DataError(DownstrokeError, ValueError):
 
 class PictureError(DownstrokeError, ValueError):
     """A picture file that cannot be read, or that shows nothing to read."""
+
+
+class LogError(DownstrokeError, ValueError):
+    """A log of training that cannot be read, or that has no val loss."""
 
 
 class RunError(DownstrokeError):

@@ -45,7 +45,7 @@ class Recipe:
     val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
-    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, or package.module:callable")
+    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, or package.module:callable")
     first_layer: str = _note("random", "where its filters begin: random, or whitening (filters made from the images)")
     dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
 
@@ -69,7 +69,10 @@ class Recipe:
 
     batch_size: int = _note(128, "images in one step", 1)
     epochs: int = _note(3, "passes over the training images", 0)
-    augment: str = _note("none", "how each image is varied before it is learned from: none, shift or affine")
+    augment: str = _note("none", "how each image is varied before it is learned from: none, shift, affine or pen")
+    strays: float = _note(
+        0.0, "non-digits drawn beside the images of a batch, as a share of them, to learn refusal", 0, 1
+    )
     average: float = _note(
         0.0, "k: judge and read with a running average of W over about the last 1/(k+1) of the steps; 0 is none", 0, 1e6
     )
@@ -88,17 +91,21 @@ class Recipe:
             raise RecipeError(f"first_layer is {self.first_layer!r}; expected random or whitening")
         if self.label_smoothing and self.criterion != "cross-entropy":
             raise RecipeError(f"label_smoothing goes with cross-entropy only, not {self.criterion}; leave it at 0")
+        if self.strays and self.criterion != "cross-entropy":
+            raise RecipeError(f"strays go with cross-entropy only, not {self.criterion}; leave them at 0")
         if self.schedule in ("exponential", "step", "plateau") and not 0 < self.lr_decay <= 1:
             raise RecipeError(f"lr_decay is {self.lr_decay:g}; the {self.schedule} schedule needs 0 < lr_decay <= 1")
 
     def replace(self, **changes: Any) -> Self:
         """A recipe with these fields changed.
 
-        A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none.
+        A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none, and
+        no strays.
         """
         self._refuse_unknown(changes)
         if changes.get("criterion", self.criterion) != self.criterion:
             changes.setdefault("label_smoothing", 0.0)
+            changes.setdefault("strays", 0.0)
         if changes.get("optimizer", self.optimizer) != self.optimizer and changes.get("lr") is None:
             changes["lr"] = None
         return dataclasses.replace(self, **changes)
@@ -182,20 +189,22 @@ def _range(whole: bool, metadata: Mapping[str, Any]) -> str:
     return text
 
 
+STANDARD = Recipe(
+    name="standard",
+    optimizer="adam",
+    lr=0.003,
+    momentum=0.8,
+    beta2=0.95,
+    average=6,
+    augment="affine",
+    label_smoothing=0.1,
+    epochs=6,
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            name="standard",
-            optimizer="adam",
-            lr=0.003,
-            momentum=0.8,
-            beta2=0.95,
-            average=6,
-            augment="affine",
-            label_smoothing=0.1,
-            epochs=6,
-        ),
+        STANDARD,
         Recipe(
             name="sprint",
             model="coarse",
@@ -209,6 +218,8 @@ RECIPES: dict[str, Recipe] = {
             train_size=0.5,
             epochs=1,
         ),
+        STANDARD.replace(name="reader", model="wide", augment="pen", strays=0.25, label_smoothing=0.05, epochs=7),
+        STANDARD.replace(name="best", model="wide", dropout=0.3, epochs=15),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),
     )
 }

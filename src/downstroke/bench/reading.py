@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from downstroke.data.glyph import SIZE, glyph
 from downstroke.errors import DataError, PictureError
 from downstroke.learning.evaluate import Evaluation, calibration_error, wilson
-from downstroke.reading.calibration import score
 from downstroke.reading.reader import Reader
 from downstroke.runs.files import write_json
 
@@ -32,9 +31,8 @@ def measure(data: Path, reader: Reader, out: Path | None, say: Callable[[str], N
     for path in sorted((data / "not-digits").glob("*.npz")):
         say(f"reading {path.stem}")
         glyphs, _ = _glyphs(_load(path)[0])
-        y = reader.probabilities(glyphs)
-        accepted = int((_accepted(y, glyphs, reader)).sum())
-        figures["not_digits"][path.stem] = {"images": len(y), **_share("accepted", accepted, len(y))}
+        accepted = int(_accepted(glyphs, reader).sum())
+        figures["not_digits"][path.stem] = {"images": len(glyphs), **_share("accepted", accepted, len(glyphs))}
     table_of_pages = data / "pages" / "labels.csv"
     if table_of_pages.is_file():
         figures["pages"] = _pages(table_of_pages, reader, say)
@@ -65,8 +63,8 @@ def _glyphs(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     return made, (time.process_time() - start) / max(1, len(images)) * 1e3
 
 
-def _accepted(y: NDArray[np.float32], glyphs: NDArray[np.uint8], reader: Reader) -> NDArray[np.bool_]:
-    accepted: NDArray[np.bool_] = (score(y) >= reader.threshold) & glyphs.any(axis=(1, 2))
+def _accepted(glyphs: NDArray[np.uint8], reader: Reader) -> NDArray[np.bool_]:
+    accepted: NDArray[np.bool_] = reader.accepts(glyphs) & glyphs.any(axis=(1, 2))
     return accepted
 
 
@@ -75,7 +73,7 @@ def _digits(images: NDArray[np.uint8], labels: NDArray[np.int64], reader: Reader
     y = reader.probabilities(glyphs)
     right = (y.argmax(1) == labels) & glyphs.any(axis=(1, 2))
     losses = -np.log(np.maximum(y[np.arange(len(y)), labels], 1e-12))
-    accepted = _accepted(y, glyphs, reader)
+    accepted = _accepted(glyphs, reader)
     return {
         "images": len(labels),
         **_share("accuracy", int(right.sum()), len(labels)),

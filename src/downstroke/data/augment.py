@@ -1,35 +1,41 @@
 """Variations of the training images: what differs between two people's 7s, drawn anew each epoch.
 
-An augmentation is a function of a batch and of six numbers an image. The numbers are a function of (seed, epoch,
-image), so any epoch can be replayed, from any step on and on any number of processes.
+An augmentation is a function of a batch and of some random numbers an image. The numbers are a function of (seed,
+epoch, image), so any epoch can be replayed, from any step on and on any number of processes.
 
 To add one: a function below and a line in `AUGMENTATIONS`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from downstroke.data import pen
 from downstroke.errors import RecipeError
 
 NUMBERS = 6
 SHIFT = 1  # pixels, each way
 TURN, SCALE, SHEAR, SLIDE = math.radians(10), 0.1, 0.1, 1.5  # the largest turn, scaling, shear and slide (pixels)
 
-Augmentation = Callable[[Tensor, Tensor], Tensor]
+
+class Augmentation(NamedTuple):
+    """A way to vary images."""
+
+    vary: Callable[[Tensor, Tensor], Tensor]  # float images [B,28,28] in 0..1 and numbers [B,N] in -1..1 -> images
+    numbers: int  # N, of each image
 
 
-def draw(seed: int, epoch: int, images: int) -> Tensor:
-    """The random numbers of one epoch: float32 [images, 6], uniform in -1..1; row i belongs to image i."""
+def draw(seed: int, epoch: int, images: int, numbers: int = NUMBERS) -> Tensor:
+    """The random numbers of one epoch: float32 [images, numbers], uniform in -1..1; row i belongs to image i."""
     # An odd multiplier keeps (seed, epoch) pairs apart: the generator takes one 64-bit seed.
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 2 + 1)
-    return torch.rand(images, NUMBERS, generator=generator) * 2 - 1
+    return torch.rand(images, numbers, generator=generator) * 2 - 1
 
 
 def shift(images: Tensor, numbers: Tensor) -> Tensor:
@@ -51,23 +57,20 @@ def affine(images: Tensor, numbers: Tensor) -> Tensor:
     )
     # One product for the whole batch: F.affine_grid makes one an image, and takes five times as long.
     height, width = images.shape[-2:]
-    places = (matrix.view(-1, 3) @ _places(height, width, images.device)).view(-1, 2, height, width)
+    places = (matrix.view(-1, 3) @ pen.places(height, width, images.device)).view(-1, 2, height, width)
     return F.grid_sample(images.unsqueeze(1), places.permute(0, 2, 3, 1), align_corners=False).squeeze(1)
 
 
-@functools.cache
-def _places(height: int, width: int, device: torch.device) -> Tensor:
-    """x, y and 1 of every pixel, float32 [3, H*W]; x and y of the outer edges are -1 and 1, as grid_sample has it."""
-    x = (torch.arange(width) * 2 + 1) / width - 1
-    y = (torch.arange(height) * 2 + 1) / height - 1
-    return torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones(height * width)]).to(device)
-
-
-AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "shift": shift, "affine": affine}
+AUGMENTATIONS: dict[str, Augmentation | None] = {
+    "none": None,
+    "shift": Augmentation(shift, NUMBERS),
+    "affine": Augmentation(affine, NUMBERS),
+    "pen": Augmentation(pen.pen, pen.NUMBERS),
+}
 
 
 def augmentation(name: str) -> Augmentation | None:
-    """The augmentation of that name: float images [B,28,28] in 0..1 and numbers [B,6] -> images. RecipeError."""
+    """The augmentation of that name; None for `none`. RecipeError."""
     if name not in AUGMENTATIONS:
         raise RecipeError(f"no augmentation {name!r}; there are {', '.join(AUGMENTATIONS)}")
     return AUGMENTATIONS[name]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.ink import Ink, Polarity, extent, separate
+from downstroke.errors import PictureError
 
 SIZE, BOX = 28, 20
 
@@ -25,6 +26,10 @@ _WORK = 160  # pixels: a larger picture of one digit is made this long first
 _FULL = 250 / 255
 
 Box = tuple[int, int, int, int]
+
+
+SMALL = 14  # pixels: the longer side of a picture that is enlarged first
+SPECK = 3  # pixels across: what is no larger, in a picture larger than a glyph, is no digit
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
 
 
 def _cut(image: NDArray[np.uint8], polarity: Polarity) -> Cut:
+    if image.size and max(image.shape) < SMALL:  # too few pixels to tell a stroke's breadth by: look at it enlarged
+        larger = _cut(image.repeat(4, axis=0).repeat(4, axis=1), polarity)
+        return Cut(**{**larger.__dict__, "box": _scaled(larger.box, 1 / 4, image.shape)})
     ink = separate(image, polarity)
     density, left_out = at_the_centre(ink)
     rows, columns = extent(density > 0.5) if (density > 0.5).any() else extent(density > 0)
@@ -83,6 +91,11 @@ def _cut(image: NDArray[np.uint8], polarity: Polarity) -> Cut:
     rim = 0.0 if max(rows.stop - rows.start, columns.stop - columns.start) <= BOX + 2 else 0.3
     rows, columns = extent(density > rim)
     box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+    if max(box[2:]) <= SPECK and max(image.shape) > SIZE:
+        raise PictureError(
+            f"the picture is blank but for a speck ({image.shape[1]}x{image.shape[0]}, no stroke among them); "
+            f"expected one digit in ink that differs from the paper"
+        )
     patch = density[rows, columns]
     made, stroke = fit(patch)
     return Cut(made, box, patch, stroke, ink.ink_is_high, left_out, ink.contrast)

@@ -23,9 +23,15 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(recipe: Recipe) -> Criterion:
-    """-log y[label], from logits; with label smoothing s the label's share is 1 - s and s is spread over all."""
+    """-log y[label], from logits; with label smoothing s the label's share is 1 - s and s is spread over all.
+
+    With strays there is one more label, which has no weights: its logit is 0. So log(sum(exp(logits))) learns to be the
+    log odds that an image is a digit at all, and the other logits mean what they always do.
+    """
 
     def criterion(logits: Tensor, labels: Tensor) -> Tensor:
+        if recipe.strays:
+            logits = F.pad(logits, (0, 1))
         return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
 
     return criterion

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,10 @@ class World:
         """The network to call in training: its backward pass averages dL/dW over the processes."""
         if self.size == 1:
             return network
-        return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # The option's new name, of torch 2.13, is not known to 2.9.
+            warnings.simplefilter("ignore", FutureWarning)
+            return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
 
 
 def world() -> World:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from downstroke.data import augment
 from downstroke.data.dataset import Part
+from downstroke.errors import RecipeError
 from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.average import Average
 from downstroke.learning.distributed import world
@@ -86,6 +87,10 @@ class Learner:
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
+        if recipe.strays and classes != 10:
+            raise RecipeError(
+                f"strays are images that are no digits, and the data has {classes} classes; leave them at 0"
+            )
         self.recipe = recipe
         self.world = world()
         self._follow({})

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from downstroke.data import augment
+from downstroke.data import augment, strays
 from downstroke.data.batches import batches
 from downstroke.learning import optimizers
 from downstroke.learning.distributed import World
@@ -80,21 +80,52 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
 def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, Share]]:
     """The batches left of the epoch under way: images [B,28,28], varied as the recipe says, and labels [B].
 
-    Images that are varied are float32 in 0..1; others stay uint8, and the network takes either.
+    Images that are varied are float32 in 0..1; others stay uint8, and the network takes either. Strays come last.
 
     Of several processes each gets its part of every batch.
     """
     recipe, epoch = learner.recipe, learner.at.epoch + 1
-    numbers = None
-    if learner.augmentation:
-        numbers = augment.draw(recipe.seed, epoch, len(train)).to(train.images.device)
+    variation = Variation(learner, train, epoch)
     for chosen in batches(recipe.seed, epoch, len(train), recipe.batch_size, start=learner.at.batch):
         mine, share = _share(chosen, learner.world)
         index = torch.from_numpy(mine).to(train.images.device)
-        images = train.images[index]
-        if learner.augmentation and numbers is not None:
-            images = learner.augmentation(images.float().div_(255), numbers[index])
-        yield images, train.labels[index], share
+        yield *variation(index), share
+
+
+class Variation:
+    """How the images of one epoch are varied, and the strays beside them: functions of (seed, epoch, image)."""
+
+    def __init__(self, learner: Learner, train: Images, epoch: int) -> None:
+        self.train, self.augmentation, self.strays = train, learner.augmentation, learner.recipe.strays
+        count = self.augmentation.numbers if self.augmentation else 0
+        total = 2 * count + strays.NUMBERS if self.strays else count
+        drawn = augment.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
+        # Of the image itself; of the stray beside it; and of how that is varied in its turn.
+        self.numbers, *self.stray_numbers = drawn.tensor_split([count, count + strays.NUMBERS], 1)
+
+    def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The images [B,28,28] and labels [B] of the training images at `index`, and after them the strays."""
+        images, labels = self.train.images[index], self.train.labels[index]
+        if self.augmentation or self.strays:
+            images = images.float().div_(255)
+        numbers = self.numbers[index]
+        if self.strays:
+            made, made_labels, made_numbers = self._strays(images, labels, index)
+            images, numbers = torch.cat([images, made]), torch.cat([numbers, made_numbers])
+            labels = torch.cat([labels, made_labels])
+        if self.augmentation:
+            images = self.augmentation.vary(images, numbers)
+        return images, labels
+
+    def _strays(self, images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One for each of the first images of the batch, their labels, and the numbers that vary them."""
+        count = round(self.strays * len(images))
+        index = index[:count]
+        numbers, varying = (part[index] for part in self.stray_numbers)
+        other = ((numbers[:, -1] + 1) / 2 * (len(self.train) - 1)).long()
+        others = self.train.images[other].float().div_(255)
+        made = strays.strays(images[:count], labels[:count], others, self.train.labels[other], numbers)
+        return *made, varying
 
 
 @dataclass(frozen=True)

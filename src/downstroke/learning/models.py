@@ -76,6 +76,24 @@ def coarse(classes: int, dropout: float) -> nn.Module:
     )
 
 
+def wide(classes: int, dropout: float) -> nn.Module:
+    """For the best W: `cnn` with twice its channels, and pooling in place of the second stride. 2.6 million."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 5, stride=2),  # 28 -> 12
+        nn.ReLU(inplace=True),
+        nn.Conv2d(32, 64, 3, bias=False),  # 12 -> 10
+        nn.MaxPool2d(2),  # 10 -> 5; before what follows, which then has a quarter of the work
+        nn.BatchNorm2d(64),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(64, 128, 3, bias=False),  # 5 -> 3
+        nn.BatchNorm2d(128),
+        nn.ReLU(inplace=True),
+        Rows(),
+        *_dropout(dropout),
+        nn.Linear(128 * 3 * 3, classes),
+    )
+
+
 class Rows(nn.Module):
     """[B,C,H,W] -> [B,H*W*C]: the order of channels-last memory, so that nothing moves, forward or backward."""
 
@@ -88,7 +106,13 @@ def _dropout(share: float) -> list[nn.Module]:
     return [nn.Dropout(share)] if share else []
 
 
-MODELS: dict[str, Callable[[int, float], nn.Module]] = {"linear": linear, "mlp": mlp, "cnn": cnn, "coarse": coarse}
+MODELS: dict[str, Callable[[int, float], nn.Module]] = {
+    "linear": linear,
+    "mlp": mlp,
+    "cnn": cnn,
+    "coarse": coarse,
+    "wide": wide,
+}
 
 
 class Network(nn.Module):

@@ -147,7 +147,9 @@ def _group(pieces: list[Piece], slope: float) -> list[list[Piece]]:
             shift = slope * (piece.middle[0] - float(np.mean([p.middle[0] for p in last])))
             top = float(np.mean([p.y for p in last])) + shift
             bottom = float(np.mean([p.bottom for p in last])) + shift
-            share = (min(bottom, float(piece.bottom)) - max(top, float(piece.y))) / min(bottom - top, float(piece.height))
+            share = (min(bottom, float(piece.bottom)) - max(top, float(piece.y))) / min(
+                bottom - top, float(piece.height)
+            )
             if share > best:
                 best, chosen = share, line
         if chosen is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,20 +14,23 @@ import numpy as np
 import torch
 from numpy import uint8
 from numpy.typing import NDArray
+from torch import Tensor
 
 from downstroke.data.glyph import Box, cut
 from downstroke.data.picture import read_picture
 from downstroke.errors import PictureError
 from downstroke.learning.models import Network
-from downstroke.reading.calibration import ACCEPT_ALL, score
+from downstroke.reading import refusal
+from downstroke.reading.fold import folded
 from downstroke.reading.page import Piece, find_rows
+from downstroke.reading.shipped import shipped
 from downstroke.reading.split import Hypothesis, best_path, hypotheses
 from downstroke.runs.run import Run
 
+AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
 Picture = str | os.PathLike[str] | bytes
 REFUSED = "?"
 _VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
-_BATCH = 1000  # glyphs at a time: a page of noise has many
 
 
 @dataclass(frozen=True)
@@ -102,14 +106,14 @@ class Reader:
     """
 
     def __init__(
-        self, network: Network, classes: tuple[str, ...], note: str = "", threshold: float = ACCEPT_ALL
+        self, network: Network, classes: tuple[str, ...], note: str = "", threshold: float = -math.inf
     ) -> None:
-        self.network = network.eval()
+        self.network = folded(network)
         self.classes: tuple[int | str, ...] = classes
         if all(name.isascii() and name.isdigit() for name in classes):
             self.classes = tuple(int(name) for name in classes)
         self.note = note  # what it reads with, in words
-        self.threshold = threshold  # a glyph whose score is below it is refused
+        self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused; a run's W has none
 
     @classmethod
     def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
@@ -118,6 +122,12 @@ class Reader:
         weights = opened.weights()
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
         return cls(weights.network, opened.classes, f"{note}; {weights.damage}" if weights.damage else note)
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """The reader that comes with downstroke; it alone has learned to refuse. Raises CheckpointError."""
+        one = shipped()
+        return cls(one.network, one.classes, one.note, one.threshold)
 
     def read(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Reading:
         """Read one picture: a path, a file's bytes, or grey uint8 [H,W] of either polarity.
@@ -145,13 +155,20 @@ class Reader:
             except PictureError as error:
                 yield Reading("-" if isinstance(picture, bytes) else str(picture), error=str(error))
 
+    def logits(self, glyphs: NDArray[uint8]) -> Tensor:
+        """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C]."""
+        with torch.inference_mode():
+            return torch.cat([self.network(part) for part in torch.split(torch.from_numpy(glyphs), AT_ONCE)])
+
     def probabilities(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """uint8 [N,28,28] -> float32 [N,classes], each row sums to 1."""
-        parts = [
-            self.network.probabilities(torch.from_numpy(glyphs[start : start + _BATCH])).numpy()
-            for start in range(0, len(glyphs), _BATCH)
-        ]
-        return np.concatenate(parts)
+        """uint8 [N,28,28] -> float32 [N,C], each row sums to 1."""
+        probabilities: NDArray[np.float32] = self.logits(glyphs).softmax(1).numpy()
+        return probabilities
+
+    def accepts(self, glyphs: NDArray[uint8]) -> NDArray[np.bool_]:
+        """Whether each of uint8 [N,28,28] is enough like a digit for its reading to be relied on: [N]."""
+        accepted: NDArray[np.bool_] = (refusal.score(self.logits(glyphs)) >= self.threshold).numpy()
+        return accepted
 
     def _one(self, image: NDArray[uint8], explain: bool) -> list[Line]:
         found = cut(image)
@@ -161,7 +178,7 @@ class Reader:
         if found.left_out:
             warnings.append(f"{found.left_out} other {'part' if found.left_out == 1 else 'parts'} in sight, left out")
         steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
-        read = self._digit(self.probabilities(found.glyph[None])[0], found.box, warnings, steps)
+        read = self._digit(self.logits(found.glyph[None])[0], found.box, warnings, steps)
         return [Line(str(read.digit), [read])]
 
     def _page(self, image: NDArray[uint8], explain: bool) -> list[Line]:
@@ -170,26 +187,28 @@ class Reader:
         glyphs = [one.glyph for found, _ in judged for one in found]
         if not glyphs:
             raise PictureError("no digit found in the picture; if it is one digit, say --digit")
-        y = self.probabilities(np.stack(glyphs))
+        logits = self.logits(np.stack(glyphs))
+        y = logits.softmax(1).numpy()
         lines, start = [], 0
         for found, atoms in judged:
-            own = y[start : start + len(found)]
+            own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
             start += len(found)
             digits = []
             for index in best_path(found, atoms, own):
                 one = found[index]
                 box = _box(one.piece, scale, image.shape)
                 steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
-                digits.append(self._digit(own[index], box, _about_hypothesis(one), steps))
+                digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
             if digits:
                 lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
         return lines
 
-    def _digit(self, y: NDArray[np.float32], box: Box, warnings: list[str], steps: Steps | None) -> Digit:
+    def _digit(self, logits: Tensor, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
+        y = logits.softmax(0).numpy()
         first, second = (int(i) for i in np.argsort(-y, kind="stable")[:2]) if len(y) > 1 else (0, 0)
         if second != first and y[second] > 0.2:
             warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
-        accepted = bool(score(y[None])[0] >= self.threshold)
+        accepted = bool(refusal.score(logits[None])[0] >= self.threshold)
         return Digit(self.classes[first], float(y[first]), [float(p) for p in y], box, accepted, warnings, steps)
 
 

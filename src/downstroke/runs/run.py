@@ -13,6 +13,7 @@ from downstroke.recipe import Recipe
 from downstroke.runs import files
 
 if TYPE_CHECKING:
+    from downstroke.advice.verdict import Advice
     from downstroke.learning.models import Network
     from downstroke.runs.checkpoint import Checkpoint
 
@@ -64,6 +65,14 @@ class Run:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def typed(self) -> str:
+        """The folder as one would type it here."""
+        try:
+            return str(self.folder.relative_to(Path.cwd()))
+        except ValueError:
+            return str(self.folder)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
@@ -92,6 +101,12 @@ class Run:
         return tuple(self.environment["data"]["classes"])
 
     @property
+    def val(self) -> tuple[str, int, int]:
+        """What decides the val images: the data's fingerprint, the split seed and their number."""
+        data = self.environment["data"]
+        return data["fingerprint"], self.recipe.split_seed, data["val"]
+
+    @property
     def history(self) -> History:
         """The epochs so far; empty before the first is done."""
         path = self.folder / METRICS
@@ -102,6 +117,12 @@ class Run:
         """The steps so far."""
         path = self.folder / STEPS
         return read_steps(path) if path.exists() and path.stat().st_size else []
+
+    def advice(self, operating_point: str = "balanced") -> Advice:
+        """Whether to train on or to stop, and why: see `advice.verdict.advise`. Raises DownstrokeError without val."""
+        from downstroke.advice import logs, verdict
+
+        return verdict.advise(logs.read(self.folder), run=self.typed, operating_point=operating_point)
 
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.

@@ -34,6 +34,7 @@ from downstroke.runs.run import ENVIRONMENT, LOCK, METRICS, RECIPE, STEPS, VAL_L
 
 VAL_LOSSES_KEPT = 20  # epochs
 MOST_EPOCHS = 1000  # of a run that trains until it is done
+COOL_DOWN = 0.2  # of the epochs done: how long lr then takes to fall to 0
 SAVE_EVERY_S = 300.0  # within an epoch, so that a crash in a long one costs minutes
 
 
@@ -282,13 +283,19 @@ class Training:
             ) from None
 
     def _decide(self) -> None:
-        """Make the leg an epoch longer, where it lasts until it is done and the advice is not to stop."""
-        world, leg = self.learner.world, self.learner.at.leg
+        """After an epoch of a leg that lasts until it is done: an epoch more, or, at the advice to stop, its end.
+
+        On a plateau lr then falls to 0 once, in a last leg: what is left of the noise in W is worth some hundredths of
+        the loss. Where W has overfitted or runs away there is nothing to be had that way.
+        """
+        learner, leg = self.learner, self.learner.at.leg
         if not leg.until_done:
             return
-        go_on = self.learner.at.epoch < MOST_EPOCHS and (not world.first or not self.run.advice().stops)
-        if world.share(go_on):
-            leg.last_epoch = self.learner.at.epoch + 1
+        verdict = learner.world.share(self.run.advice().verdict if learner.world.first else None)
+        if verdict in ("continue", "too-early") and learner.at.epoch < MOST_EPOCHS:
+            leg.last_epoch = learner.at.epoch + 1
+        elif verdict not in ("overfitting", "unstable"):
+            learner.start_leg(max(1, round(COOL_DOWN * learner.at.epoch)), {"schedule": "linear"})
 
     def _save(self, name: str) -> None:
         tensors, state = self.learner.state()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -101,11 +102,21 @@ def loss_plot(
     return path
 
 
-def overlay_plot(runs: Mapping[str, History], path: Path) -> Path:
+def overlay_plot(
+    runs: Mapping[str, History],
+    path: Path,
+    *,
+    noise: Mapping[str, Mapping[int, float]] = MappingProxyType({}),
+    shared: bool = True,
+) -> Path:
     """Overlay several runs (name -> history): val and train loss (nats), accuracy (percent); return `path`.
 
-    Val is thick with markers, train thin in the same colour; each run is named beside the curves with its
-    best val loss. PNG or SVG by suffix. A run without an epoch is named and said to have none.
+    `noise`: name -> epoch -> standard error of the val loss, drawn as a band around it. `shared`: whether all runs have
+    the same val images; where they have not, that is said.
+
+    Val and train have a panel each: where train falls to nothing, runs that differ in val would else lie on one line.
+    Accuracy is of val; of train for a run without val. Each run is named beside the curves with its best val loss. PNG
+    or SVG by suffix. A run without an epoch is named and said to have none.
 
     Raises DownstrokeError where no run has an epoch yet, the suffix is another, or `path` cannot be written.
     """
@@ -114,28 +125,33 @@ def overlay_plot(runs: Mapping[str, History], path: Path) -> Path:
     if not drawn:
         raise DownstrokeError("nothing to plot yet: no run has finished an epoch; train one for at least one")
     best = [history.best.val_loss for history in drawn.values() if history.best]
-    height = max(600, 130 + 22 * len(runs))
-    with drawing(path, 900, height) as figure:
+    train = [v for history in drawn.values() for v in measured(history, "loss")]
+    accuracy = {name: "val_accuracy" if history.best else "accuracy" for name, history in drawn.items()}
+    reached = [v for name, history in drawn.items() for v in measured(history, accuracy[name])]
+    with drawing(path, 900, max(700, 130 + 22 * len(runs))) as figure:
         count = f"{len(runs)} runs" if len(runs) > 1 else "one run"
-        what = "thick with markers: val · thin: train" if best else "train only: nothing was set apart"
-        heading(figure, f"Loss and accuracy of {count}", what)
-        accuracy = [v for h in drawn.values() for v in measured(h, "accuracy", "val_accuracy")]
-        axes = _panels(figure, {"loss": 1.7, "accuracy": 1.0} if accuracy else {"loss": 1.0}, right=235, top=70)
-        losses = [v for h in drawn.values() for v in measured(h, "loss", "val_loss")]
-        scale_loss(axes["loss"], losses, min(best, default=None))
-        if accuracy:
-            judged = [v for h in drawn.values() for v in measured(h, "val_accuracy")]
-            floor = scale_accuracy(axes["accuracy"], accuracy, max(judged or accuracy))
+        heading(figure, f"Loss and accuracy of {count}", _overlay_subtitle(bool(best), noise, shared))
+        panels = {"val": 1.7} if best else {}
+        panels |= {"train": 0.9} if train or not best else {}
+        panels |= {"accuracy": 0.9} if reached else {}
+        axes = _panels(figure, panels, right=235, top=70)
+        if best:
+            losses = [v for history in drawn.values() for v in measured(history, "val_loss")]
+            scale_loss(axes["val"], losses, min(best), log_from=2)
+            axes["val"].set_ylabel("val loss (nats)")
+        if "train" in axes:
+            scale_loss(axes["train"], train, min(best, default=None))
+            axes["train"].set_ylabel("train loss (nats)")
+        floor = scale_accuracy(axes["accuracy"], reached, max(reached)) if reached else 1.0
         for index, (name, history) in enumerate(runs.items()):
             look = _run_look(index)
-            train = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 0.9, "alpha": 0.75}
-            if not history.best:  # nothing thick would be left of this run
-                train = look
-            _curve(axes["loss"], history, "loss", train)
-            _curve(axes["loss"], history, "val_loss", look)
-            if accuracy:
-                _curve(axes["accuracy"], history, "accuracy", train, floor)
-                _curve(axes["accuracy"], history, "val_accuracy", look, floor)
+            if best:
+                _band(axes["val"], history, noise.get(name, {}), look["color"])
+                _curve(axes["val"], history, "val_loss", look)
+            if "train" in axes:
+                _curve(axes["train"], history, "loss", {**look, "linewidth": 1.2, "markersize": 3.5})
+            if reached:
+                _curve(axes["accuracy"], history, accuracy.get(name, "accuracy"), look, floor)
             _name_run(figure, index, len(runs), name, history)
         first, last = min(h[0].epoch for h in drawn.values()), max(h[-1].epoch for h in drawn.values())
         _epoch_axis(list(axes.values()), first, last)
@@ -143,6 +159,17 @@ def overlay_plot(runs: Mapping[str, History], path: Path) -> Path:
 
 
 # ---- panels ----------------------------------------------------------------------------------------------
+
+
+def _overlay_subtitle(val: bool, noise: Mapping[str, Mapping[int, float]], shared: bool) -> str:
+    if not val:
+        return "train only: nothing was set apart"
+    parts = ["accuracy is of val"]
+    if any(noise.values()):
+        parts.append("band: ± one standard error of the val loss, paired over the val images")
+    if not shared:
+        parts.append("the runs have not all the same val images")
+    return " · ".join(parts)
 
 
 def _subtitle(history: History, stopped: str | None) -> str:
@@ -246,6 +273,15 @@ def _curve(ax: Axes, history: History, column: str, look: Mapping[str, Any], cei
         marker = {"marker": "."}
     ax.plot(x, np.minimum(y, ceiling), **look, **marker, zorder=3)
     return float(y[-1])
+
+
+def _band(ax: Axes, history: History, noise: Mapping[int, float], color: str) -> None:
+    """Shade the val loss plus and minus its noise, where that is known."""
+    rows = [row for row in history if row.epoch in noise and math.isfinite(row.val_loss)]
+    x = [row.epoch for row in rows]
+    low, high = ([row.val_loss + sign * noise[row.epoch] for row in rows] for sign in (-1, 1))
+    if rows:
+        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0, zorder=2)
 
 
 def _every(count: int) -> int:

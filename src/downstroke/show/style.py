@@ -156,8 +156,8 @@ def shorten(text: str, limit: int) -> str:
 # ---- axes ------------------------------------------------------------------------------------------------
 
 
-def scale_loss(ax: Axes, values: Sequence[float], best_val: float | None) -> None:
-    """Logarithmic where the losses span more than a factor of 10; else from zero, unless they barely move."""
+def scale_loss(ax: Axes, values: Sequence[float], best_val: float | None, log_from: float = 10) -> None:
+    """Logarithmic where the losses span more than that factor; else from zero, unless they barely move."""
     ax.set_ylabel("loss (nats, mean over images)")
     if not values:
         ax.set_ylim(0, 1)
@@ -166,7 +166,7 @@ def scale_loss(ax: Axes, values: Sequence[float], best_val: float | None) -> Non
         return
     low, high = min(values), max(values)
     positive = [v for v in values if v > 0]
-    if low >= 0 and positive and high > 10 * low:
+    if low >= 0 and positive and high > log_from * low:
         # A train loss may fall to 1e-9. Below a thousandth of the best val loss it leaves the picture, so
         # that the val curve keeps room to be read; its name at the right still tells its value.
         bottom = max(min(positive), (best_val or 0) / 1000)

@@ -1,0 +1,132 @@
+"""What is known of a run, an epoch a row: its losses, its lr, and how noisy they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: lr below this share of the epoch before is a drop: the loss begins a new leg there.
+DROP = 0.75
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A history as advice sees it; rows are in order."""
+
+    epoch: Floats  # [E] epochs done (1, 2, ...); gaps are allowed, and said
+    val_loss: Floats  # [E] may hold nan and inf
+    loss: Floats | None = None  # [E] training loss, in evaluation mode if known
+    lr: Floats | None = None  # [E]
+    val_images: int | None = None  # how many images val has, if known
+    val_losses: Mapping[int, NDArray[np.floating]] | None = None  # epoch -> loss of each val image [N], recent epochs
+
+    def first(self, rows: int) -> Curve:
+        """The history as it was when it had so many rows."""
+        seen = None if self.val_losses is None else {e: v for e, v in self.val_losses.items() if e in self.epoch[:rows]}
+        return Curve(
+            self.epoch[:rows],
+            self.val_loss[:rows],
+            None if self.loss is None else self.loss[:rows],
+            None if self.lr is None else self.lr[:rows],
+            self.val_images,
+            seen,
+        )
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+    @property
+    def known_lr(self) -> Floats | None:
+        """lr where it was logged for every row and is above 0."""
+        if self.lr is None or not np.all(np.isfinite(self.lr)) or not np.all(self.lr > 0):
+            return None
+        return self.lr
+
+    @property
+    def paired_noise(self) -> float | None:
+        """Standard error of the difference in mean loss of the last two epochs, paired on the same val images.
+
+        None where their losses are not known. Paired, what makes an image hard cancels; two means apart would not.
+        """
+        if self.val_losses is None or len(self) < 2:
+            return None
+        last, before = (self.val_losses.get(int(e)) for e in self.epoch[[-1, -2]])
+        if last is None or before is None or len(last) < 2 or last.shape != before.shape:
+            return None
+        difference = last.astype(np.float64) - before.astype(np.float64)
+        return float(difference.std(ddof=1) / len(difference) ** 0.5)
+
+    @property
+    def drops(self) -> Floats:
+        """The epochs that began with a sudden fall of lr, [D]: each begins a new leg."""
+        lr = self.known_lr
+        if lr is None or len(lr) < 2:
+            return np.zeros(0)
+        falls = lr[1:] < DROP * lr[:-1]
+        # A fall at every epoch is a fast decay, not a drop.
+        sudden = falls & ~np.concatenate([[False], falls[:-1]])
+        drops: Floats = self.epoch[1:][sudden]
+        return drops
+
+
+def wobble(losses: Floats) -> float:
+    """The standard deviation of log loss from epoch to epoch, of the last 20 of `losses` [E], by second differences.
+
+    A straight line has none. The median of their sizes leaves single spikes out; 0.01 at least.
+    """
+    bends = np.diff(np.log(np.maximum(losses[-20:], 1e-12)), 2)
+    return max(0.01, float(np.median(np.abs(bends))) / (0.6745 * 6**0.5)) if len(bends) else 0.01
+
+
+@dataclass(frozen=True)
+class LrAhead:
+    """Where lr goes if its schedule is what it looks like."""
+
+    lr: Floats  # [M] of the next epochs
+    ends: float | None  # the epoch at which a straight line or a half cosine reaches 0
+
+
+def lr_ahead(epoch: Floats, lr: Floats, ahead: int) -> LrAhead:
+    """Recognise the schedule in lr [E] > 0 at `epoch` [E], and continue it for `ahead` epochs.
+
+    Since its peak, lr may follow a straight line or half a cosine to 0: the one that misses the least, if it misses by
+    a thousandth at most. Else it goes on by its factor where that is steady, and stays where it is not.
+    """
+    future = epoch[-1] + np.arange(1, ahead + 1)
+    if len(lr) < 3 or lr[-1] >= lr[-2] * (1 - 1e-6):
+        return LrAhead(np.full(ahead, lr[-1]), None)
+    factors = lr[-2:] / lr[-3:-1]
+    factor = factors[1] if abs(factors[1] - factors[0]) < 0.05 else 1.0
+    found = LrAhead(lr[-1] * factor ** np.arange(1, ahead + 1), None)
+    peak = len(lr) - 1 - int(np.argmax(lr[::-1]))
+    thin = np.unique(np.linspace(peak, len(lr) - 1, 16).round().astype(int))
+    t, x = epoch[thin], lr[thin]
+    if len(t) < 4:
+        return found
+    # The logged lr may be of an epoch's first step, its middle or its last.
+    begins = (t[0] - np.array([0.0, 0.5, 1.0]))[:, None]
+    spans = np.concatenate([np.arange(t[-1] - t[0] + 1, 130.0), (t[-1] - t[0] + 130) * 1.03 ** np.arange(60)])
+    least = 1e-3
+    for shape in (_line, _half_cosine):
+        s = shape((t - begins[..., None]) / spans[:, None])  # [begins, spans, rows]
+        height = (s * x).sum(-1) / (s * s).sum(-1)
+        misses = np.abs(height[..., None] * s - x).max(-1) / x[0]
+        b, k = np.unravel_index(np.argmin(misses), misses.shape)
+        if misses[b, k] < least:
+            least, begin, span = float(misses[b, k]), float(begins[b, 0]), float(spans[k])
+            ahead_lr = height[b, k] * np.maximum(shape((future - begin) / span), 1e-4)
+            found = LrAhead(ahead_lr, begin + span)
+    return found
+
+
+def _line(s: Floats) -> Floats:
+    return np.clip(1 - s, 0, None)
+
+
+def _half_cosine(s: Floats) -> Floats:
+    return (1 + np.cos(np.pi * np.clip(s, 0, 1))) / 2

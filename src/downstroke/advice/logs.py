@@ -1,0 +1,361 @@
+"""Any framework's log of training as a curve, by its columns' names; with numpy alone.
+
+Read are the files of downstroke (a run's folder, `metrics.csv`), Keras, Lightning and fastai (`CSVLogger`), Hugging
+Face (`trainer_state.json`), skorch (`history.json`) and TensorBoard (event files). All come down to rows of named
+numbers in the order of time. A row with a val loss closes a stretch of training: its training loss is the mean of what
+was logged in the stretch, its lr the last. What a program did not measure (an empty cell, `NA`) is no row; what it
+measured as NaN or infinite is one.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.advice import tfevents
+from downstroke.advice.curve import Curve
+from downstroke.errors import LogError
+from downstroke.history import EPOCH_COLUMNS
+
+Say = Callable[[str], None]
+
+#: What stands in a cell for a value that was not measured; Keras writes NA.
+_NOTHING = {"", "na", "n/a", "none", "null"}
+_VAL = {"val", "valid", "validation", "eval", "evaluation", "dev"}
+_TRAIN = {"train", "training"}
+#: The files that are looked for in a folder, in this order.
+_FILES = ("metrics.csv", "history.json", "trainer_state.json", "history.csv")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows in the order of time; a value that was not measured is missing from its row."""
+
+    file: Path
+    rows: list[dict[str, Any]]
+    places: list[str]  # where each row stands in the file, in words
+    names: list[str]  # the columns
+    #: Whether `epoch` is how many epochs were done, so that 0 is the W before training; else 0 is the first epoch.
+    epochs_done: bool = False
+
+
+def read(
+    path: str | Path, loss: str | None = None, val_loss: str | None = None, *, say: Say = lambda line: None
+) -> Curve:
+    """The curve that a log holds; `path` is a file or a folder, also of a run that is being written.
+
+    `loss` and `val_loss` name the columns, where their own names do not tell. `say` is given a line for each choice
+    that a person should know of. Raises LogError where there is no val loss to be read.
+    """
+    path = Path(path)
+    if path.is_dir() and (path / "metrics.csv").is_file() and (path / "recipe.json").is_file():
+        return _with_val_losses(path, _curve(_table(path / "metrics.csv"), loss, val_loss, say), say)
+    return _curve(_folder(path, say) if path.is_dir() else _table(path), loss, val_loss, say)
+
+
+# ---- files to tables -------------------------------------------------------------------------------------
+
+
+def _table(path: Path) -> _Table:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LogError(f"{path}: {error.strerror or error}; expected a log of training, or a run") from None
+    if not data.strip():
+        raise LogError(f"{path} is empty; expected a row for each epoch")
+    if tfevents.is_event_file(data):
+        return _events(path, {"": path})
+    if b"\0" in data:
+        raise LogError(f"{path} is a binary file; expected CSV, JSON or a TensorBoard event file")
+    text = data.decode("utf-8-sig", errors="replace")
+    return _json(path, text) if text.lstrip()[0] in "[{" else _csv(path, text)
+
+
+def _folder(folder: Path, say: Say) -> _Table:
+    for name in _FILES:
+        if (folder / name).is_file():
+            say(f"reading {folder / name}")
+            return _table(folder / name)
+    found: dict[str, Path] = {}
+    events = (path for path in folder.rglob("*tfevents*") if path.is_file() and path.suffix != ".profile-empty")
+    for path in sorted(events, key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        place = path.parent.relative_to(folder).as_posix()
+        if place in found:
+            say(f"{path.parent} holds several event files; reading the newest, {path.name}")
+        found[place] = path
+    if not found:
+        raise LogError(f"{folder} holds no log; looked for {', '.join(_FILES)} and TensorBoard event files")
+    return _events(folder, {"" if place == "." else f"{place}/": path for place, path in found.items()})
+
+
+def _csv(path: Path, text: str) -> _Table:
+    lines = text.splitlines()
+    separator = max(",;\t", key=lines[0].count)
+    reader = csv.reader(lines, delimiter=separator)
+    names = [name.strip() for name in next(reader)]
+    own = tuple(names) == EPOCH_COLUMNS
+    rows, places = [], []
+    for cells in reader:
+        if not cells:
+            continue
+        place = f"line {reader.line_num}"
+        if len(cells) != len(names):
+            if len(names) == 1:
+                raise LogError(
+                    f"{path} is no log that is known: its first line is {lines[0][:60]!r}; "
+                    f"expected the names of columns, such as epoch,loss,val_loss"
+                )
+            if reader.line_num == len(lines) and not text.endswith("\n"):
+                break  # still being written
+            raise LogError(f"{path}, {place}: {len(cells)} fields; expected {len(names)}, as in the first line")
+        row = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
+        rows.append({name: cell for name, cell in row.items() if own or cell.lower() not in _NOTHING})
+        places.append(place)
+    if own:
+        _tell_nan_from_nothing(rows)
+    return _Table(path, rows, places, names)
+
+
+def _tell_nan_from_nothing(rows: list[dict[str, Any]]) -> None:
+    """downstroke writes NaN as an empty cell, and measures a column at every epoch or never."""
+    for name in EPOCH_COLUMNS:
+        measured = any(row[name] for row in rows)
+        for row in rows:
+            if not row[name]:
+                row[name] = "nan"
+            if not measured:
+                del row[name]
+
+
+def _json(path: Path, text: str) -> _Table:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LogError(f"{path} is no JSON ({' '.join(str(error).split())}); is it still being written?") from None
+    rows = found.get("log_history") if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LogError(
+            f"{path} is no log that is known; expected the trainer_state.json of Hugging Face or skorch's history.json"
+        )
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    # Lists are skorch's batches, true and false its marks for a best so far.
+    kept = [
+        {name: value for name, value in row.items() if value is not None and not isinstance(value, bool | list | dict)}
+        for row in rows
+    ]
+    names = [name for name in names if any(name in row for row in kept)]
+    return _Table(path, kept, [f"entry {number}" for number in range(1, len(rows) + 1)], names, epochs_done=True)
+
+
+def _events(source: Path, files: Mapping[str, Path]) -> _Table:
+    """One table of the event files in `source`; the tags of each begin with its prefix."""
+    steps: dict[int, dict[str, Any]] = {}
+    names: dict[str, None] = {}
+    for prefix, path in files.items():
+        try:
+            for step, tag, value in tfevents.scalars(path.read_bytes()):
+                names[prefix + tag] = None
+                steps.setdefault(step, {})[prefix + tag] = value
+        except ValueError as error:
+            raise LogError(f"{path} is a damaged event file ({error})") from None
+    rows = [steps[step] for step in sorted(steps)]
+    return _Table(source, rows, [f"step {step}" for step in sorted(steps)], list(names))
+
+
+# ---- tables to curves ------------------------------------------------------------------------------------
+
+
+def _curve(table: _Table, loss: str | None, val_loss: str | None, say: Say) -> Curve:
+    val_name = _asked(table, val_loss) if val_loss else _val_column(table)
+    loss_name = _asked(table, loss) if loss else _train_column(table, say)
+    val = _numbers(table, val_name)
+    closing = [i for i, value in enumerate(val) if value is not None]
+    if not closing:
+        raise LogError(f"{table.file}: no val loss was measured, column {val_name} is empty; advice is drawn from val")
+    at = _epochs(table, closing, say)
+    closing = [i for i in closing if at[i] > 0] or closing  # Hugging Face may measure W before it has learned
+    epoch, last = np.unique(at[closing][::-1], return_index=True)  # of several in one epoch, its last
+    if len(epoch) < len(closing):
+        say(f"{val_name} was measured several times an epoch; the last of each is taken")
+    stretch = np.searchsorted(epoch, at)
+    return Curve(
+        epoch=epoch,
+        val_loss=np.array([val[closing[len(closing) - 1 - i]] for i in last], dtype=np.float64),
+        loss=_by_stretch(table, loss_name, stretch, len(epoch), np.mean),
+        lr=_by_stretch(table, _lr_column(table), stretch, len(epoch), lambda values: values[-1]),
+    )
+
+
+def _by_stretch(
+    table: _Table, name: str | None, stretch: NDArray[np.int64], count: int, of: Callable[[list[float]], Any]
+) -> NDArray[np.float64] | None:
+    """`of` what column `name` holds in each stretch, [count]; NaN where it holds nothing. None where it never does."""
+    if name is None:
+        return None
+    found: list[list[float]] = [[] for _ in range(count + 1)]  # the last: after the last val loss
+    for where, value in zip(stretch.tolist(), _numbers(table, name), strict=True):
+        if value is not None:
+            found[where].append(value)
+    if not any(found[:count]):
+        return None
+    return np.array([of(values) if values else math.nan for values in found[:count]], dtype=np.float64)
+
+
+def _epochs(table: _Table, closing: Sequence[int], say: Say) -> NDArray[np.float64]:
+    """The epoch of every row, never falling; where the log has none that can be used, val losses are counted."""
+    name = next((name for name in table.names if _words(name) in (["epoch"], ["train", "epoch"])), None)
+    if name:
+        known = [math.nan if value is None else value for value in _numbers(table, name)]
+        at = _filled(np.array(known))
+        back = next((i for i in closing[1:] if at[i] < at[closing[0] : i].max()), None)
+        if back is None and np.isfinite(at).all():
+            return _from_one(np.maximum.accumulate(at), table, say)
+        if back is not None:
+            say(
+                f"{table.file}, {table.places[back]}: {name} goes back to {at[back]:g}, after {at[:back].max():g}; "
+                f"epochs are counted through instead"
+            )
+    elif table.places[0].startswith("step"):
+        steps = np.array([float(place.removeprefix("step ")) for place in table.places])
+        if np.diff(steps[list(closing)]).min(initial=math.inf) == 1:
+            return _from_one(steps, table, say)
+    before = np.zeros(len(table.rows))
+    before[[i + 1 for i in closing if i + 1 < len(before)]] = 1
+    counted: NDArray[np.float64] = 1 + np.cumsum(before)
+    return counted
+
+
+def _from_one(at: NDArray[np.float64], table: _Table, say: Say) -> NDArray[np.float64]:
+    """Epochs as they are counted here: the first is 1."""
+    if at.min() != 0 or table.epochs_done:
+        return at
+    say(f"{table.file} counts epochs from 0; here its first is epoch 1")
+    return at + 1
+
+
+def _filled(at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gaps (NaN) filled with what follows them, the last with what was before: Lightning logs lr ahead of an epoch."""
+    known = np.flatnonzero(~np.isnan(at))
+    if not len(known):
+        return at
+    return at[known[np.minimum(np.searchsorted(known, np.arange(len(at))), len(known) - 1)]]
+
+
+def _numbers(table: _Table, name: str) -> list[float | None]:
+    """A column, row by row; None where it was not measured. LogError for what is no number."""
+    numbers: list[float | None] = []
+    for row, place in zip(table.rows, table.places, strict=True):
+        value = row.get(name)
+        try:
+            numbers.append(None if value is None else float(value))
+        except (TypeError, ValueError):
+            raise LogError(f"{table.file}, {place}: {name} is {value!r}; expected a number") from None
+    return numbers
+
+
+# ---- which column ----------------------------------------------------------------------------------------
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", name.lower())
+
+
+def _asked(table: _Table, name: str) -> str:
+    if name in table.names:
+        return name
+    near = difflib.get_close_matches(name, table.names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {_listed(table.names)}"
+    raise LogError(f"{table.file} has no column {name!r}; {hint}")
+
+
+def _val_column(table: _Table) -> str:
+    found = _plainest(table.names, lambda words: "loss" in words and bool(_VAL & words), {"epoch"})
+    if not found:
+        raise LogError(
+            f"{table.file} has no val loss that can be told by its name; there are {_listed(table.names)}: "
+            f"name it with --val-loss"
+        )
+    if len(found) > 1:
+        raise LogError(f"{table.file}: {_listed(found)} could each be the val loss; name one with --val-loss")
+    return found[0]
+
+
+def _train_column(table: _Table, say: Say) -> str | None:
+    found = _plainest(table.names, lambda words: "loss" in words and not (_VAL | {"test"}) & words, {"epoch", *_TRAIN})
+    if len(found) > 1:
+        say(f"{_listed(found)} could each be the training loss: it is left out, unless --loss names one")
+    return found[0] if len(found) == 1 else None
+
+
+def _lr_column(table: _Table) -> str | None:
+    """Of several groups of weights, each with an lr, the first: they rise and fall together."""
+    found = _plainest(table.names, lambda words: "lr" in words or {"learning", "rate"} <= words, {"epoch", *_TRAIN})
+    return found[0] if found else None
+
+
+def _plainest(names: Sequence[str], fits: Callable[[set[str]], bool], neutral: set[str]) -> list[str]:
+    """The names that fit and have the fewest words besides `neutral` ones; among equals, the fewest words at all."""
+    ranked = sorted(
+        (len([word for word in words if word not in neutral]), len(words), index)
+        for index, words in enumerate(map(_words, names))
+        if fits(set(words))
+    )
+    return [names[index] for *rank, index in ranked if rank == list(ranked[0][:2])]
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+# ---- the losses of every val image -----------------------------------------------------------------------
+
+
+def val_losses(folder: Path) -> Mapping[int, NDArray[np.floating]]:
+    """Epoch -> loss of each val image [N], nats, of the last epochs of the run in `folder`; empty where it has none."""
+    try:
+        return read(folder).val_losses or {}
+    except LogError:
+        return {}
+
+
+def _with_val_losses(folder: Path, curve: Curve, say: Say) -> Curve:
+    """The curve of a run, with the losses of its val images in the last epochs."""
+    try:
+        kept = np.load(folder / "val_losses.npy", allow_pickle=False)
+    except (OSError, ValueError):
+        return curve
+    if kept.ndim != 2 or not kept.size:
+        return curve
+    epochs = _epochs_of(kept, curve)
+    if epochs is None:
+        say(f"{folder / 'val_losses.npy'} does not fit metrics.csv; it is left out, and the noise estimated without it")
+        return curve
+    by_epoch = dict(zip(epochs, kept.astype(np.float64), strict=True))
+    return Curve(curve.epoch, curve.val_loss, curve.loss, curve.lr, kept.shape[1], by_epoch)
+
+
+def _epochs_of(kept: NDArray[np.float16], curve: Curve) -> list[int] | None:
+    """The epoch of each row of `kept`; None where their means are not the curve's val losses.
+
+    The rows are of the last epochs, but while a run is being written metrics.csv may be a row ahead.
+    """
+    means = kept.astype(np.float64).mean(1)
+    for ahead in (0, 1):
+        end = len(curve.epoch) - ahead
+        if end < len(kept):
+            continue
+        val = curve.val_loss[end - len(kept) : end]
+        plain = np.isfinite(val) & (val < 1000)  # float16 ends at 65504: the losses of a diverging run are cut there
+        if np.allclose(means[plain], val[plain], rtol=1e-3, atol=1e-6):
+            return [int(epoch) for epoch in curve.epoch[end - len(kept) : end]]
+    return None

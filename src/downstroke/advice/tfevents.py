@@ -1,0 +1,119 @@
+"""Scalars out of a TensorBoard event file, without tensorboard.
+
+The file is a row of TFRecords: length (uint64), its checksum (uint32), the bytes, their checksum (uint32). The bytes of
+each are a protocol buffer `Event`; of its fields only these are looked at, under the numbers of TensorFlow's
+event.proto, summary.proto and tensor.proto:
+
+    Event.step 2, Event.summary 5; Summary.value 1; Value.tag 1, Value.simple_value 2, Value.tensor 8;
+    TensorProto.dtype 1, .tensor_content 4, .float_val 5, .double_val 6, .int_val 7, .int64_val 10
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+#: TensorProto.dtype -> struct: float, double, int32, int64, half.
+_DTYPES = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}
+
+
+def is_event_file(start: bytes) -> bool:
+    """Whether a file that begins with `start` (64 bytes are enough) is an event file: its first record says so."""
+    return b"brain.Event:" in start[:64]
+
+
+def scalars(data: bytes) -> Iterator[tuple[int, str, float]]:
+    """(step, tag, value) of every scalar in an event file, in the order of writing.
+
+    A last record that is still being written is left out. Checksums are not looked at. Raises ValueError for bytes
+    that are no event file.
+    """
+    position = 0
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from("<Q", data, position)
+        event = data[position + 12 : position + 12 + length]
+        position += 12 + length + 4
+        if position > len(data):
+            return
+        step, summaries = 0, []
+        for number, value in _fields(event):
+            if number == 2:
+                step = value
+            elif number == 5:
+                summaries.append(value)
+        for summary in summaries:
+            for number, value in _fields(summary):
+                if number == 1 and (found := _scalar(value)):
+                    yield (step, *found)
+
+
+def _scalar(data: bytes) -> tuple[str, float] | None:
+    """Tag and number of a Summary.Value; None where it is no single number (an image, a histogram, text)."""
+    tag, number = "", None
+    for field, value in _fields(data):
+        if field == 1:
+            tag = value.decode(errors="replace")
+        elif field == 2:
+            (number,) = struct.unpack("<f", value)
+        elif field == 8:
+            number = _one_number(value)
+    return None if number is None else (tag, number)
+
+
+def _one_number(data: bytes) -> float | None:
+    """The number in a TensorProto that holds one; else None."""
+    found = dict(_fields(data))
+    form = _DTYPES.get(found.get(1, 0))
+    if not form:
+        return None
+    if 4 in found:
+        return float(struct.unpack(form, found[4])[0]) if len(found[4]) == struct.calcsize(form) else None
+    if 7 in found or 10 in found:
+        whole = found[7] if 7 in found else found[10]
+        return float(whole) if isinstance(whole, int) else float(next(_varints(whole)))
+    packed = found.get(5, found.get(6, b""))
+    return float(struct.unpack(form, packed)[0]) if len(packed) == struct.calcsize(form) else None
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """(number, value) of each field: an int of a varint, bytes of all else."""
+    position, end = 0, len(data)
+    while position < end:
+        key, position = _varint(data, position)
+        kind = key & 7
+        if kind == 0:
+            value, position = _varint(data, position)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            length, position = _varint(data, position)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if position + length > end:
+            raise ValueError("a field is longer than its message")
+        yield key >> 3, data[position : position + length]
+        position += length
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, the lowest first, and the position behind it."""
+    value = shift = 0
+    while True:
+        if position >= len(data) or shift > 63:
+            raise ValueError("a number has no end")
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+        shift += 7
+
+
+def _varints(data: bytes) -> Iterator[int]:
+    position = 0
+    while position < len(data):
+        value, position = _varint(data, position)
+        yield value

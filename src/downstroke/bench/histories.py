@@ -1,0 +1,58 @@
+"""The committed corpus of histories, and its two halves: one to develop advice on, one to report it on."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.recipe import Recipe
+
+FILE = Path(__file__).with_name("histories.jsonl.gz")
+HALVES = ("develop", "report")
+_NOT_CONFIGURATION = ("name", "seed", "split_seed")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One run of the corpus: float64 columns by name, [E] each, NaN where nothing was measured or it was no number."""
+
+    recipe: Recipe
+    configuration: str
+    columns: dict[str, NDArray[np.float64]]
+
+    @property
+    def half(self) -> str:
+        """A function of the configuration alone, so that no configuration is in both."""
+        return HALVES[int(self.configuration, 16) % 2]
+
+
+def configuration(recipe: Recipe) -> str:
+    """What a recipe is called in the corpus, seeds apart.
+
+    It is recorded with the history: a recipe that gets further fields would be called otherwise.
+    """
+    held = {key: value for key, value in recipe.to_dict().items() if key not in _NOT_CONFIGURATION}
+    return hashlib.blake2b(json.dumps(held, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def load(half: str, file: Path = FILE) -> list[Recorded]:
+    """The histories of `half`: develop or report."""
+    return [recorded for recorded in _read(file) if recorded.half == half]
+
+
+def _read(file: Path) -> Iterator[Recorded]:
+    for line in gzip.decompress(file.read_bytes()).decode().splitlines():
+        held = json.loads(line)
+        header, *rows = csv.reader(io.StringIO(held["csv"]))
+        values = np.array([[float(field) if field else np.nan for field in row] for row in rows])
+        recipe = Recipe.from_dict(held["recipe"])
+        yield Recorded(recipe, held["configuration"], dict(zip(header, values.T, strict=True)))

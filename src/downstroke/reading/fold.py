@@ -1,0 +1,46 @@
+"""Fewer operations for the same reading: batch normalisation becomes part of the convolution before it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TypeGuard
+
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from downstroke.learning.models import Network
+
+
+def folded(network: Network) -> Network:
+    """A copy for reading, in evaluation mode: the same logits to float rounding. `network` is left as it was.
+
+    When reading, batch normalisation multiplies each channel by a number and adds another; both go into the weights of
+    the convolution before it (Jacob et al. 2018, section 3.2). A network that is no `nn.Sequential` is only copied.
+    """
+    made = copy.deepcopy(network).eval().requires_grad_(False)
+    if isinstance(made.net, nn.Sequential):
+        made.net = nn.Sequential(*_folded(list(made.net)))
+    return made
+
+
+def _folded(layers: list[nn.Module]) -> Iterator[nn.Module]:
+    while layers:
+        layer, *layers = layers
+        if type(layer) is nn.Conv2d and layers and _fixed(layers[0]):
+            layer, layers = fuse_conv_bn_eval(layer, layers[0]), layers[1:]
+        elif type(layer) is nn.Conv2d and len(layers) > 1 and _fixed(layers[1]) and _commute(*layers[:2]):
+            layer, layers = fuse_conv_bn_eval(layer, layers[1]), [layers[0], *layers[2:]]
+        elif isinstance(layer, nn.ReLU):
+            layer = nn.ReLU(inplace=True)  # what a layer of a row wrote is read by the next one alone
+        yield layer
+
+
+def _fixed(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
+    """Whether it is batch normalisation by statistics that it holds, and not by those of what it reads."""
+    return isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None
+
+
+def _commute(pool: nn.Module, norm: nn.Module) -> bool:
+    """Whether `norm` may move to before `pool`: a factor below 0 would turn the largest value into the smallest."""
+    return isinstance(pool, nn.MaxPool2d) and (not isinstance(norm.weight, Tensor) or bool((norm.weight > 0).all()))

@@ -1,0 +1,35 @@
+"""When to say "I am not sure": a score for each glyph, and the least score that is accepted.
+
+The score is log(sum(exp(logits))), the negative free energy (Liu et al. 2020, "Energy-based Out-of-distribution
+Detection"): high where any digit fits the glyph. A network that was taught with strays has learned it as the log odds
+that the glyph is a digit (see `learning/criteria.py`); one that was not has it too, but it tells less.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ACCEPTED = 0.99  # the share of val's digits that the threshold accepts
+
+
+def score(logits: Tensor) -> Tensor:
+    """How much each glyph is like a digit: float32 [N] from logits [N,C]. A glyph is accepted from the threshold on."""
+    return logits.logsumexp(1)
+
+
+def fit_threshold(logits: Tensor, share: float = ACCEPTED) -> float:
+    """The score that just `share` of these digits reach, logits [N,C] of val images, N > 0."""
+    scores = score(logits).sort().values
+    return float(scores[round((1 - share) * len(scores))])
+
+
+def curve(digits: Tensor, strays: Tensor, points: int = 400) -> tuple[Tensor, Tensor, Tensor]:
+    """What each threshold accepts: (thresholds, share of digits, share of strays), each [points], falling.
+
+    `digits`, `strays`: scores, [N] and [M].
+    """
+    every = torch.cat([digits, strays])
+    thresholds = torch.linspace(float(every.min()), float(every.max()), points)
+    of_digits, of_strays = ((scores[:, None] >= thresholds).float().mean(0) for scores in (digits, strays))
+    return thresholds, of_digits, of_strays

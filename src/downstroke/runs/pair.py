@@ -1,0 +1,56 @@
+"""Two runs read the same val images, each with its best W.
+
+The images are read anew rather than taken from `val_losses.npy`: that holds losses alone, in half precision, and of the
+last epochs only, among which the best need not be.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from downstroke.data import sources
+from downstroke.data.dataset import split
+from downstroke.errors import RunError
+from downstroke.learning import machine
+from downstroke.learning.evaluate import Evaluation, read_logits
+from downstroke.runs.run import Run, Weights
+
+
+def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple[Weights, Evaluation]]:
+    """Each run's W, its best where there is one, and how that W reads their val images, in one order.
+
+    Raises RunError where the two have not the same val images, or none.
+    """
+    _refuse_different_val(first, second)
+    recipe = first.recipe
+    data = sources.load(recipe.data, recipe.split_seed)
+    if data.fingerprint() != first.environment["data"]["fingerprint"]:
+        raise RunError(f"the images in {recipe.data} are not those that {first.name} was trained on")
+    val = data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
+    device = machine.choose().device
+    images, labels = torch.from_numpy(val.images).to(device), torch.from_numpy(val.labels).to(device)
+
+    def read(run: Run) -> tuple[Weights, Evaluation]:
+        weights = run.weights()
+        return weights, Evaluation.of(read_logits(weights.network.to(device), images), labels)
+
+    return read(first), read(second)
+
+
+def _refuse_different_val(first: Run, second: Run) -> None:
+    (data, seed, size), (other_data, other_seed, other_size) = first.val, second.val
+    for run, images in ((first, size), (second, other_size)):
+        if not images:
+            raise RunError(f"{run.name} has no val images: it was trained without; compare two runs that have")
+    if data != other_data:
+        why = f"their data differ ({first.recipe.data} and {second.recipe.data})"
+    elif seed != other_seed:
+        why = f"split_seed is {seed} for one and {other_seed} for the other"
+    elif size != other_size:
+        why = f"val has {size:,} images for one and {other_size:,} for the other"
+    else:
+        return
+    raise RunError(
+        f"{first.name} and {second.name} have not the same val images: {why}. A paired comparison needs the same; "
+        f"train one of them again with the other's data, split_seed and val_size"
+    )

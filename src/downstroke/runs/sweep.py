@@ -1,0 +1,29 @@
+"""The range test of a recipe: what a run of it would begin with, and no run."""
+
+from __future__ import annotations
+
+import torch
+
+from downstroke.data import sources
+from downstroke.learning.learner import Images, Learner
+from downstroke.learning.range_test import RangeTest, range_test
+from downstroke.recipe import Recipe
+from downstroke.runs.training import Parts
+
+
+def sweep(recipe: Recipe, *, device: str = "auto", precision: str = "auto", threads: int | None = None) -> RangeTest:
+    """The range test from the recipe's first W, on its training images; val is set apart and not looked at.
+
+    Torch's random state and its number of threads are afterwards as they were. Raises DownstrokeError.
+    """
+    data = sources.load(recipe.data, recipe.split_seed)
+    before = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng():
+            learner = Learner(recipe, len(data.classes), device=device, precision=precision, threads=threads)
+            learner.machine.use()
+            train = Images(Parts(data, recipe).train, learner.machine.device)
+            learner.begin(train.images)
+            return range_test(learner, train)
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,81 @@
+"""The reader that travels in the package: whole, small, made as its record says, and it reads and refuses."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from downstroke.data import augment, strays
+from downstroke.data.dataset import Dataset, split
+from downstroke.errors import CheckpointError
+from downstroke.learning.evaluate import read_logits
+from downstroke.reading import refusal, shipped
+from downstroke.recipe import RECIPES, Recipe
+
+
+@pytest.fixture(scope="module")
+def val(mnist: Dataset) -> tuple[torch.Tensor, torch.Tensor]:
+    part = mnist.train.take(split(mnist.train.labels, 1 / 12, 0)[1][:1000])
+    return torch.from_numpy(part.images), torch.from_numpy(part.labels)
+
+
+def test_the_weights_are_those_of_the_record_and_small() -> None:
+    data = (shipped.HOME / shipped.WEIGHTS).read_bytes()
+    record = json.loads((shipped.HOME / shipped.RECORD).read_text())
+    assert hashlib.sha256(data).hexdigest() == record["sha256"]
+    assert len(data) == record["bytes"] <= 3_000_000
+
+
+def test_the_recipe_of_the_record_is_the_one_that_its_command_trains() -> None:
+    record = shipped.shipped().record
+    assert record["command"] == f"downstroke train reader --seed {record['seed']}"
+    assert Recipe.from_dict(record["recipe"]) == RECIPES["reader"].replace(seed=record["seed"])
+
+
+def test_the_shipped_reader_reads_val_and_accepts_99_of_100_of_its_digits(
+    val: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    reader, (images, labels) = shipped.shipped(), val
+    logits = read_logits(reader.network, images)
+    assert (logits.argmax(1) == labels).float().mean() >= 0.99
+    assert (refusal.score(logits) >= reader.threshold).float().mean() >= 0.98
+
+
+def test_the_shipped_reader_refuses_scribbles(val: tuple[torch.Tensor, torch.Tensor]) -> None:
+    reader, (images, labels) = shipped.shipped(), val
+    digits = images.float() / 255
+    numbers = augment.draw(9, 9, 1000, strays.NUMBERS)
+    made, kinds = strays.strays(digits, labels, digits.roll(7, 0), labels.roll(7, 0), numbers)
+    scores = refusal.score(read_logits(reader.network, made[kinds == 10]))
+    assert (scores >= reader.threshold).float().mean() <= 0.15
+
+
+def test_a_reader_that_was_changed_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "shipped"
+    shutil.copytree(shipped.HOME, folder)
+    weights = folder / shipped.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    with pytest.raises(CheckpointError, match=r"has the SHA-256 .*; install downstroke again"):
+        shipped.load(folder)
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        shipped.load(folder)
+
+
+def test_the_threshold_accepts_the_share_it_was_fitted_for() -> None:
+    logits = torch.randn(1000, 10, generator=torch.Generator().manual_seed(0))
+    threshold = refusal.fit_threshold(logits, 0.9)
+    assert int((refusal.score(logits) >= threshold).sum()) == 900
+
+
+def test_a_higher_threshold_accepts_less_of_everything() -> None:
+    digits, others = torch.tensor([3.0, 4.0, 5.0, 6.0]), torch.tensor([0.0, 1.0, 4.5])
+    thresholds, of_digits, of_strays = refusal.curve(digits, others)
+    assert (of_digits[0], of_strays[0]) == (1, 1)
+    assert (of_digits[-1], of_strays[-1]) == (0.25, 0)
+    assert (thresholds.diff() > 0).all()
+    assert (of_digits.diff() <= 0).all()
+    assert (of_strays.diff() <= 0).all()
