@@ -25,6 +25,7 @@ _SOFT = 0.6
 _SMOOTH = True
 _UNSURE = 40  # of 255: on clean paper few pixels are this near to it without being it
 _PAGE_FADE, _PAGE_PEAK, _PAGE_CLEAR = 0.4, 0.8, 4
+_LEVEL_RULE, _UPRIGHT_RULE = 0.5, 0.9  # of the page's width or height, at least: a line of digits has tall strokes
 _SMALL = 32  # a picture no larger than this may hold strokes of one pixel
 
 
@@ -122,7 +123,7 @@ def _erase_rules(inked: NDArray[np.uint8]) -> None:
     before = inked.copy()
     for axis in (1, 0):
         across = inked.shape[axis]
-        length = max(30, round(0.5 * across))
+        length = max(30, round((_LEVEL_RULE if axis == 1 else _UPRIGHT_RULE) * across))
         reach = np.ones((1, length) if axis == 1 else (length, 1), np.uint8)
         lean = np.ones((3, 1) if axis == 1 else (1, 3), np.uint8)
         runs = cv2.morphologyEx(cv2.dilate(inked, lean), cv2.MORPH_OPEN, reach)

@@ -20,6 +20,9 @@ NUMBERS = BENDS + 32
 
 TURN, SHEAR, SCALE, SLIDE = math.radians(15), 0.25, 0.15, 2.0  # the largest; slide in pixels
 STRETCHED, MOST_STRETCH = 0.3, 3.0  # the share pulled towards a square box, and how far at most
+FLAT, MOST_FLAT = 0.2, 0.6  # the share made wider or narrower, and the logarithm of the largest factor
+LEANING, MOST_LEAN = 0.3, 0.7  # the share that leans to the right as old hands do, and the largest shift by height
+_BOX = 20  # pixels: the longer side of a digit in MNIST
 BEND = 1.8  # pixels, the largest displacement of a knot
 _BANK = 512  # a side of the sheets of noise that images take their piece of
 
@@ -27,7 +30,7 @@ _BANK = 512  # a side of the sheets of noise that images take their piece of
 def pen(images: Tensor, numbers: Tensor) -> Tensor:
     """Each image as another person's pen on another paper. [B,28,28] in 0..1 and [B,64] in -1..1 -> [B,28,28]."""
     knots, (bent, stroke, seen, paper) = numbers[:, :BENDS], numbers[:, BENDS:].tensor_split(4, 1)
-    images = _bend(images, knots, bent, stroke)
+    images = _bend(images, knots, bent, stroke, seen, paper)
     images = _stroke(images, stroke)
     images = _beside(images, stroke, paper)
     return _see(images, seen, paper).clamp_(0, 1)
@@ -38,7 +41,7 @@ def _amount(number: Tensor, share: float) -> Tensor:
     return ((number + 1) / 2 - (1 - share)).clamp_min(0).div(share)[:, None, None]
 
 
-def _bend(images: Tensor, knots: Tensor, bent: Tensor, stroke: Tensor) -> Tensor:
+def _bend(images: Tensor, knots: Tensor, bent: Tensor, stroke: Tensor, seen: Tensor, paper: Tensor) -> Tensor:
     """Turned, slanted, scaled, stretched, slid and elastically bent in one bilinear resampling."""
     height, width = images.shape[-2:]
     turn, shear = bent[:, 0] * TURN, bent[:, 3] * SHEAR
@@ -49,6 +52,13 @@ def _bend(images: Tensor, knots: Tensor, bent: Tensor, stroke: Tensor) -> Tensor
     columns, rows = _extent(images, 1), _extent(images, 2)
     wide = wide / (rows / columns).clamp(1, MOST_STRETCH).pow(squarer)
     high = high / (columns / rows).clamp(1, MOST_STRETCH).pow(squarer)
+    flat = (bent[:, 7].sign() * _amount(paper[:, 7], FLAT).view(-1) * MOST_FLAT / 2).exp()
+    wide, high = wide * flat, high / flat
+    lean = _amount(seen[:, 7], LEANING).view(-1) * MOST_LEAN
+    shear = shear + lean
+    # What became larger than the box of a digit is brought back into it, as a glyph would be.
+    shrink = (torch.maximum(columns / wide + lean * rows / high, rows / high) / _BOX).clamp_min(1)
+    wide, high = wide * shrink, high * shrink
     slide = bent[:, 4:6] * (2 * SLIDE / width)  # grid_sample's width is 2: from -1 to 1
     matrix = torch.stack(
         [cos * wide, (shear * cos - sin) * wide, slide[:, 0], sin * high, (shear * sin + cos) * high, slide[:, 1]], 1
@@ -78,7 +88,7 @@ def _stroke(images: Tensor, stroke: Tensor) -> Tensor:
     hard = 1 + 7 * _amount(stroke[:, 2], 0.25)
     images = ((images - 0.5) * hard + 0.5).clamp_(0, 1)
     grain = _piece(1, stroke[:, 3], stroke[:, 4], images)
-    return images * (1 - 0.8 * _amount(stroke[:, 5], 0.25) * grain.clamp(0, 1))
+    return images * (1 - 0.7 * _amount(stroke[:, 5], 0.25) * grain.clamp(0, 1))
 
 
 def _beside(images: Tensor, stroke: Tensor, paper: Tensor) -> Tensor:
@@ -113,9 +123,9 @@ def _see(images: Tensor, seen: Tensor, paper: Tensor) -> Tensor:
     images = torch.lerp(images, blur @ images @ blur.T, _amount(seen[:, 0], 0.5))
     images = torch.where(_amount(seen[:, 1], 0.15) > 0, coarse, images)
     gamma = (seen[:, 2, None, None] * 0.6).exp()
-    images = images.clamp_min(1e-6).pow(gamma) * (1 - 0.6 * _amount(seen[:, 3], 0.3))
-    noise = _piece(0, seen[:, 4], seen[:, 5], images) * (0.15 * _amount(seen[:, 6], 0.3))
-    texture = _piece(2, paper[:, 4], paper[:, 5], images).abs() * (0.25 * _amount(paper[:, 6], 0.25))
+    images = images.clamp_min(1e-6).pow(gamma) * (1 - 0.4 * _amount(seen[:, 3], 0.2))
+    noise = _piece(0, seen[:, 4], seen[:, 5], images) * (0.15 * _amount(seen[:, 6], 0.2))
+    texture = _piece(2, paper[:, 4], paper[:, 5], images).abs() * (0.25 * _amount(paper[:, 6], 0.15))
     return images + noise + texture
 
 

@@ -188,13 +188,13 @@ class Reader:
         if not glyphs:
             raise PictureError("no digit found in the picture; if it is one digit, say --digit")
         logits = self.logits(np.stack(glyphs))
-        y = logits.softmax(1).numpy()
+        y = self._surely(logits)
         lines, start = [], 0
-        for found, atoms in judged:
+        for found, skips in judged:
             own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
             start += len(found)
             digits = []
-            for index in best_path(found, atoms, own):
+            for index in best_path(found, skips, own):
                 one = found[index]
                 box = _box(one.piece, scale, image.shape)
                 steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
@@ -202,6 +202,13 @@ class Reader:
             if digits:
                 lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
         return lines
+
+    def _surely(self, logits: Tensor) -> NDArray[np.float32]:
+        """Of the best class of each glyph the probability that it is that digit and a digit at all: float32 [N]."""
+        y: NDArray[np.float32] = logits.softmax(1).amax(1).numpy()
+        if math.isfinite(self.threshold):  # it was taught with strays: see `refusal.py`
+            y = y * refusal.score(logits).sigmoid().numpy()
+        return y
 
     def _digit(self, logits: Tensor, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
         y = logits.softmax(0).numpy()

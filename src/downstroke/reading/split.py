@@ -20,6 +20,7 @@ _JOIN_COST = 2.0  # nats: a join over paper needs a reason
 _CUT_COST = 0.5  # nats: and so does a cut, the more the more ink it crosses:
 _CROSSING_COST = 1.5  # nats for the width of a stroke
 _LOW_COST = 8.0
+_LEAST_SKIP, _SKIP_COST = 0.5, 5.0  # nats
 _WIDE, _WIDE_SPREAD = 1.0, 0.2  # of a digit's width by the height of the line
 
 
@@ -37,8 +38,8 @@ class Hypothesis:
     joins: bool  # it holds parts that stand apart
 
 
-def hypotheses(row: Row) -> tuple[list[Hypothesis], int]:
-    """(what may be a digit in the row, the number of its atoms)."""
+def hypotheses(row: Row) -> tuple[list[Hypothesis], list[float]]:
+    """(what may be a digit in the row; for each of its atoms what it costs in nats to take it for no digit)."""
     atoms: list[Piece] = []
     edges = [0.0]  # what it costs that a digit begins or ends before each atom: half of a cut's cost
     whole: list[int] = []  # which piece an atom is of
@@ -72,7 +73,12 @@ def hypotheses(row: Row) -> tuple[list[Hypothesis], int]:
             glyph, pen = fit(trimmed.ink)
             touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
             found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins))
-    return found, len(atoms)
+    return found, [_skip_cost(atom, row.tall) for atom in atoms]
+
+
+def _skip_cost(atom: Piece, tall: float) -> float:
+    """Dots, dashes and scraps are often no digit; what is as tall as the line's digits hardly ever."""
+    return _LEAST_SKIP + _SKIP_COST * min(1.0, atom.height / tall)
 
 
 def _trim(piece: Piece) -> Piece | None:
@@ -82,25 +88,30 @@ def _trim(piece: Piece) -> Piece | None:
     return Piece(piece.x + columns.start, piece.y + rows.start, piece.ink[rows, columns])
 
 
-def best_path(found: list[Hypothesis], atoms: int, probabilities: NDArray[np.floating]) -> list[int]:
-    """The hypotheses (their positions in `found`) that read all atoms at the least cost in nats, left to right.
+def best_path(found: list[Hypothesis], skips: list[float], probabilities: NDArray[np.floating]) -> list[int]:
+    """The hypotheses (their positions in `found`) that read the atoms at the least cost in nats, left to right.
 
-    `probabilities`: [len(found), classes].
+    `skips`: what it costs to take each atom for no digit; `probabilities`: of the best class of each of `found`, [N].
     """
-    costs = np.full(atoms + 1, np.inf)
+    costs = np.full(len(skips) + 1, np.inf)
     costs[0] = 0
-    last = [-1] * (atoms + 1)
-    sure = probabilities.max(axis=1)
-    for index in sorted(range(len(found)), key=lambda i: found[i].stop):
-        one = found[index]
-        cost = costs[one.start] + one.cost - float(np.log(max(sure[index], 1e-6)))
-        if cost < costs[one.stop]:
-            costs[one.stop], last[one.stop] = cost, index
+    last = [-1] * (len(skips) + 1)
+    by_stop: list[list[int]] = [[] for _ in range(len(skips) + 1)]
+    for index, one in enumerate(found):
+        by_stop[one.stop].append(index)
+    for stop in range(1, len(skips) + 1):
+        costs[stop] = costs[stop - 1] + skips[stop - 1]
+        for index in by_stop[stop]:
+            one = found[index]
+            cost = costs[one.start] + one.cost - float(np.log(max(probabilities[index], 1e-6)))
+            if cost < costs[stop]:
+                costs[stop], last[stop] = cost, index
     path = []
-    place = atoms
-    while place > 0 and last[place] >= 0:
-        path.append(last[place])
-        place = found[last[place]].start
+    place = len(skips)
+    while place > 0:
+        if last[place] >= 0:
+            path.append(last[place])
+        place = found[last[place]].start if last[place] >= 0 else place - 1
     return path[::-1]
 
 
