@@ -19,7 +19,7 @@ NUMBERS = 6 * STROKES + 12
 #: Digits that are none after a quarter turn; the others may be read as a 0, 1 or 8 lying down, or as one another.
 TURNED = (2, 3, 4, 5, 7)
 #: Of each kind of image: its share.
-SHARES = {"forms": 0.4, "drawn": 0.34, "halves": 0.04, "two": 0.06, "turned": 0.06, "quarters": 0.04, "shapes": 0.06}
+SHARES = {"forms": 0.4, "drawn": 0.34, "halves": 0.04, "two": 0.09, "turned": 0.06, "quarters": 0.02, "shapes": 0.05}
 
 #: Each digit as quadratic curves: x and y of start, middle and end in -1..1, y down.
 FORMS: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = (
@@ -45,12 +45,18 @@ FORMS: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = (
     (1, ((-0.5, 0, -0.2, -0.7, 0.2, -1), (0.2, -1, 0.2, 0, 0.2, 0.9), (-0.4, 0.9, 0.2, 0.9, 0.7, 0.9))),
     (1, ((-0.6, -0.3, -0.1, -1.3, 0.1, -0.8), (0.1, -0.8, 0.1, 0, 0, 1))),
     (1, ((-0.4, -0.6, -0.1, -0.7, 0.1, -1), (0.1, -1, 0, 0, 0, 0.9), (-0.5, 1, 0, 0.9, 0.5, 0.9))),
+    (1, ((-0.35, -0.6, -0.2, -0.8, 0, -1), (0, -1, 0, 0, 0, 1))),
+    (1, ((-0.45, -0.5, -0.1, -0.7, 0.1, -1), (0.1, -1, 0, 0, -0.1, 1))),
+    (1, ((-0.2, -0.7, -0.1, -0.9, 0, -1), (0, -1, 0, 0, 0, 1))),
+    (1, ((-0.5, -0.4, -0.2, -0.7, 0.2, -1), (0.2, -1, 0, 0, -0.2, 1))),
     # 2 as a Z, with a wave for its foot, as a swan with a curl, and one that ends upwards
     (2, ((-0.6, -0.8, 0, -1, 0.5, -0.8), (0.5, -0.8, 0, 0, -0.6, 0.8), (-0.6, 0.8, 0, 0.8, 0.7, 0.8))),
     (2, ((-0.5, -0.6, 0.1, -1.5, 0.4, -0.6), (0.4, -0.6, 0.4, 0, -0.6, 0.8), (-0.6, 0.8, -0.2, 0.4, 0.1, 0.8),
          (0.1, 0.8, 0.4, 1.1, 0.8, 0.6))),
     (2, ((0.1, -0.6, -0.2, -0.3, -0.3, -0.7), (-0.3, -0.7, 0.1, -1.3, 0.4, -0.7), (0.4, -0.7, 0.5, -0.2, -0.5, 0.8),
          (-0.5, 0.8, -0.8, 0.5, -0.3, 0.5), (-0.3, 0.5, 0, 1, 0.7, 0.7))),
+    (2, ((0, -0.3, -0.5, -0.3, -0.4, -0.7), (-0.4, -0.7, 0, -1.3, 0.4, -0.7), (0.4, -0.7, 0.4, -0.1, -0.4, 0.8),
+         (-0.6, 0.9, 0, 0.7, 0.6, 0.9))),
     (2, ((-0.4, -0.7, 0.2, -1.2, 0.5, -0.7), (0.5, -0.7, 0.2, 0, -0.6, 0.9), (-0.6, 0.6, 0, 0.2, 0.2, 0.5),
          (0.2, 0.5, 0.4, 0.8, 0.9, 0.2))),
     # 3 with a flat top, with a loop in the middle, with a flat top and a curl
@@ -98,6 +104,8 @@ FORMS: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = (
     (9, ((0.6, -0.8, 0, -1.1, -0.4, -0.7), (-0.4, -0.7, -0.5, -0.3, 0.5, -0.8), (0.6, -0.8, 0.3, 0, -0.3, 1))),
     (9, ((0.2, -0.9, -0.5, -1, -0.4, -0.5), (-0.4, -0.5, 0, 0.1, 0.3, -0.5), (0.3, -0.5, 0.4, -0.9, 0.1, -0.9),
          (0.1, -0.9, -0.1, 0.1, 0.1, 0.9))),
+    (9, ((0.2, -0.6, -0.3, -0.4, -0.3, -0.7), (-0.3, -0.7, 0, -1.2, 0.3, -0.8), (0.3, -0.8, 0.6, 0.2, 0.2, 0.8),
+         (0.2, 0.8, 0, 1.1, -0.4, 0.9))),
 )  # fmt: skip
 
 _BOX = 20.0  # pixels: the longer side of a digit in MNIST
@@ -112,7 +120,7 @@ def strays(
     """
     forms, form_labels = _forms(numbers)
     drawn = _strokes(numbers)
-    two = _side_by_side(images, others)
+    two = _side_by_side(images, others, numbers[:, -6])
     halves = torch.where((labels == other_labels)[:, None, None], two, _halves(images, others, numbers[:, -12]))
     turned = torch.where(numbers[:, -11, None, None] > 0, images.rot90(1, (1, 2)), images.rot90(-1, (1, 2)))
     can_turn = torch.isin(labels, torch.tensor(TURNED, device=labels.device))
@@ -179,11 +187,30 @@ def _halves(images: Tensor, others: Tensor, number: Tensor) -> Tensor:
     return torch.where(mask, images, others)
 
 
-def _side_by_side(images: Tensor, others: Tensor) -> Tensor:
-    """Two digits in the place of one, each half as wide and three quarters as high."""
-    pair = torch.cat([images[:, :, 4:24], others[:, :, 4:24]], 2).unsqueeze(1)
-    small = F.interpolate(pair, size=(21, 26), mode="bilinear").squeeze(1)
-    return F.pad((small * 1.3).clamp(0, 1), (1, 1, 3, 4))
+def _side_by_side(images: Tensor, others: Tensor, number: Tensor) -> Tensor:
+    """Two digits in the place of one, as they stand in a line: near each other, touching, or one into the other."""
+    spans = [_columns(part) for part in (images, others)]
+    wide = spans[0][1] + spans[1][1]
+    scale = (_BOX / wide).clamp_max(1)
+    start = 14 - scale * wide / 2
+    made = []
+    for part, (left, _), at in zip(
+        (images, others), spans, (start, start + scale * spans[0][1] + 2 * number - 0.5), strict=True
+    ):
+        # Pixel x of the pair shows pixel (x - at) / scale + left of the digit; grid_sample counts from -1 to 1.
+        matrix = torch.zeros(len(part), 2, 3, device=part.device)
+        matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / scale
+        matrix[:, 0, 2] = (14 - at) / (14 * scale) + left / 14 - 1
+        where = F.affine_grid(matrix, [len(part), 1, 28, 28], align_corners=False)
+        made.append(F.grid_sample(part.unsqueeze(1), where, align_corners=False).squeeze(1))
+    return torch.maximum(made[0], made[1])
+
+
+def _columns(images: Tensor) -> tuple[Tensor, Tensor]:
+    """(the first column with ink, how many there are to the last one): each [B], of [B,28,28]."""
+    inked = (images.amax(1) > 0.3).float()
+    first = inked.argmax(1)
+    return first.float(), (28 - inked.flip(1).argmax(1) - first).clamp_min(1).float()
 
 
 def _shapes(numbers: Tensor) -> Tensor:
