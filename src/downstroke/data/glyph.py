@@ -7,13 +7,14 @@ is the one at the centre; and a pen much finer or broader than those of MNIST is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.ink import Ink, Polarity, extent, separate
+from downstroke.data.ink import FADES, Ink, Polarity, extent, separations
 from downstroke.errors import PictureError
 
 SIZE, BOX = 28, 20
@@ -55,22 +56,31 @@ def glyph(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.u
 
 def cut(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Cut:
     """As `glyph`, with where in the picture the digit was found and how it was made."""
+    return looks(image, polarity, 1)[0]
+
+
+def looks(image: NDArray[np.uint8], polarity: Polarity = "auto", most: int = len(FADES)) -> list[Cut]:
+    """The digit as `cut` has it, and, where the paper is not clean, with more and with less of the picture taken for ink.
+
+    One to `most` of them. Raises PictureError as `glyph` does.
+    """
     import cv2
 
     scale = _WORK / max(image.shape, default=1)
     if scale > 0.75:
-        return _cut(image, polarity)
+        return _looks(image, polarity, most)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    coarse = _cut(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), polarity)
-    x, y, width, height = _scaled(coarse.box, 1 / scale, image.shape)
+    coarse = _looks(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), polarity, most)
+    coarse = [replace(one, box=_scaled(one.box, 1 / scale, image.shape)) for one in coarse]
+    x, y, width, height = coarse[0].box
     margin = max(width, height) // 4 + 1
     left, top = max(0, x - margin), max(0, y - margin)
     near = image[top : y + height + margin, left : x + width + margin]
     if max(near.shape) > 0.6 * max(image.shape):
-        return Cut(**{**coarse.__dict__, "box": (x, y, width, height)})
-    found = cut(near, "ink-high" if coarse.ink_is_high else "ink-low")  # a small digit in a large picture: look again
-    x, y, width, height = found.box
-    return Cut(**{**found.__dict__, "box": (x + left, y + top, width, height)})
+        return coarse
+    # A small digit in a large picture: look again.
+    found = looks(near, "ink-high" if coarse[0].ink_is_high else "ink-low", most)
+    return [replace(one, box=(one.box[0] + left, one.box[1] + top, *one.box[2:])) for one in found]
 
 
 def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
@@ -79,11 +89,21 @@ def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
     return x, y, min(width, shape[1] - x), min(height, shape[0] - y)
 
 
-def _cut(image: NDArray[np.uint8], polarity: Polarity) -> Cut:
+def _looks(image: NDArray[np.uint8], polarity: Polarity, most: int) -> list[Cut]:
     if image.size and max(image.shape) < SMALL:  # too few pixels to tell a stroke's breadth by: look at it enlarged
-        larger = _cut(image.repeat(4, axis=0).repeat(4, axis=1), polarity)
-        return Cut(**{**larger.__dict__, "box": _scaled(larger.box, 1 / 4, image.shape)})
-    ink = separate(image, polarity)
+        larger = _looks(image.repeat(4, axis=0).repeat(4, axis=1), polarity, most)
+        return [replace(one, box=_scaled(one.box, 1 / 4, image.shape)) for one in larger]
+    found: list[Cut] = []
+    try:
+        for ink in itertools.islice(separations(image, polarity), most):
+            found.append(_cut(ink))
+    except PictureError:
+        if not found:
+            raise
+    return found
+
+
+def _cut(ink: Ink) -> Cut:
     density, left_out = at_the_centre(ink)
     rows, columns = extent(density > 0.5) if (density > 0.5).any() else extent(density > 0)
     # At the size of a glyph the faint rim is a good part of a stroke, and MNIST's boxes include it; in a large picture
@@ -91,9 +111,10 @@ def _cut(image: NDArray[np.uint8], polarity: Polarity) -> Cut:
     rim = 0.0 if max(rows.stop - rows.start, columns.stop - columns.start) <= BOX + 2 else 0.3
     rows, columns = extent(density > rim)
     box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-    if max(box[2:]) <= SPECK and max(image.shape) > SIZE:
+    height, width = density.shape
+    if max(box[2:]) <= SPECK and max(height, width) > SIZE:
         raise PictureError(
-            f"the picture is blank but for a speck ({image.shape[1]}x{image.shape[0]}, no stroke among them); "
+            f"the picture is blank but for a speck ({width}x{height}, no stroke among them); "
             f"expected one digit in ink that differs from the paper"
         )
     patch = density[rows, columns]

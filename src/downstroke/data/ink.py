@@ -7,6 +7,7 @@ with it and stands clear of the paper's unrest.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,9 +21,10 @@ Polarity = Literal["auto", "ink-high", "ink-low"]
 _CLEAR = 6  # times the paper's grain: of noise alone, the strongest pixels are four times the middle one
 _MIN_CONTRAST = 8  # of 255: less than the faintest pencil, more than what JPEG does to an empty page
 _FULL_INK = 250  # of 255: ink this strong is not stretched, so that what is already a glyph keeps its grey levels
-_LEAST_FADE, _MOST_FADE = 0.3, 0.6
+#: From which share of the strokes' strength on ink counts, at least and at most; on unclean paper other shares may tell
+#: more: what is surely ink, and what may just be.
+FADES = ((0.3, 0.6), (0.5, 0.8), (0.2, 0.35))
 _SOFT = 0.6
-_SMOOTH = True
 _UNSURE = 40  # of 255: on clean paper few pixels are this near to it without being it
 _PAGE_FADE, _PAGE_PEAK, _PAGE_CLEAR = 0.4, 0.8, 4
 _LEVEL_RULE, _UPRIGHT_RULE = 0.5, 0.9  # of the page's width or height, at least: a line of digits has tall strokes
@@ -47,12 +49,13 @@ class Ink:
     unrest: float  # of the paper, in grey levels
 
 
-def separate(image: NDArray[np.uint8], polarity: Polarity = "auto", stroke: int | None = None) -> Ink:
-    """Separate the ink of uint8 [H,W] from its paper.
+def separate(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Ink:
+    """Separate the ink of uint8 [H,W] from its paper. Raises PictureError where there is no ink."""
+    return next(separations(image, polarity))
 
-    `stroke`: no stroke is wider than this many pixels; left out, a third of the picture's shorter side.
-    Raises PictureError where there is no ink.
-    """
+
+def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterator[Ink]:
+    """As `separate`, and then with the other `FADES` where the paper is not clean: one to three of them."""
     assert image.dtype == np.uint8, image.dtype
     assert image.ndim == 2, image.shape
     if image.size == 0:
@@ -61,10 +64,13 @@ def separate(image: NDArray[np.uint8], polarity: Polarity = "auto", stroke: int 
     if level is not None:
         ink_is_high = polarity == "ink-high" or (polarity == "auto" and _mean(image) > level)
         ink = image.astype(np.float32) - np.float32(level)
-        return _strokes(ink if ink_is_high else -ink, image, ink_is_high, (0.0, 0.0), clean=True)
+        yield _strokes(ink if ink_is_high else -ink, image, ink_is_high, (0.0, 0.0), FADES[0], clean=True)
+        return
     ink_is_high = _ink_is_high(image) if polarity == "auto" else polarity == "ink-high"
-    ink, grain, noise = _against_local_paper(image, ink_is_high, stroke or max(5, min(image.shape) // 3))
-    return _strokes(ink, image, ink_is_high, (grain, noise), clean=False)
+    # No stroke is wider than a third of the picture.
+    ink, *paper = _against_local_paper(image, ink_is_high, max(5, min(image.shape) // 3))
+    for fades in FADES:
+        yield _strokes(ink, image, ink_is_high, (paper[0], paper[1]), fades, clean=False)
 
 
 def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.float32]:
@@ -201,7 +207,7 @@ def _against_local_paper(
     smooth = cv2.GaussianBlur(grey, (3, 3), 0)
     paper = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8), borderType=cv2.BORDER_REFLECT)
     paper = cv2.blur(paper, (min(9, reach // 2) | 1,) * 2).astype(np.float32)
-    ink = paper - (smooth if _SMOOTH else grey)
+    ink = paper - smooth
     if not ink_is_high:
         ink *= _percentile(paper.reshape(-1), 50) / np.maximum(paper, 32)
     rounded = np.clip(ink, 0, 255).astype(np.uint8)
@@ -217,7 +223,13 @@ def _against_local_paper(
 
 
 def _strokes(
-    ink: NDArray[np.float32], image: NDArray[np.uint8], ink_is_high: bool, paper: tuple[float, float], *, clean: bool
+    ink: NDArray[np.float32],
+    image: NDArray[np.uint8],
+    ink_is_high: bool,
+    paper: tuple[float, float],
+    fades: tuple[float, float],
+    *,
+    clean: bool,
 ) -> Ink:
     """Keep what hangs together with strong ink; the rest is paper. `ink` in grey levels, `paper`: (grain, noise)."""
     import cv2
@@ -238,7 +250,7 @@ def _strokes(
     near = cv2.dilate(strong, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     away = np.abs(ink[near == 0])
     unrest = max(3 * noise, 2 * _percentile(away, 90) if len(away) else 0.0)
-    fade = min(max(unrest, _LEAST_FADE * level), _MOST_FADE * level) if unrest > 0 else 0.0
+    fade = min(max(unrest, fades[0] * level), fades[1] * level) if unrest > 0 else 0.0
 
     inked = (ink > fade).astype(np.uint8)
     if not clean:

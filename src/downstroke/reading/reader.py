@@ -16,7 +16,7 @@ from numpy import uint8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from downstroke.data.glyph import Box, cut
+from downstroke.data.glyph import Box, looks
 from downstroke.data.picture import read_picture
 from downstroke.errors import PictureError
 from downstroke.learning.models import Network
@@ -171,14 +171,16 @@ class Reader:
         return accepted
 
     def _one(self, image: NDArray[uint8], explain: bool) -> list[Line]:
-        found = cut(image)
+        every = looks(image)
+        found = every[0]
         warnings = _about_stroke(found.stroke)
         if found.contrast < 25:
             warnings.append("faint ink")
         if found.left_out:
             warnings.append(f"{found.left_out} other {'part' if found.left_out == 1 else 'parts'} in sight, left out")
         steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
-        read = self._digit(self.logits(found.glyph[None])[0], found.box, warnings, steps)
+        logits = refusal.pooled(self.logits(np.stack([one.glyph for one in every])))
+        read = self._digit(logits, found.box, warnings, steps)
         return [Line(str(read.digit), [read])]
 
     def _page(self, image: NDArray[uint8], explain: bool) -> list[Line]:

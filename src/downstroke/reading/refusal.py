@@ -18,6 +18,17 @@ def score(logits: Tensor) -> Tensor:
     return logits.logsumexp(1)
 
 
+def pooled(logits: Tensor) -> Tensor:
+    """The logits [C] of one glyph that was looked at in several ways, [N,C]: those of the mean of what they say.
+
+    With "no digit", whose logit is 0, each look has C + 1 probabilities, and it is these that are averaged.
+    """
+    if len(logits) == 1:
+        return logits[0]
+    y = torch.nn.functional.pad(logits.double(), (0, 1)).softmax(1).mean(0).clamp_min(1e-30)
+    return (y[:-1] / y[-1]).log().float()
+
+
 def fit_threshold(logits: Tensor, share: float = ACCEPTED) -> float:
     """The score that just `share` of these digits reach, logits [N,C] of val images, N > 0."""
     scores = score(logits).sort().values
