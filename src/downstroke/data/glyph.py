@@ -197,7 +197,7 @@ def _belongs(part: _Part, main: _Part, middle: float, clean: bool) -> bool:
         return False
     if clean:
         return gap_x <= 0.5 * tall and gap_y <= 0.5 * tall
-    flag = part.top < main.top + 0.3 * tall and part.wide > 1.5 * part.high
+    flag = part.top < main.top + 0.3 * tall and 1.5 * part.high < part.wide < tall
     if max(part.wide, part.high) < 0.3 * tall and not flag:
         return False
     joined = (min(part.left, main.left) + max(part.right, main.right)) / 2

@@ -23,7 +23,7 @@ _MIN_CONTRAST = 8  # of 255: less than the faintest pencil, more than what JPEG 
 _FULL_INK = 250  # of 255: ink this strong is not stretched, so that what is already a glyph keeps its grey levels
 #: From which share of the strokes' strength on ink counts, at least and at most; on unclean paper other shares may tell
 #: more: what is surely ink, and what may just be.
-FADES = ((0.3, 0.6), (0.5, 0.8), (0.2, 0.35))
+FADES = ((0.25, 0.45), (0.4, 0.7), (0.15, 0.25))
 _SOFT = 0.6
 _UNSURE = 40  # of 255: on clean paper few pixels are this near to it without being it
 _PAGE_FADE, _PAGE_PEAK, _PAGE_CLEAR = 0.4, 0.8, 4

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,13 +16,13 @@ from numpy import uint8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from downstroke.data.glyph import Box, looks
+from downstroke.data.glyph import Box, Cut, looks
 from downstroke.data.picture import read_picture
 from downstroke.errors import PictureError
 from downstroke.learning.models import Network
 from downstroke.reading import refusal
 from downstroke.reading.fold import folded
-from downstroke.reading.page import Piece, find_rows
+from downstroke.reading.page import Piece, Row, find_rows
 from downstroke.reading.shipped import shipped
 from downstroke.reading.split import Hypothesis, best_path, hypotheses
 from downstroke.runs.run import Run
@@ -30,6 +30,7 @@ from downstroke.runs.run import Run
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
 Picture = str | os.PathLike[str] | bytes
 REFUSED = "?"
+_OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
 _VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
 
 
@@ -87,7 +88,7 @@ class Reading:
             Line("".join(str(digit.digit) if digit.accepted else REFUSED for digit in line.digits), line.digits)
             for line in self.lines
         ]
-        return dataclasses.replace(self, lines=lines)
+        return replace(self, lines=lines)
 
     def to_dict(self) -> dict[str, Any]:
         names = [entry.name for entry in dataclasses.fields(Digit) if entry.name != "steps"]
@@ -178,10 +179,34 @@ class Reader:
             warnings.append("faint ink")
         if found.left_out:
             warnings.append(f"{found.left_out} other {'part' if found.left_out == 1 else 'parts'} in sight, left out")
-        steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
         logits = refusal.pooled(self.logits(np.stack([one.glyph for one in every])))
+        if len(every) > 1 and refusal.score(logits[None])[0] < self.threshold:
+            part = self._part(found, logits, image.shape)
+            if part:
+                found, logits = part
+                warnings.append("touches its neighbour, cut apart")
+        steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
         read = self._digit(logits, found.box, warnings, steps)
         return [Line(str(read.digit), [read])]
+
+    def _part(self, whole: Cut, logits: Tensor, shape: tuple[int, ...]) -> tuple[Cut, Tensor] | None:
+        """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
+        tall = whole.ink.shape[0]
+        found, skips = hypotheses(Row([Piece(0, 0, whole.ink)], tall))
+        found = [one for one in found if one.stop - one.start < len(skips) and one.piece.height > tall / 2]
+        if not found:
+            return None
+        scale = whole.box[3] / tall
+        cuts = [whole]
+        for one in found:
+            x, y, width, height = (round(v * scale) for v in (one.piece.x, one.piece.y, *one.piece.ink.shape[::-1]))
+            box = (whole.box[0] + x, whole.box[1] + y, max(1, width), max(1, height))
+            cuts.append(replace(whole, glyph=one.glyph, ink=one.piece.ink, stroke=one.stroke, box=box))
+        every = torch.cat([logits[None], self.logits(np.stack([one.glyph for one in found]))])
+        off = [((x + w / 2) / shape[1] - 0.5) ** 2 + ((y + h / 2) / shape[0] - 0.5) ** 2 for x, y, w, h in (one.box for one in cuts)]
+        value = np.log(np.maximum(self._surely(every), 1e-9)) - _OFF_CENTRE * np.array(off)
+        best = int(value.argmax())
+        return (cuts[best], every[best]) if value[best] > value[0] + _MORE_LIKE else None
 
     def _page(self, image: NDArray[uint8], explain: bool) -> list[Line]:
         rows, scale = find_rows(image)
