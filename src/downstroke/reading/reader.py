@@ -18,7 +18,7 @@ from torch import Tensor
 
 from downstroke.data.glyph import Box, cut
 from downstroke.data.picture import read_picture
-from downstroke.errors import PictureError
+from downstroke.errors import PictureError, shown
 from downstroke.learning.models import Network
 from downstroke.reading import refusal
 from downstroke.reading.fold import folded
@@ -144,16 +144,21 @@ class Reader:
         try:
             lines = self._one(image, explain) if digit else self._page(image, explain)
         except PictureError as error:
-            raise PictureError(f"{file}: {error}") from None
+            raise PictureError(f"{shown(file)}: {error}") from None
         return Reading(file, lines, notes=notes)
 
     def read_all(self, pictures: Iterable[Picture], *, digit: bool = False, explain: bool = False) -> Iterator[Reading]:
         """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on."""
         for picture in pictures:
+            file = "-" if isinstance(picture, bytes) else str(picture)
             try:
-                yield self.read(picture, digit=digit, explain=explain)
+                reading = self.read(picture, digit=digit, explain=explain)
             except PictureError as error:
-                yield Reading("-" if isinstance(picture, bytes) else str(picture), error=str(error))
+                reading = Reading(file, error=str(error))
+            except Exception as error:  # a defect, or no memory: of ten thousand pictures, the rest are still read
+                reason = shown(" ".join(str(error).split()))
+                reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
+            yield reading
 
     def logits(self, glyphs: NDArray[uint8]) -> Tensor:
         """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C]."""
