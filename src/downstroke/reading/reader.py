@@ -5,23 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy import uint8
 from numpy.typing import NDArray
-from torch import Tensor
 
 from downstroke.data.glyph import Box, cut
 from downstroke.data.picture import read_picture
 from downstroke.errors import PictureError, shown
-from downstroke.learning.models import Network
 from downstroke.reading import refusal
-from downstroke.reading.fold import folded
 from downstroke.reading.page import Piece, find_rows
 from downstroke.reading.shipped import shipped
 from downstroke.reading.split import Hypothesis, best_path, hypotheses
@@ -106,9 +102,14 @@ class Reader:
     """
 
     def __init__(
-        self, network: Network, classes: tuple[str, ...], note: str = "", threshold: float = -math.inf
+        self,
+        logits: Callable[[NDArray[uint8]], NDArray[np.float32]],
+        classes: tuple[str, ...],
+        note: str = "",
+        threshold: float = -math.inf,
     ) -> None:
-        self.network = folded(network)
+        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]."""
+        self._logits = logits
         self.classes: tuple[int | str, ...] = classes
         if all(name.isascii() and name.isdigit() for name in classes):
             self.classes = tuple(int(name) for name in classes)
@@ -118,16 +119,19 @@ class Reader:
     @classmethod
     def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
         """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError."""
+        from downstroke.reading.fold import logits_by_torch
+
         opened = run if isinstance(run, Run) else Run.open(run, runs_dir)
         weights = opened.weights()
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
-        return cls(weights.network, opened.classes, f"{note}; {weights.damage}" if weights.damage else note)
+        note = f"{note}; {weights.damage}" if weights.damage else note
+        return cls(logits_by_torch(weights.network), opened.classes, note)
 
     @classmethod
     def shipped(cls) -> Self:
         """The reader that comes with downstroke; it alone has learned to refuse. Raises CheckpointError."""
         one = shipped()
-        return cls(one.network, one.classes, one.note, one.threshold)
+        return cls(one.logits(), one.classes, one.note, one.threshold)
 
     def read(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Reading:
         """Read one picture: a path, a file's bytes, or grey uint8 [H,W] of either polarity.
@@ -160,19 +164,18 @@ class Reader:
                 reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
             yield reading
 
-    def logits(self, glyphs: NDArray[uint8]) -> Tensor:
+    def logits(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
         """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C]."""
-        with torch.inference_mode():
-            return torch.cat([self.network(part) for part in torch.split(torch.from_numpy(glyphs), AT_ONCE)])
+        parts = [self._logits(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
 
     def probabilities(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """uint8 [N,28,28] -> float32 [N,C], each row sums to 1."""
-        probabilities: NDArray[np.float32] = self.logits(glyphs).softmax(1).numpy()
-        return probabilities
+        """uint8 [N,28,28], ink high on zero -> float32 [N,C], each row sums to 1."""
+        return refusal.softmax(self.logits(glyphs))
 
     def accepts(self, glyphs: NDArray[uint8]) -> NDArray[np.bool_]:
         """Whether each of uint8 [N,28,28] is enough like a digit for its reading to be relied on: [N]."""
-        accepted: NDArray[np.bool_] = (refusal.score(self.logits(glyphs)) >= self.threshold).numpy()
+        accepted: NDArray[np.bool_] = refusal.score(self.logits(glyphs)) >= self.threshold
         return accepted
 
     def _one(self, image: NDArray[uint8], explain: bool) -> list[Line]:
@@ -193,7 +196,7 @@ class Reader:
         if not glyphs:
             raise PictureError("no digit found in the picture; if it is one digit, say --digit")
         logits = self.logits(np.stack(glyphs))
-        y = logits.softmax(1).numpy()
+        y = refusal.softmax(logits)
         lines, start = [], 0
         for found, atoms in judged:
             own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
@@ -208,8 +211,8 @@ class Reader:
                 lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
         return lines
 
-    def _digit(self, logits: Tensor, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
-        y = logits.softmax(0).numpy()
+    def _digit(self, logits: NDArray[np.float32], box: Box, warnings: list[str], steps: Steps | None) -> Digit:
+        y = refusal.softmax(logits[None])[0]
         first, second = (int(i) for i in np.argsort(-y, kind="stable")[:2]) if len(y) > 1 else (0, 0)
         if second != first and y[second] > 0.2:
             warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
