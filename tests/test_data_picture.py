@@ -3,13 +3,14 @@
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from downstroke.data.picture import open_picture
+from downstroke.data.picture import open_picture, read_picture
 from downstroke.errors import PictureError
 
 GREYS = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (30, 1))  # [30, 40]: dark on the left
@@ -69,10 +70,47 @@ def test_a_photograph_is_turned_upright():
     assert turned[0].max() < 20
 
 
-def test_of_an_animation_the_first_frame_is_opened():
+@pytest.mark.parametrize("orientation", range(9))
+def test_each_orientation_is_turned_upright(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(GREYS), "PNG", exif=exif)
+    with Image.open(io.BytesIO(content)) as image:
+        assert np.array_equal(open_picture(content), np.asarray(ImageOps.exif_transpose(image)))
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_of_several_frames_the_first_is_opened_and_that_is_said(form):
     frames = [Image.new("L", (9, 9), level) for level in (10, 200)]
-    opened = open_picture(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    options = {"lossless": True} if form == "WEBP" else {}
+    several = encoded(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    opened, notes = read_picture(several)
     assert np.abs(opened.astype(int) - 10).max() <= 1
+    assert notes == ["more than one frame, the first is read"]
+    assert read_picture(encoded(frames[0], form, **options))[1] == []
+
+
+@pytest.mark.parametrize("kind", ["L", "RGB", "F"])
+def test_a_large_picture_becomes_grey_without_seams(kind):
+    greys = np.random.default_rng(0).integers(0, 256, (2100, 4200), np.uint8)
+    image = Image.fromarray(greys / np.float32(255)) if kind == "F" else Image.fromarray(greys).convert(kind)
+    assert np.array_equal(open_picture(encoded(image, "TIFF")), greys)
+
+
+def test_levels_of_any_range_take_little_memory():
+    """Beside the 64 MB that are decoded: a byte a pixel, and a tile's worth."""
+    content = encoded(
+        Image.fromarray(np.full((4000, 4000), -1e6, np.float32)), "TIFF", compression="tiff_adobe_deflate"
+    )
+    assert len(content) < 1_000_000
+    tracemalloc.start()
+    try:
+        opened = open_picture(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert opened.shape == (4000, 4000)
+    assert peak < 16e6 + 200e6
 
 
 def test_a_float_picture_with_pixels_that_are_no_numbers_opens():
@@ -85,14 +123,25 @@ def test_a_float_picture_with_pixels_that_are_no_numbers_opens():
     assert (open_picture(encoded(nothing, "TIFF")) == 0).all()
 
 
-def png_head(width, height):
-    """A PNG that promises a size and holds next to nothing."""
+def png(width, height, pixels=b"\0", text=b""):
+    """A PNG that promises a size and holds what is given: next to nothing."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    said = chunk(b"zTXt", b"a\0\0" + zlib.compress(text)) if text else b""
+    return b"\x89PNG\r\n\x1a\n" + head + said + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def gif(screen, frame):
+    """A GIF of two sizes, (width, height), which holds next to nothing."""
+    head = b"GIF89a" + struct.pack("<HH", *screen) + b"\x80\0\0\0\0\0\xff\xff\xff"
+    return head + b"," + struct.pack("<HHHH", 0, 0, *frame) + b"\0\x02\x02\x44\x01\0;"
+
+
+def test_a_bomb_in_a_small_picture_is_not_unpacked():
+    assert (open_picture(png(10, 10, bytes(30_000_000))) == 0).all()
 
 
 WHOLE = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)))
@@ -101,9 +150,12 @@ BAD = {
     "nothing": (b"", "0 bytes"),
     "cut short": (WHOLE[: len(WHOLE) // 2], "damaged or cut short"),
     "JPEG cut short": (encoded(Image.fromarray(GREYS), "JPEG")[:-200], "damaged or cut short"),
-    "50,000 x 50,000": (png_head(50_000, 50_000), "2500 megapixels; expected at most 100"),
-    "11,000 x 11,000": (png_head(11_000, 11_000), "11000 x 11000 pixels; expected at most 100"),
-    "11,000 x 9,000 and cut": (png_head(11_000, 900), "damaged or cut short"),
+    "50,000 x 50,000": (png(50_000, 50_000), "2500 megapixels; expected at most 100"),
+    "11,000 x 11,000": (png(11_000, 11_000), "11000 x 11000 pixels; expected at most 100"),
+    "11,000 x 9,000 and cut": (png(11_000, 900), "damaged or cut short"),
+    "a bomb for a text": (png(1, 1, b"\0\0", bytes(30_000_000)), "damaged or cut short"),
+    "a GIF of 65,535 x 65,535": (gif((65_535, 65_535), (1, 1)), "4294 megapixels"),
+    "a frame larger than its GIF": (gif((10, 10), (65_535, 65_535)), "4294 megapixels"),
     "a picture of another kind": (b"%PDF-1.4 and more", "not a picture"),
 }
 
@@ -142,9 +194,26 @@ def test_what_is_no_readable_file_is_refused_without_waiting_for_it(tmp_path, mo
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_named(tmp_path):
-    (tmp_path / "secret.png").write_bytes(WHOLE)
-    (tmp_path / "secret.png").chmod(0)
-    with pytest.raises(PictureError, match=r"secret.png: may not be read"):
-        open_picture(tmp_path / "secret.png")
+    path = tmp_path / "secret.png"
+    path.write_bytes(WHOLE)
+    path.chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)  # root may read everything, nobody may not
+    try:
+        with pytest.raises(PictureError, match=r"secret.png: may not be read"):
+            open_picture(path)
+    finally:
+        os.seteuid(before)
+
+
+def test_a_name_that_does_not_print_stays_one_line(tmp_path):
+    for name, printed in {
+        "a\nb.png": r"a\nb.png",
+        "a\x1b[31m.png": r"a\x1b[31m.png",
+        "\udcff.png": r"\udcff.png",
+    }.items():
+        with pytest.raises(PictureError) as caught:
+            open_picture(tmp_path / name)
+        assert str(caught.value) == f"{tmp_path}/{printed}: no such file; check the path"

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import downstroke
+from downstroke.data.dataset import Dataset
 
 HOME = Path(downstroke.__file__).parent
 FLOORS = {
@@ -83,6 +85,15 @@ def test_importing_downstroke_loads_nothing_heavy() -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = "from downstroke.cli import main\ntry: main(['train', '--help'])\nexcept SystemExit: pass"
     assert HEAVY & loaded_by(code) == set()
+
+
+def test_reading_with_the_shipped_reader_loads_neither_torch_nor_what_it_does_not_show(
+    tmp_path: Path, mnist: Dataset
+) -> None:
+    Image.fromarray(mnist.test.images[0]).save(tmp_path / "seven.png")
+    read = f"main(['read', '--json', {str(tmp_path / 'seven.png')!r}])"
+    code = f"from downstroke.cli import main\ntry: {read}\nexcept SystemExit: pass\nprint()"
+    assert {"torch", "matplotlib", "rich"} & loaded_by(code) == set()
 
 
 def test_training_does_not_load_torchs_compiler(tmp_path: Path, tiny: Path) -> None:

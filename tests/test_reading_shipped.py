@@ -3,16 +3,21 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 
 from downstroke.data import augment, strays
 from downstroke.data.dataset import Dataset, split
 from downstroke.errors import CheckpointError
 from downstroke.learning.evaluate import read_logits
-from downstroke.reading import refusal, shipped
+from downstroke.reading import light, refusal, shipped
+from downstroke.reading.fold import logits_by_torch
 from downstroke.recipe import RECIPES, Recipe
 
 
@@ -41,7 +46,7 @@ def test_the_shipped_reader_reads_val_and_accepts_99_of_100_of_its_digits(
     reader, (images, labels) = shipped.shipped(), val
     logits = read_logits(reader.network, images)
     assert (logits.argmax(1) == labels).float().mean() >= 0.99
-    assert (refusal.score(logits) >= reader.threshold).float().mean() >= 0.98
+    assert (refusal.score(logits.numpy()) >= reader.threshold).mean() >= 0.98
 
 
 def test_the_shipped_reader_refuses_scribbles(val: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -49,8 +54,24 @@ def test_the_shipped_reader_refuses_scribbles(val: tuple[torch.Tensor, torch.Ten
     digits = images.float() / 255
     numbers = augment.draw(9, 9, 1000, strays.NUMBERS)
     made, kinds = strays.strays(digits, labels, digits.roll(7, 0), labels.roll(7, 0), numbers)
-    scores = refusal.score(read_logits(reader.network, made[kinds == 10]))
-    assert (scores >= reader.threshold).float().mean() <= 0.15
+    scores = refusal.score(read_logits(reader.network, made[kinds == 10]).numpy())
+    assert (scores >= reader.threshold).mean() <= 0.15
+
+
+def test_without_torch_it_gives_the_same_probabilities(mnist: Dataset) -> None:
+    """Real digits, other numbers of them at once, and pictures of noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), np.uint8)
+    glyphs = np.concatenate([mnist.train.images[:500], noise])
+    one = shipped.shipped()
+    own, torchs = light_logits(one), logits_by_torch(one.network)
+    for some in (glyphs, glyphs[:1], glyphs[-3:]):
+        np.testing.assert_allclose(refusal.softmax(own(some)), refusal.softmax(torchs(some)), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(refusal.score(own(some)), refusal.score(torchs(some)), rtol=0, atol=1e-4)
+
+
+def light_logits(one: shipped.Shipped) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    assert one.record["recipe"]["model"] == light.MODEL, "the reader has another network: write it in light.py, too"
+    return light.logits_by_numpy(safetensors.numpy.load(one.weights))
 
 
 def test_a_reader_that_was_changed_is_not_used(tmp_path: Path) -> None:
@@ -66,16 +87,16 @@ def test_a_reader_that_was_changed_is_not_used(tmp_path: Path) -> None:
 
 
 def test_the_threshold_accepts_the_share_it_was_fitted_for() -> None:
-    logits = torch.randn(1000, 10, generator=torch.Generator().manual_seed(0))
+    logits = np.random.default_rng(0).normal(size=(1000, 10))
     threshold = refusal.fit_threshold(logits, 0.9)
     assert int((refusal.score(logits) >= threshold).sum()) == 900
 
 
 def test_a_higher_threshold_accepts_less_of_everything() -> None:
-    digits, others = torch.tensor([3.0, 4.0, 5.0, 6.0]), torch.tensor([0.0, 1.0, 4.5])
+    digits, others = np.array([3.0, 4.0, 5.0, 6.0]), np.array([0.0, 1.0, 4.5])
     thresholds, of_digits, of_strays = refusal.curve(digits, others)
     assert (of_digits[0], of_strays[0]) == (1, 1)
     assert (of_digits[-1], of_strays[-1]) == (0.25, 0)
-    assert (thresholds.diff() > 0).all()
-    assert (of_digits.diff() <= 0).all()
-    assert (of_strays.diff() <= 0).all()
+    assert (np.diff(thresholds) > 0).all()
+    assert (np.diff(of_digits) <= 0).all()
+    assert (np.diff(of_strays) <= 0).all()

@@ -117,7 +117,7 @@ if __name__ == "__main__":
     CROWD, labels = val.images, torch.from_numpy(val.labels)
     if len(sys.argv) > 1:
         network = Run.open(sys.argv[1]).weights().network
-        threshold = refusal.fit_threshold(read_logits(network, torch.from_numpy(val.images)))
+        threshold = refusal.fit_threshold(read_logits(network, torch.from_numpy(val.images)).numpy())
     else:
         network, threshold = shipped.shipped().network, shipped.shipped().threshold
     print("| val digits | accuracy | ECE | accepted |\n|---|---|---|---|")
@@ -125,7 +125,7 @@ if __name__ == "__main__":
     for name, corrupt in CORRUPTIONS.items():
         logits = read_logits(network, torch.from_numpy(np.stack([corrupt(image) for image in val.images])))
         read = Evaluation.of(logits, labels)
-        accepted = float((refusal.score(logits) >= threshold).float().mean())
+        accepted = float((refusal.score(logits.numpy()) >= threshold).mean())
         rows.append((read.accuracy, calibration_error(read), accepted))
         print("| {} | {:.2%} | {:.2%} | {:.1%} |".format(name, *rows[-1]))
     print("| mean | {:.2%} | {:.2%} | {:.1%} |".format(*np.mean(rows, axis=0)))

@@ -35,7 +35,7 @@ def drawn_strays(images: Tensor, labels: Tensor, seed: int) -> Tensor:
     return made[kinds == 10]
 
 
-def read_set(reader: Shipped, path: Path) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+def read_set(reader: Shipped, path: Path) -> tuple[Tensor, refusal.Floats, NDArray[np.int64]]:
     """(logits, scores, labels) of a set of pictures, each taken as one digit."""
     with np.load(path, allow_pickle=False) as entries:
         pictures, labels = entries["images"], entries["labels"].astype(np.int64)
@@ -46,11 +46,11 @@ def read_set(reader: Shipped, path: Path) -> tuple[Tensor, Tensor, NDArray[np.in
         except PictureError:
             found[i] = False
     logits = read_logits(reader.network, torch.from_numpy(glyphs))
-    return logits, torch.where(torch.from_numpy(found), refusal.score(logits), UNREADABLE), labels
+    return logits, np.where(found, refusal.score(logits.numpy()), UNREADABLE), labels
 
 
-def share(scores: Tensor, reader: Shipped) -> float:
-    return float((scores >= reader.threshold).float().mean())
+def share(scores: refusal.Floats, reader: Shipped) -> float:
+    return float((scores >= reader.threshold).mean())
 
 
 def main() -> None:
@@ -59,8 +59,8 @@ def main() -> None:
     recipe = Recipe.from_dict(reader.record["recipe"])
     val = Parts(sources.load(recipe.data, recipe.split_seed), recipe).val
     images, labels = torch.from_numpy(val.images), torch.from_numpy(val.labels)
-    on_val = refusal.score(read_logits(reader.network, images))
-    synthetic = refusal.score(read_logits(reader.network, drawn_strays(images, labels, seed=1)))
+    on_val = refusal.score(read_logits(reader.network, images).numpy())
+    synthetic = refusal.score(read_logits(reader.network, drawn_strays(images, labels, seed=1)).numpy())
     pairs = {"MNIST's val digits, drawn non-digits": (on_val, synthetic)}
     print(f"val digits accepted {share(on_val, reader):.1%}, drawn non-digits {share(synthetic, reader):.1%}")
 
@@ -69,15 +69,15 @@ def main() -> None:
         for path in sorted(home.glob("glyphs/*.npz")):
             logits, scores, truth = read_set(reader, path)
             read = Evaluation.of(logits, torch.from_numpy(truth))
-            right, digits = scores[torch.from_numpy(read.predictions == truth)], [*digits, scores]
+            right, digits = scores[read.predictions == truth], [*digits, scores]
             print(
                 f"{path.stem}: accuracy {read.accuracy:.1%}, ECE {calibration_error(read):.1%}, accepted "
                 f"{share(scores, reader):.1%}, of those read right {share(right, reader):.1%}"
             )
-        others = torch.cat([read_set(reader, path)[1] for path in sorted(home.glob("not-digits/*.npz"))])
+        others = np.concatenate([read_set(reader, path)[1] for path in sorted(home.glob("not-digits/*.npz"))])
         print(f"not-digits: accepted {share(others, reader):.1%} of {len(others)}")
         pairs["MNIST's val digits, letters and signs"] = (on_val, others)
-        pairs["digits of other pens, letters and signs"] = (torch.cat(digits), others)
+        pairs["digits of other pens, letters and signs"] = (np.concatenate(digits), others)
 
     with drawing(PICTURE, 900, 520) as figure:
         heading(figure, "What each threshold accepts", "the ring is the threshold shipped: 99% of MNIST's val digits")

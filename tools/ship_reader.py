@@ -69,7 +69,7 @@ def ship(run: Run) -> dict[str, Any]:
             "ece": calibration_error(on_val),
         },
         "temperature": float(network.temperature),
-        "threshold": refusal.fit_threshold(logits),
+        "threshold": refusal.fit_threshold(logits.numpy()),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }

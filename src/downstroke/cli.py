@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.errors import DownstrokeError, LogError, RecipeError
+from downstroke.errors import DownstrokeError, LogError, PictureError, RecipeError, shown
 from downstroke.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Program(click.Group):
 
 def _say(text: str) -> None:
     """One line on stderr, whatever a file's name holds."""
-    print(text.replace("\n", " "), file=sys.stderr, flush=True)
+    print(shown(text), file=sys.stderr, flush=True)
 
 
 def _common(command: Command) -> Command:
@@ -379,7 +379,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
         if told.error:
             _say(f"error: {told.error}")
         else:
-            _draw_reading(told, _numbered(show, index, len(images)) if show else None, explain)
+            failed += not _draw_reading(told, _numbered(show, index, len(images)) if show else None, explain)
         if as_json:  # a value at a time: there may be ten thousand
             _print_item(told.to_dict(), first=index == 0)
         elif not told.error:
@@ -397,14 +397,20 @@ def _reader(run: str | None, runs_dir: str) -> Reader:
     return Reader.shipped() if run is None else Run.open(run, runs_dir).reader()
 
 
-def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> None:
+def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:
+    """Whether all that was asked for could be drawn; if not, that is said."""
     from downstroke.show import readings
 
-    if show:
-        _say(f"drawn: {readings.draw(reading, show)}")
-    if explain:
-        stem = Path(reading.file).stem if reading.file != "-" else "stdin"
-        _say(f"drawn: {readings.explain(reading, Path(f'{stem}-explained.png'))}")
+    try:
+        if show:
+            _say(f"drawn: {readings.draw(reading, show)}")
+        if explain:
+            stem = Path(reading.file).stem if reading.file != "-" else "stdin"
+            _say(f"drawn: {readings.explain(reading, Path(f'{stem}-explained.png'))}")
+    except PictureError as error:
+        _say(f"error: {error}")
+        return False
+    return True
 
 
 def _numbered(path: Path, index: int, total: int) -> Path:
@@ -418,18 +424,20 @@ def _print_item(value: dict[str, Any], first: bool) -> None:
 
 
 def _stdin() -> bytes:
-    return sys.stdin.buffer.read() if sys.stdin else b""  # none at all, where it was closed
+    from downstroke.data.picture import MAX_BYTES
+
+    return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""  # none at all, where it was closed
 
 
 def _print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     digits = [digit for line in reading.lines for digit in line.digits]
     if len(digits) == 1 and not explain:
         refused = "" if digits[0].accepted else ", refused"
-        click.echo(f"{reading.file}: {reading.text} ({digits[0].probability:.1%}{refused})")
+        click.echo(f"{shown(reading.file)}: {reading.text} ({digits[0].probability:.1%}{refused})")
         click.echo(_bars(names, digits[0].probabilities))
         return
     for line in reading.lines:
-        click.echo(f"{reading.file}: {line.text}")
+        click.echo(f"{shown(reading.file)}: {line.text}")
         for digit in line.digits if explain else []:
             x, y, width, height = digit.box
             likely = sorted(range(len(names)), key=lambda i: -digit.probabilities[i])[:3]

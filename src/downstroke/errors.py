@@ -15,6 +15,15 @@ Each message is one line: the value, what was expected, what to do.
 from __future__ import annotations
 
 
+def shown(text: str) -> str:
+    r"""`text` as it may stand in one line of a terminal: what does not print, in a file's name, as its escape.
+
+    >>> shown("a\nb")
+    'a\\nb'
+    """
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 class DownstrokeError(Exception):
     """Base of all errors that are meant for a person; the command line prints them as one line, exit code 1."""
 

@@ -42,9 +42,12 @@ def over(items: Sequence[str]) -> Iterator[str]:
         yield from items
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(items, description="reading", console=Console(stderr=True), transient=True)
+    # What is printed while the bar moves goes above it; but not where it goes into a file or a pipe.
+    above = sys.stdout.isatty()
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=above) as progress:
+        yield from progress.track(items, description="reading")
 
 
 class LineProgress:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from downstroke.history import EpochRow, StepRow
-from downstroke.learning.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from downstroke.learning.evaluate import Evaluation
 
 
 @dataclass(frozen=True)

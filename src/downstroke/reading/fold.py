@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeGuard
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from downstroke.learning.models import Network
+
+
+def logits_by_torch(network: Network) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """uint8 [N,28,28] -> logits, float32 [N,C], as `network` gives them, with fewer operations."""
+    made = folded(network)
+
+    def logits(glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found: NDArray[np.float32] = made(torch.from_numpy(glyphs)).numpy()
+        return found
+
+    return logits
 
 
 def folded(network: Network) -> Network:

@@ -5,29 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy import uint8
 from numpy.typing import NDArray
-from torch import Tensor
 
 from downstroke.data.glyph import Box, Cut, looks
 from downstroke.data.picture import read_picture
-from downstroke.errors import PictureError
-from downstroke.learning.models import Network
+from downstroke.errors import PictureError, shown
 from downstroke.reading import refusal
-from downstroke.reading.fold import folded
 from downstroke.reading.page import Piece, Row, find_rows
 from downstroke.reading.shipped import shipped
 from downstroke.reading.split import Hypothesis, best_path, hypotheses
 from downstroke.runs.run import Run
 
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
+Floats = refusal.Floats
 Picture = str | os.PathLike[str] | bytes
 REFUSED = "?"
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
@@ -107,9 +104,14 @@ class Reader:
     """
 
     def __init__(
-        self, network: Network, classes: tuple[str, ...], note: str = "", threshold: float = -math.inf
+        self,
+        logits: Callable[[NDArray[uint8]], NDArray[np.float32]],
+        classes: tuple[str, ...],
+        note: str = "",
+        threshold: float = -math.inf,
     ) -> None:
-        self.network = folded(network)
+        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]."""
+        self._logits = logits
         self.classes: tuple[int | str, ...] = classes
         if all(name.isascii() and name.isdigit() for name in classes):
             self.classes = tuple(int(name) for name in classes)
@@ -119,16 +121,19 @@ class Reader:
     @classmethod
     def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
         """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError."""
+        from downstroke.reading.fold import logits_by_torch
+
         opened = run if isinstance(run, Run) else Run.open(run, runs_dir)
         weights = opened.weights()
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
-        return cls(weights.network, opened.classes, f"{note}; {weights.damage}" if weights.damage else note)
+        note = f"{note}; {weights.damage}" if weights.damage else note
+        return cls(logits_by_torch(weights.network), opened.classes, note)
 
     @classmethod
     def shipped(cls) -> Self:
         """The reader that comes with downstroke; it alone has learned to refuse. Raises CheckpointError."""
         one = shipped()
-        return cls(one.network, one.classes, one.note, one.threshold)
+        return cls(one.logits(), one.classes, one.note, one.threshold)
 
     def read(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Reading:
         """Read one picture: a path, a file's bytes, or grey uint8 [H,W] of either polarity.
@@ -145,30 +150,34 @@ class Reader:
         try:
             lines = self._one(image, explain) if digit else self._page(image, explain)
         except PictureError as error:
-            raise PictureError(f"{file}: {error}") from None
+            raise PictureError(f"{shown(file)}: {error}") from None
         return Reading(file, lines, notes=notes)
 
     def read_all(self, pictures: Iterable[Picture], *, digit: bool = False, explain: bool = False) -> Iterator[Reading]:
         """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on."""
         for picture in pictures:
+            file = "-" if isinstance(picture, bytes) else str(picture)
             try:
-                yield self.read(picture, digit=digit, explain=explain)
+                reading = self.read(picture, digit=digit, explain=explain)
             except PictureError as error:
-                yield Reading("-" if isinstance(picture, bytes) else str(picture), error=str(error))
+                reading = Reading(file, error=str(error))
+            except Exception as error:  # a defect, or no memory: of ten thousand pictures, the rest are still read
+                reason = shown(" ".join(str(error).split()))
+                reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
+            yield reading
 
-    def logits(self, glyphs: NDArray[uint8]) -> Tensor:
+    def logits(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
         """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C]."""
-        with torch.inference_mode():
-            return torch.cat([self.network(part) for part in torch.split(torch.from_numpy(glyphs), AT_ONCE)])
+        parts = [self._logits(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
 
     def probabilities(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """uint8 [N,28,28] -> float32 [N,C], each row sums to 1."""
-        probabilities: NDArray[np.float32] = self.logits(glyphs).softmax(1).numpy()
-        return probabilities
+        """uint8 [N,28,28], ink high on zero -> float32 [N,C], each row sums to 1."""
+        return refusal.softmax(self.logits(glyphs))
 
     def accepts(self, glyphs: NDArray[uint8]) -> NDArray[np.bool_]:
         """Whether each of uint8 [N,28,28] is enough like a digit for its reading to be relied on: [N]."""
-        accepted: NDArray[np.bool_] = (refusal.score(self.logits(glyphs)) >= self.threshold).numpy()
+        accepted: NDArray[np.bool_] = refusal.score(self.logits(glyphs)) >= self.threshold
         return accepted
 
     def _one(self, image: NDArray[uint8], explain: bool) -> list[Line]:
@@ -189,7 +198,7 @@ class Reader:
         read = self._digit(logits, found.box, warnings, steps)
         return [Line(str(read.digit), [read])]
 
-    def _part(self, whole: Cut, logits: Tensor, shape: tuple[int, ...]) -> tuple[Cut, Tensor] | None:
+    def _part(self, whole: Cut, logits: Floats, shape: tuple[int, ...]) -> tuple[Cut, Floats] | None:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
         found, skips = hypotheses(Row([Piece(0, 0, whole.ink)], tall))
@@ -202,7 +211,7 @@ class Reader:
             x, y, width, height = (round(v * scale) for v in (one.piece.x, one.piece.y, *one.piece.ink.shape[::-1]))
             box = (whole.box[0] + x, whole.box[1] + y, max(1, width), max(1, height))
             cuts.append(replace(whole, glyph=one.glyph, ink=one.piece.ink, stroke=one.stroke, box=box))
-        every = torch.cat([logits[None], self.logits(np.stack([one.glyph for one in found]))])
+        every = np.concatenate([logits[None], self.logits(np.stack([one.glyph for one in found]))])
         off = [((x + w / 2) / shape[1] - 0.5) ** 2 + ((y + h / 2) / shape[0] - 0.5) ** 2 for x, y, w, h in (one.box for one in cuts)]
         value = np.log(np.maximum(self._surely(every), 1e-9)) - _OFF_CENTRE * np.array(off)
         best = int(value.argmax())
@@ -230,15 +239,15 @@ class Reader:
                 lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
         return lines
 
-    def _surely(self, logits: Tensor) -> NDArray[np.float32]:
-        """Of the best class of each glyph the probability that it is that digit and a digit at all: float32 [N]."""
-        y: NDArray[np.float32] = logits.softmax(1).amax(1).numpy()
+    def _surely(self, logits: Floats) -> Floats:
+        """Of the best class of each glyph the probability that it is that digit and a digit at all: [N]."""
+        y: Floats = refusal.softmax(logits).max(axis=1)
         if math.isfinite(self.threshold):  # it was taught with strays: see `refusal.py`
-            y = y * refusal.score(logits).sigmoid().numpy()
+            y = y * refusal.sure(logits)
         return y
 
-    def _digit(self, logits: Tensor, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
-        y = logits.softmax(0).numpy()
+    def _digit(self, logits: Floats, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
+        y = refusal.softmax(logits[None])[0]
         first, second = (int(i) for i in np.argsort(-y, kind="stable")[:2]) if len(y) > 1 else (0, 0)
         if second != first and y[second] > 0.2:
             warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]

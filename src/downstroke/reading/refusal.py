@@ -7,40 +7,58 @@ that the glyph is a digit (see `learning/criteria.py`); one that was not has it 
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
 ACCEPTED = 0.99  # the share of val's digits that the threshold accepts
 
 
-def score(logits: Tensor) -> Tensor:
-    """How much each glyph is like a digit: float32 [N] from logits [N,C]. A glyph is accepted from the threshold on."""
-    return logits.logsumexp(1)
+def score(logits: Floats) -> Floats:
+    """How much each glyph is like a digit: [N] from logits [N,C]. A glyph is accepted from the threshold on."""
+    scores: Floats = np.logaddexp.reduce(logits, axis=1)
+    return scores
 
 
-def pooled(logits: Tensor) -> Tensor:
+def sure(logits: Floats) -> Floats:
+    """The probability that each glyph is a digit: [N] from logits [N,C], of a network that was taught with strays."""
+    probability: Floats = 1 / (1 + np.exp(-score(logits)))
+    return probability
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities [N,C] of logits [N,C]; each row sums to 1."""
+    y: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    y /= y.sum(axis=1, keepdims=True)
+    return y
+
+
+def pooled(logits: Floats) -> Floats:
     """The logits [C] of one glyph that was looked at in several ways, [N,C]: those of the mean of what they say.
 
     With "no digit", whose logit is 0, each look has C + 1 probabilities, and it is these that are averaged.
     """
     if len(logits) == 1:
-        return logits[0]
-    y = torch.nn.functional.pad(logits.double(), (0, 1)).softmax(1).mean(0).clamp_min(1e-30)
-    return (y[:-1] / y[-1]).log().float()
+        found: Floats = logits[0]
+        return found
+    y = softmax(np.pad(logits.astype(np.float64), ((0, 0), (0, 1)))).mean(axis=0).clip(1e-30)
+    return np.log(y[:-1] / y[-1]).astype(np.float32)
 
 
-def fit_threshold(logits: Tensor, share: float = ACCEPTED) -> float:
+def fit_threshold(logits: Floats, share: float = ACCEPTED) -> float:
     """The score that just `share` of these digits reach, logits [N,C] of val images, N > 0."""
-    scores = score(logits).sort().values
+    scores = np.sort(score(logits))
     return float(scores[round((1 - share) * len(scores))])
 
 
-def curve(digits: Tensor, strays: Tensor, points: int = 400) -> tuple[Tensor, Tensor, Tensor]:
+def curve(digits: Floats, strays: Floats, points: int = 400) -> tuple[Floats, Floats, Floats]:
     """What each threshold accepts: (thresholds, share of digits, share of strays), each [points], falling.
 
     `digits`, `strays`: scores, [N] and [M].
     """
-    every = torch.cat([digits, strays])
-    thresholds = torch.linspace(float(every.min()), float(every.max()), points)
-    of_digits, of_strays = ((scores[:, None] >= thresholds).float().mean(0) for scores in (digits, strays))
+    every = np.concatenate([digits, strays])
+    thresholds = np.linspace(every.min(), every.max(), points)
+    of_digits, of_strays = ((scores[:, None] >= thresholds).mean(axis=0) for scores in (digits, strays))
     return thresholds, of_digits, of_strays

@@ -1,18 +1,26 @@
-"""The reader that comes with downstroke: a W made by `downstroke train reader`, and the record of how it was made."""
+"""The reader that comes with downstroke: a W made by `downstroke train reader`, and the record of how it was made.
+
+A process that has not loaded torch reads without it: see `light.py`.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from downstroke.errors import CheckpointError
-from downstroke.learning import models
-from downstroke.learning.models import Network
-from downstroke.recipe import Recipe
+
+if TYPE_CHECKING:
+    from downstroke.learning.models import Network
 
 HOME = Path(__file__).with_name("shipped")
 WEIGHTS, RECORD = "reader.safetensors", "reader.json"
@@ -20,17 +28,48 @@ WEIGHTS, RECORD = "reader.safetensors", "reader.json"
 
 @dataclass(frozen=True)
 class Shipped:
-    """A W ready to read with."""
+    """A W to read with, as bytes that are those of its record."""
 
-    network: Network  # in evaluation mode; its temperature is set
-    classes: tuple[str, ...]
-    threshold: float  # the least `refusal.score` that is accepted
+    weights: bytes  # safetensors
     record: dict[str, Any]  # command, seed, recipe, val figures, checksum
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.record["classes"])
+
+    @property
+    def threshold(self) -> float:
+        """The least `refusal.score` that is accepted."""
+        return float(self.record["threshold"])
 
     @property
     def note(self) -> str:
         """What it is, in words."""
         return f"the shipped reader (val accuracy {self.record['val']['accuracy']:.2%})"
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """For torch: in evaluation mode; its temperature is set."""
+        from safetensors.torch import load as tensors
+
+        from downstroke.learning import models
+        from downstroke.recipe import Recipe
+
+        network = models.build(Recipe.from_dict(self.record["recipe"]), len(self.classes))
+        network.load_state_dict(tensors(self.weights))
+        return network.eval()
+
+    def logits(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """uint8 [N,28,28] -> logits, float32 [N,C]: by torch where it is loaded already, else by NumPy."""
+        from downstroke.reading import light
+
+        if "torch" not in sys.modules and self.record["recipe"]["model"] == light.MODEL:
+            from safetensors.numpy import load as arrays
+
+            return light.logits_by_numpy(arrays(self.weights))
+        from downstroke.reading.fold import logits_by_torch
+
+        return logits_by_torch(self.network)
 
 
 @functools.cache
@@ -45,18 +84,14 @@ def shipped() -> Shipped:
 
 def load(folder: Path) -> Shipped:
     """The reader in `folder`, its checksum verified."""
-    from safetensors.torch import load as tensors
-
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        data = (folder / WEIGHTS).read_bytes()
+        weights = (folder / WEIGHTS).read_bytes()
     except (OSError, ValueError) as error:
         raise CheckpointError(f"the reader in {folder} cannot be read ({error}); install downstroke again") from None
-    found = hashlib.sha256(data).hexdigest()
+    found = hashlib.sha256(weights).hexdigest()
     if found != record["sha256"]:
         raise CheckpointError(
             f"{folder / WEIGHTS} has the SHA-256 {found}, expected {record['sha256']}; install downstroke again"
         )
-    network = models.build(Recipe.from_dict(record["recipe"]), len(record["classes"]))
-    network.load_state_dict(tensors(data))
-    return Shipped(network.eval(), tuple(record["classes"]), record["threshold"], record)
+    return Shipped(weights, record)

@@ -47,7 +47,8 @@ def read_json(path: Path) -> Any:
 
 def dumps(value: Any, indent: int | None = 2) -> str:
     """Strict JSON: NaN and the infinities, which JSON has not, become null."""
-    return json.dumps(finite(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(finite(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # a byte of a file's name that is no UTF-8 is escaped
 
 
 def finite(value: Any) -> Any:
