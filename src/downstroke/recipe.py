@@ -218,7 +218,15 @@ RECIPES: dict[str, Recipe] = {
             train_size=0.5,
             epochs=1,
         ),
-        STANDARD.replace(name="reader", model="deep", schedule="cosine", augment="pen", strays=0.5, label_smoothing=0.05, epochs=20),
+        STANDARD.replace(
+            name="reader",
+            model="deep",
+            schedule="cosine",
+            augment="pen",
+            strays=0.5,
+            label_smoothing=0.05,
+            epochs=20,
+        ),
         STANDARD.replace(name="best", model="wide", dropout=0.3, epochs=15),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),
     )

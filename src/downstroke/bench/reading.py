@@ -52,9 +52,9 @@ def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         raise DataError(f"{path}: {error}; expected an .npz with images and labels") from None
 
 
-def _read(images: NDArray[np.uint8], reader: Reader) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _read(images: NDArray[np.uint8], reader: Reader) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Each picture taken for one digit: (probabilities [N,C], 0 of a blank one; whether it was accepted [N])."""
-    y = np.zeros((len(images), len(reader.classes)))
+    y = np.zeros((len(images), len(reader.classes)), np.float32)
     accepted = np.zeros(len(images), bool)
     for index, image in enumerate(images):
         try:

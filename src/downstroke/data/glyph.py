@@ -60,7 +60,7 @@ def cut(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Cut:
 
 
 def looks(image: NDArray[np.uint8], polarity: Polarity = "auto", most: int = len(FADES)) -> list[Cut]:
-    """The digit as `cut` has it, and, where the paper is not clean, with more and with less of the picture taken for ink.
+    """The digit as `cut` has it, and, where the paper is not clean, with more and with less taken for ink.
 
     One to `most` of them. Raises PictureError as `glyph` does.
     """

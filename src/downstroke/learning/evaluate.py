@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -25,12 +25,14 @@ class Evaluation:
     losses: NDArray[np.float32]  # [N] cross-entropy of each image, nats
     probabilities: NDArray[np.float32]  # [N, C], each row sums to 1
     labels: NDArray[np.int64]  # [N]
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # [N] log(sum(exp(logits)))
 
     @classmethod
     def of(cls, logits: Tensor, labels: Tensor) -> Self:
         """From logits, float32 [N,C], and labels, int64 [N], on one device."""
         losses = F.cross_entropy(logits, labels, reduction="none")
-        return cls(losses.cpu().numpy(), logits.softmax(1).cpu().numpy(), labels.cpu().numpy())
+        y, scores = logits.softmax(1), logits.logsumexp(1)
+        return cls(losses.cpu().numpy(), y.cpu().numpy(), labels.cpu().numpy(), scores.cpu().numpy())
 
     @property
     def predictions(self) -> NDArray[np.int64]:

@@ -109,14 +109,17 @@ class Reader:
         classes: tuple[str, ...],
         note: str = "",
         threshold: float = -math.inf,
+        *,
+        strays: bool = False,
     ) -> None:
-        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]."""
+        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]; `strays`: it knows them."""
         self._logits = logits
         self.classes: tuple[int | str, ...] = classes
         if all(name.isascii() and name.isdigit() for name in classes):
             self.classes = tuple(int(name) for name in classes)
         self.note = note  # what it reads with, in words
-        self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused; a run's W has none
+        self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused
+        self.strays = strays
 
     @classmethod
     def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
@@ -127,13 +130,15 @@ class Reader:
         weights = opened.weights()
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
         note = f"{note}; {weights.damage}" if weights.damage else note
-        return cls(logits_by_torch(weights.network), opened.classes, note)
+        threshold = -math.inf if weights.least_score is None else weights.least_score
+        strays = opened.recipe.strays > 0
+        return cls(logits_by_torch(weights.network), opened.classes, note, threshold, strays=strays)
 
     @classmethod
     def shipped(cls) -> Self:
-        """The reader that comes with downstroke; it alone has learned to refuse. Raises CheckpointError."""
+        """The reader that comes with downstroke. Raises CheckpointError."""
         one = shipped()
-        return cls(one.logits(), one.classes, one.note, one.threshold)
+        return cls(one.logits(), one.classes, one.note, one.threshold, strays=True)
 
     def read(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Reading:
         """Read one picture: a path, a file's bytes, or grey uint8 [H,W] of either polarity.
@@ -212,7 +217,10 @@ class Reader:
             box = (whole.box[0] + x, whole.box[1] + y, max(1, width), max(1, height))
             cuts.append(replace(whole, glyph=one.glyph, ink=one.piece.ink, stroke=one.stroke, box=box))
         every = np.concatenate([logits[None], self.logits(np.stack([one.glyph for one in found]))])
-        off = [((x + w / 2) / shape[1] - 0.5) ** 2 + ((y + h / 2) / shape[0] - 0.5) ** 2 for x, y, w, h in (one.box for one in cuts)]
+        off = [
+            ((x + w / 2) / shape[1] - 0.5) ** 2 + ((y + h / 2) / shape[0] - 0.5) ** 2
+            for x, y, w, h in (one.box for one in cuts)
+        ]
         value = np.log(np.maximum(self._surely(every), 1e-9)) - _OFF_CENTRE * np.array(off)
         best = int(value.argmax())
         return (cuts[best], every[best]) if value[best] > value[0] + _MORE_LIKE else None
@@ -242,9 +250,7 @@ class Reader:
     def _surely(self, logits: Floats) -> Floats:
         """Of the best class of each glyph the probability that it is that digit and a digit at all: [N]."""
         y: Floats = refusal.softmax(logits).max(axis=1)
-        if math.isfinite(self.threshold):  # it was taught with strays: see `refusal.py`
-            y = y * refusal.sure(logits)
-        return y
+        return y * refusal.sure(logits) if self.strays else y
 
     def _digit(self, logits: Floats, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
         y = refusal.softmax(logits[None])[0]

@@ -44,7 +44,8 @@ def pooled(logits: Floats) -> Floats:
         found: Floats = logits[0]
         return found
     y = softmax(np.pad(logits.astype(np.float64), ((0, 0), (0, 1)))).mean(axis=0).clip(1e-30)
-    return np.log(y[:-1] / y[-1]).astype(np.float32)
+    mean: Floats = np.log(y[:-1] / y[-1]).astype(np.float32)
+    return mean
 
 
 def fit_threshold(logits: Floats, share: float = ACCEPTED) -> float:

@@ -30,6 +30,7 @@ class Weights:
     epoch: int
     step: int  # updates of W that led to it; 0 is the W that was drawn at random
     damage: str | None  # one line, where a damaged checkpoint was passed over
+    least_score: float | None  # log(sum(exp(logits))) that 99% of val's images reach; None without val, or in mid-epoch
 
 
 class Run:
@@ -143,7 +144,8 @@ class Run:
                 f"W of {self.folder / wanted} does not fit model {self.recipe.model}: {text}"
             ) from None
         at = loaded.state["position"]
-        return Weights(network.eval(), wanted, at["epoch"], at["step"], loaded.damage)
+        least = loaded.state.get("least_score")
+        return Weights(network.eval(), wanted, at["epoch"], at["step"], loaded.damage, least)
 
     def summary(self) -> dict[str, Any]:
         """The run in a line: the JSON of `train` and `continue` but for what only the training process knows."""

@@ -24,6 +24,7 @@ from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, Run
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
 from downstroke.learning import schedules
 from downstroke.learning.distributed import world
+from downstroke.learning.evaluate import Evaluation
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
@@ -269,8 +270,8 @@ class Training:
                         self._keep_val_losses(event)
                         self._decide()
                         if event.improved:
-                            self._save("best")
-                        self._save("last")
+                            self._save("best", event.val)
+                        self._save("last", event.val)
                         saved = time.monotonic()
                     elif isinstance(event, Stopped) and event.reason is StopReason.INTERRUPTED:
                         files.sync(steps)
@@ -297,8 +298,11 @@ class Training:
         elif verdict not in ("overfitting", "unstable"):
             learner.start_leg(max(1, round(COOL_DOWN * learner.at.epoch)), {"schedule": "linear"})
 
-    def _save(self, name: str) -> None:
+    def _save(self, name: str, val: Evaluation | None = None) -> None:
         tensors, state = self.learner.state()
+        if val is not None and len(val.scores):
+            # From which score on a reader accepts a digit: 99% of val's.
+            state["least_score"] = float(np.sort(val.scores)[len(val.scores) // 100])
         checkpoint.save(self.run.folder, name, tensors, state)
 
     def _begin_files(self) -> None:
