@@ -3,8 +3,12 @@
 import json
 import math
 import os
+import pty
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from PIL import Image
 from downstroke.cli import main
 from downstroke.data.dataset import Dataset
 from downstroke.learning import criteria, models, optimizers, schedules
+from downstroke.reading import reader
 from downstroke.recipe import RECIPES
 
 SMALL = ["--model", "mlp", "--batch-size", "64", "--val-size", "50", "--lr", "0.02", "--optimizer", "nesterov"]
@@ -222,6 +227,109 @@ def test_read_reads_what_it_can_and_says_what_it_cannot(home: Path, mnist: Datas
     assert 16 < x < 16 + 2 * 28 - width
     assert y > 16
     assert abs(max(width, height) - 40) <= 4
+
+
+def test_hostile_files_get_a_line_each_and_the_rest_are_read(mnist: Dataset, tmp_path: Path) -> None:
+    good = picture(mnist.test.images[0], tmp_path / "good.png")
+    odd = tmp_path / "a\nb\x1b[31m.png"
+    odd.write_bytes(good.read_bytes())
+    whole = good.read_bytes()
+    bad = {
+        "cut.png": whole[: len(whole) // 2],
+        "huge.png": whole[:16] + b"\x7f\xff\xff\xff" * 2 + whole[24:],
+        "a\nletter.png": b"hello",
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    picture(np.zeros((1, 1), np.uint8), tmp_path / "dot.png")
+    picture(np.zeros((1, 100_000), np.uint8), tmp_path / "long.png")
+    Image.fromarray(np.full((9, 9), np.nan, np.float32)).save(tmp_path / "nan.tif")
+    os.mkfifo(tmp_path / "fifo")
+    names = [*bad, "dot.png", "long.png", "nan.tif", "fifo"]
+    result = run("read", *(tmp_path / name for name in names), good, odd)
+    assert result.exit_code == 1
+    said = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.split(": ")[1] for line in said] == [str(tmp_path / name).replace("\n", "\\n") for name in names]
+    assert len(said) == len(result.stderr.splitlines()) - 1, "and one that says what is read with"
+    assert f"{good}: 7" in result.stdout
+    assert f"{tmp_path}/a\\nb\\x1b[31m.png: 7" in result.stdout
+
+
+def test_a_name_that_is_no_text_is_still_json(mnist: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "\udcff.png"
+    path.write_bytes(picture(mnist.test.images[0], tmp_path / "good.png").read_bytes())
+    result = run("read", path, "--json")
+    assert [reading["file"] for reading in json.loads(result.stdout_bytes)] == [str(path)]
+
+
+def test_what_cannot_be_drawn_is_said_and_the_rest_are_read(mnist: Dataset, tmp_path: Path) -> None:
+    good = picture(mnist.test.images[0], tmp_path / "good.png")
+    result = run("read", good, good, "--json", "--show", tmp_path / "missing" / "out.png")
+    assert result.exit_code == 1
+    assert [reading["lines"][0]["text"] for reading in json.loads(result.stdout)] == ["7", "7"]
+    assert len([line for line in result.stderr.splitlines() if line.startswith("error: ")]) == 2
+
+
+def test_one_failure_that_nobody_foresaw_does_not_stop_the_rest(
+    mnist: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = picture(mnist.test.images[0], tmp_path / "good.png")
+    worse = picture(mnist.test.images[1], tmp_path / "worse.png")
+    read = reader.read_picture
+
+    def fail(path: Path, name: str) -> Any:
+        if "worse" in name:
+            raise MemoryError("no memory\nat all")
+        return read(path, name)
+
+    monkeypatch.setattr(reader, "read_picture", fail)
+    result = run("read", worse, good)
+    assert result.exit_code == 1
+    assert f"error: {worse}: reading it failed: MemoryError: no memory at all" in result.stderr
+    assert f"{good}: 7" in result.stdout
+
+
+def test_many_pictures_are_read_one_by_one_in_the_same_memory(mnist: Dataset, tmp_path: Path) -> None:
+    """The first is read before the second is asked for, and 250 leave nothing behind."""
+    path = str(picture(mnist.test.images[0], tmp_path / "good.png"))
+    asked = []
+
+    def pictures() -> Iterator[str]:
+        for index in range(250):
+            asked.append(index)
+            yield path
+
+    readings = reader.Reader.shipped().read_all(pictures(), digit=True)
+    next(readings)
+    assert asked == [0]
+    for _ in range(100):
+        next(readings)
+    tracemalloc.start()
+    try:
+        for _ in readings:
+            pass
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
+    assert len(asked) == 250
+
+
+def test_on_a_terminal_a_bar_moves_and_the_json_goes_where_it_was_sent(mnist: Dataset, tmp_path: Path) -> None:
+    path = str(picture(mnist.test.images[0], tmp_path / "good.png"))
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "downstroke", "read", "--json", "--digit", *[path] * 25]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"}
+    ) as process:
+        os.close(theirs)
+        drawn = b""
+        with suppress(OSError):  # the terminal is gone when the process is
+            while more := os.read(ours, 4096):
+                drawn += more
+        assert process.stdout is not None
+        assert len(json.loads(process.stdout.read())) == 25
+    os.close(ours)
+    assert b"100%" in drawn
 
 
 def test_read_takes_stdin_and_draws_bars(home: Path, mnist: Dataset, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ MAX_BYTES = 200_000_000
 
 _FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM")  # Pillow's PPM reads PGM, PBM and PFM too
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pbm")
-_TILE = 2048  # pixels: a picture becomes grey tile by tile, so that little is held beside what Pillow decoded
+_TILE = 1024  # pixels: a picture becomes grey tile by tile, so that little is held beside what Pillow decoded
 _ORIENTATION = 0x0112  # in EXIF
 _EXPECTED = "expected PNG, JPEG, GIF, TIFF, WebP, BMP or PGM"
 
@@ -40,7 +40,7 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[N
     uint8 [H, W], upright, on white where transparent. Of an animation or of several pages the first, and that is said.
     `name` stands in messages; it is the path unless given. Raises PictureError for
     what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
-    these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel, it takes 1 byte a pixel and 0.2 GB.
+    these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel, it takes 1 byte a pixel and 0.1 GB.
     """
     name = shown(name or ("the picture" if isinstance(source, bytes) else str(source)))
     content = source if isinstance(source, bytes) else _read(Path(source), name)
