@@ -280,5 +280,5 @@ def _offset(profile: NDArray[np.float32]) -> int:
     In MNIST's images the centre of mass lies between 13.5 and 14.5 (from 0, at pixel centres): pixel 14, moved by whole
     pixels. Ink is never pushed over the edge.
     """
-    centre = float(profile @ np.arange(len(profile)) / profile.sum())
+    centre = float(profile @ np.arange(len(profile)) / max(float(profile.sum()), 1e-6))
     return int(np.clip(np.ceil(13.5 - centre), 0, SIZE - len(profile)))

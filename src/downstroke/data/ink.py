@@ -66,7 +66,7 @@ def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterat
         ink = image.astype(np.float32) - np.float32(level)
         yield _strokes(ink if ink_is_high else -ink, image, ink_is_high, (0.0, 0.0), FADES[0], clean=True)
         return
-    ink_is_high = _ink_is_high(image) if polarity == "auto" else polarity == "ink-high"
+    ink_is_high = _ink_is_high(image, 32, 2 / 3) if polarity == "auto" else polarity == "ink-high"
     # No stroke is wider than a third of the picture.
     ink, *paper = _against_local_paper(image, ink_is_high, max(5, min(image.shape) // 3))
     for fades in FADES:
@@ -88,7 +88,8 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
         ink = image.astype(np.float32) - np.float32(level)
         ink, grain, noise = (ink if ink_is_high else -ink), 0.0, 0.0
     else:
-        ink_is_high = _ink_is_high(image) if polarity == "auto" else polarity == "ink-high"
+        # Of a page only what lies close by tells paper from ink: it may have shadows with hard edges.
+        ink_is_high = _ink_is_high(image, 400, 1 / 12) if polarity == "auto" else polarity == "ink-high"
         stroke = int(np.clip(0.12 * np.sqrt(image.size), 5, 81))
         ink, grain, noise = _against_local_paper(image, ink_is_high, stroke)
     floor = max(3 * grain, _MIN_CONTRAST)
@@ -179,14 +180,17 @@ def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
     return level if framed and narrow and unsure < 0.4 * image.size else None
 
 
-def _ink_is_high(image: NDArray[np.uint8]) -> bool:
-    """Ink is less than paper, and further from it: the skew of what differs from the middle level around it."""
+def _ink_is_high(image: NDArray[np.uint8], longest: int, around: float) -> bool:
+    """Ink is less than paper, and further from it: the skew of what differs from the middle level around it.
+
+    Looked at with at most `longest` pixels a side; `around`: how wide the middle is taken, as a share of the side.
+    """
     import cv2
 
-    scale = min(1.0, 32 / max(image.shape))
+    scale = min(1.0, longest / max(image.shape))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    window = max(3, (2 * max(small.shape) // 3) | 1)
+    window = max(3, round(around * max(small.shape)) | 1)
     rest = small.astype(np.float32) - cv2.medianBlur(small, window)
     return float((rest * rest * rest).sum()) > 0
 
