@@ -92,3 +92,11 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
 
 def test_every_field_says_what_it_does() -> None:
     assert all(f.metadata["note"] for f in fields(Recipe))
+
+
+@pytest.mark.parametrize("field", [{"seed": 10**400}, {"name": "\ud800"}, {"data": "a\0b"}, {"model": "x" * 10**6}])
+def test_what_no_one_would_write_is_refused_in_one_short_line(field: dict[str, object]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe(**field)
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).isprintable()

@@ -6,6 +6,7 @@ python tools/draw_refusal.py [DIR]      DIR: a folder laid out as for `downstrok
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.data import augment, sources, strays
-from downstroke.data.glyph import glyph
+from downstroke.data.glyph import looks
 from downstroke.errors import PictureError
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits
 from downstroke.reading import refusal
@@ -39,14 +40,13 @@ def read_set(reader: Shipped, path: Path) -> tuple[Tensor, refusal.Floats, NDArr
     """(logits, scores, labels) of a set of pictures, each taken as one digit."""
     with np.load(path, allow_pickle=False) as entries:
         pictures, labels = entries["images"], entries["labels"].astype(np.int64)
-    glyphs, found = np.zeros((len(pictures), 28, 28), np.uint8), np.ones(len(pictures), bool)
+    logits, scores = np.zeros((len(pictures), 10), np.float32), np.full(len(pictures), UNREADABLE)
     for i, picture in enumerate(pictures):
-        try:
-            glyphs[i] = glyph(picture)
-        except PictureError:
-            found[i] = False
-    logits = read_logits(reader.network, torch.from_numpy(glyphs))
-    return logits, np.where(found, refusal.score(logits.numpy()), UNREADABLE), labels
+        with suppress(PictureError):
+            glyphs = np.stack([one.glyph for one in looks(picture)])
+            logits[i] = refusal.pooled(read_logits(reader.network, torch.from_numpy(glyphs)).numpy())
+            scores[i] = refusal.score(logits[i : i + 1])[0]
+    return torch.from_numpy(logits), scores, labels
 
 
 def share(scores: refusal.Floats, reader: Shipped) -> float:

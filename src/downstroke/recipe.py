@@ -19,6 +19,9 @@ from typing import Any, Self
 from downstroke.errors import RecipeError
 
 
+_LONGEST = 1000  # letters of a word: a path may be long
+
+
 def _note(default: Any, note: str, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> Any:
     """A field with its range: low <= value <= high, or low < value where `open_low`."""
     return field(default=default, metadata={"note": note, "low": low, "high": high, "open_low": open_low})
@@ -155,6 +158,12 @@ class Recipe:
                 raise RecipeError(f"a recipe has no field {key!r}; {hint}")
 
 
+def _short(value: Any) -> str:
+    """`value` as it may stand in one line."""
+    text = ascii(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number of more than 30 digits"
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
 def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
     """`value` as the field's type, or RecipeError."""
     kind = str(f.type)
@@ -163,18 +172,18 @@ def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
             return None
         raise RecipeError(f"{f.name} is missing; expected {kind}")
     if "str" in kind:
-        if not isinstance(value, str) or not value:
-            raise RecipeError(f"{f.name} is {value!r}; expected a word: {f.metadata['note']}")
+        if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST:
+            raise RecipeError(f"{f.name} is {_short(value)}; expected a word: {f.metadata['note']}")
         return value
     whole = "int" in kind
     try:
         number = float(value) if not isinstance(value, bool | str) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     low, high = f.metadata["low"], f.metadata["high"]
     below = number <= low if f.metadata["open_low"] else number < low
     if not math.isfinite(number) or below or number > high or (whole and number != int(number)):
-        raise RecipeError(f"{f.name} is {value!r}; expected {_range(whole, f.metadata)} ({f.metadata['note']})")
+        raise RecipeError(f"{f.name} is {_short(value)}; expected {_range(whole, f.metadata)} ({f.metadata['note']})")
     counts = f.name in ("train_size", "val_size") and number >= 1 and number == int(number)
     return int(number) if whole or counts else number
 

@@ -323,8 +323,10 @@ def _long(profile: NDArray[Any], length: int) -> bool:
 
 def extent(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     """The smallest rows and columns that hold every True of `mask`, which has one."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    import cv2
+
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return slice(y, y + height), slice(x, x + width)
 
 
 def _percentile(values: NDArray[Any], percent: int) -> float:

@@ -92,7 +92,9 @@ class Run:
     def environment(self) -> dict[str, Any]:
         """Versions, device, precision, threads, data: fixed when the run was made."""
         values = files.read_json(self.folder / ENVIRONMENT)
-        if not isinstance(values, dict) or not {"device", "precision", "threads", "data"} <= values.keys():
+        whole = isinstance(values, dict) and {"device", "precision", "threads", "data"} <= values.keys()
+        data = values["data"] if whole else None
+        if not isinstance(data, dict) or not {"classes", "train", "val", "fingerprint"} <= data.keys():
             raise RunError(f"{self.folder / ENVIRONMENT} is damaged: it lacks the device or the data of the run")
         return values
 
