@@ -18,7 +18,6 @@ from typing import Any, Self
 
 from downstroke.errors import RecipeError
 
-
 _LONGEST = 1000  # letters of a word: a path may be long
 
 

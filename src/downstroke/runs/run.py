@@ -91,7 +91,7 @@ class Run:
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, device, precision, threads, data: fixed when the run was made."""
-        values = files.read_json(self.folder / ENVIRONMENT)
+        values: dict[str, Any] = files.read_json(self.folder / ENVIRONMENT)
         whole = isinstance(values, dict) and {"device", "precision", "threads", "data"} <= values.keys()
         data = values["data"] if whole else None
         if not isinstance(data, dict) or not {"classes", "train", "val", "fingerprint"} <= data.keys():
