@@ -203,6 +203,19 @@ def test_the_noise_of_a_batch_is_its_distance_from_the_mean_of_all_images_gradie
     assert found[0].cosine == pytest.approx(np.median(cosines), rel=1e-4)
 
 
+def test_a_batch_is_normalised_by_its_own_statistics_as_in_training(mnist: Dataset) -> None:
+    network, (images, labels) = models.build(Recipe(model="cnn"), 10), some(mnist, 32)
+    found = inspect.noise(network, criteria.build(Recipe(), 10), images, labels, [32, 16], seed=5)[1]
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(5))
+    rows = []
+    for batch in (order, *order.view(2, 16)):
+        network.zero_grad()
+        nn.functional.cross_entropy(network(images[batch]), labels[batch]).backward()
+        rows.append(torch.cat([weight.grad.flatten() for weight in network.parameters()]))
+    errors = [((row - rows[0]).norm() / rows[0].norm()).item() for row in rows[1:]]
+    assert found.relative_error == pytest.approx(sum(errors) / 2, rel=1e-3)
+
+
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_a_batch_of_all_the_images_has_no_noise(mnist: Dataset, model: str) -> None:
     network = models.build(Recipe(model=model, dropout=0.5), 10)
