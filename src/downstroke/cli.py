@@ -523,6 +523,34 @@ def _plain(value: Any) -> str:
     return str(value).removesuffix(".0")
 
 
+@main.command()
+@click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves others too; they need the token.")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser.")
+@click.option("--read-only", is_flag=True, help="Show and read; train nothing, change nothing.")
+@click.option("--token", help="What programs send as Authorization: Bearer TOKEN; left out, a random one.")
+@_runs_dir
+@_common
+def studio(
+    *, port: int, host: str, no_browser: bool, read_only: bool, token: str | None, runs_dir: str, as_json: bool
+) -> None:
+    """Watch it learn, decide, and draw digits, in the browser; and an API for programs. Ctrl-C ends it."""
+    try:
+        from downstroke.studio.guard import Settings
+        from downstroke.studio.serve import serve
+    except ImportError as error:
+        raise DownstrokeError(f'{error.name} is not installed; to have it: pip install "downstroke[studio]"') from None
+
+    def say(served: dict[str, str]) -> None:
+        _say(f"the studio is at {served['url']}  (token {served['token']}; Ctrl-C ends it, trainings go on)")
+        if as_json:
+            _print_json(served)
+
+    given = {} if token is None else {"token": token}
+    settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, **given)
+    serve(settings, port, browser=not no_browser, say=say)
+
+
 @main.group()
 def bench() -> None:
     """The measurements that the README quotes."""

@@ -1,0 +1,74 @@
+"""`downstroke studio`: the server on a socket of its own, its address said, the browser opened."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from downstroke.errors import DownstrokeError
+from downstroke.studio.app import Studio, create_app
+from downstroke.studio.guard import Settings
+
+MOST_CONNECTIONS = 500
+GRACE_S = 3  # for answers under way, when the server is asked to end
+
+
+class _Server(uvicorn.Server):
+    """Tells who watches that it ends; says when it serves."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._studio, self._ready = studio, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._studio.closing = True
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings, port: int, *, browser: bool, say: Callable[[dict[str, str]], None]) -> None:
+    """Serve until Ctrl-C. `say` is called with {url, token} once it answers. DownstrokeError where it cannot."""
+    listening = _listen(settings.host, port)
+    host = settings.host if settings.host not in ("0.0.0.0", "::") else socket.gethostname()
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listening.getsockname()[1]}/"
+
+    def ready() -> None:
+        say({"url": url, "token": settings.token})
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+        proxy_headers=False,
+    )
+    _Server(config, app.state.studio, ready).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DownstrokeError(
+            f"{host}:{port} cannot be served on ({reason}); choose another --port or --host"
+        ) from None
+    return listening
