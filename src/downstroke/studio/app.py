@@ -33,9 +33,10 @@ from downstroke.studio.views import Views
 STATIC = Path(__file__).with_name("static")
 MOST_STREAMS = 100
 if TYPE_CHECKING:
+    from downstroke.runs.inside import Inside
     from downstroke.studio.reading import Readers
 
-_FINISH = Body(shapes.Continue())
+_FINISH = Body(shapes.Continue(epochs=None, lr=None, schedule=None))
 T = TypeVar("T")
 Answers = dict[int | str, dict[str, Any]]
 Name = PathPart(description="The run's name.", max_length=64, examples=["calm-otter"])
@@ -80,6 +81,17 @@ class Studio:
         self._one = asyncio.Semaphore(1)  # heavy work at a time
         self._heavy = 0
         self._readers: asyncio.Future[Readers] | None = None
+        self._inside: tuple[str, Inside] | None = None
+
+    def inside(self, name: str) -> Inside:
+        """A run opened for looking inside; the last one is kept, for its images are many. Refused(404)."""
+        from downstroke.runs.inside import Inside
+
+        run = self.jobs.open(name)
+        key = f"{name} {run.environment.get('made')}"
+        if self._inside is None or self._inside[0] != key:
+            self._inside = key, Inside(run)
+        return self._inside[1]
 
     async def readers(self) -> Readers:
         """Loaded once, torch with them: meanwhile pages are served."""
@@ -150,6 +162,7 @@ def create_app(settings: Settings) -> FastAPI:
     _pages(app, studio)
     _runs(app, studio)
     _results(app, studio)
+    _inspections(app, studio)
     _readings(app, studio)
     described = completed(app.openapi())
     app.openapi = lambda: described  # type: ignore[method-assign]
@@ -406,6 +419,42 @@ def _examined() -> ModuleType:
     from downstroke.studio import examined  # loads torch
 
     return examined
+
+
+def _inspections(app: FastAPI, studio: Studio) -> None:
+    errors = _READS | _errors(400, 404, 422)
+    index = Query(0, ge=0, le=2**31, description="Of the val image.")
+
+    @app.get(
+        "/api/runs/{name}/inspect",
+        tags=["inside"],
+        summary="Filters, and the sizes of W, dL/dW and the update",
+        description="Also how far a batch's gradient is from the gradient over all images, by batch size.",
+        response_model=shapes.Inspected,
+        responses=errors,
+    )
+    async def inspect(name: str = Name) -> Response:
+        return Answer(await studio.heavy(lambda: studio.inside(name).look()))
+
+    @app.get(
+        "/api/runs/{name}/inspect/image",
+        tags=["inside"],
+        summary="A val image, and y before and after the epoch",
+        response_model=shapes.InspectedImage,
+        responses=errors,
+    )
+    async def image(name: str = Name, index: int = index) -> Response:
+        return Answer(await studio.heavy(lambda: studio.inside(name).image(index)))
+
+    @app.get(
+        "/api/runs/{name}/inspect/step",
+        tags=["inside"],
+        summary="What one step of W - lr dL/dW does to that image's loss, by lr",
+        response_model=shapes.InspectedStep,
+        responses=errors,
+    )
+    async def step(name: str = Name, index: int = index) -> Response:
+        return Answer(await studio.heavy(lambda: studio.inside(name).step(index)))
 
 
 def _readings(app: FastAPI, studio: Studio) -> None:
