@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from downstroke.studio.refused import Refused
 
 MOST_BYTES = 64_000_000  # of a request's body
+MOST_BYTES_HELD = 256_000_000  # of all bodies that are being received or answered
+CHUNK = 1 << 18  # bytes of a body that are parsed at a stretch: the event loop has others to answer
 BODY_S = 60.0  # in which a body must have come
 ANSWER_S = 300.0  # in which an answer must have begun
 CSP = (
@@ -69,6 +72,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
+        self._held = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,9 +93,18 @@ class Guard:
             answer = JSONResponse({"error": str(refused)}, refused.status, _more_headers(refused.status))
             await answer(scope, receive, sending)
 
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self._held + size > MOST_BYTES_HELD:
+                raise Refused(503, "too many large requests at once; try again in a moment")
+            held += size
+            self._held += size
+
         try:
             self._admit(scope)
-            body = await _body(Headers(scope=scope), receive)
+            body = await _body(Headers(scope=scope), receive, hold)
             async with asyncio.timeout(ANSWER_S) as patience:
 
                 async def answering(message: Message) -> None:
@@ -105,6 +118,8 @@ class Guard:
             if began:
                 raise
             await refuse(Refused(503, f"this took longer than {ANSWER_S:g} s and was given up; ask for less"))
+        finally:
+            self._held -= held
 
     def _admit(self, scope: Scope) -> None:
         """Refused where the request is not one that this page or a program with the token makes."""
@@ -113,10 +128,9 @@ class Guard:
         if self.settings.loopback and not is_loopback(_without_port(host)):
             raise Refused(403, f"the Host header is {host!r}; this studio is for 127.0.0.1 and localhost alone")
         origin = headers.get("origin")
-        if changes and origin is not None and urlsplit(origin).netloc != host:
-            raise Refused(403, f"a page of {origin} may not ask this; only the studio's own page may")
-        if changes and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise Refused(403, "a page of another site may not ask this; only the studio's own page may")
+        foreign = origin is not None and urlsplit(origin).netloc != host
+        if (changes or path not in _OPEN) and (foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site")):
+            raise Refused(403, f"a page of {origin or 'another site'} may not ask this; only the studio's own page may")
         if self._needs_token(path, changes) and not self._has_token(headers):
             raise Refused(401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN")
         if self.settings.read_only and changes and path != "/api/read":
@@ -133,8 +147,8 @@ class Guard:
         return kind.lower() == "bearer" and right
 
 
-async def _body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body; Refused(413) where it is too long, Refused(408) where it does not come."""
+async def _body(headers: Headers, receive: Receive, hold: Callable[[int], None]) -> bytes:
+    """The whole body, each part held. Refused(413) where it is too long, Refused(408) where it does not come."""
     too_long = Refused(413, f"the request is larger than {MOST_BYTES // 10**6} MB; send fewer or smaller pictures")
     length = headers.get("content-length", "0")
     if length.isdigit() and int(length) > MOST_BYTES:
@@ -147,6 +161,7 @@ async def _body(headers: Headers, receive: Receive) -> bytes:
                 if message["type"] != "http.request":  # whoever asked has gone
                     raise Refused(400, "the request ended before it was whole")
                 parts.append(message.get("body", b""))
+                hold(len(parts[-1]))
                 total += len(parts[-1])
                 if total > MOST_BYTES:
                     raise too_long
@@ -157,14 +172,18 @@ async def _body(headers: Headers, receive: Receive) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    given = False
+    at: int | None = 0
 
     async def again() -> Message:
-        nonlocal given
-        if given:
+        nonlocal at
+        if at is None:
             return await receive()  # only a disconnect can follow
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        if at:
+            await asyncio.sleep(0)
+        part, at = body[at : at + CHUNK], at + CHUNK
+        if at >= len(body):
+            at = None
+        return {"type": "http.request", "body": part, "more_body": at is not None}
 
     return again
 

@@ -41,6 +41,7 @@ class Job:
     name: str  # of the run
     action: str  # train or continue
     recipe: dict[str, Any]  # all fields of the run's recipe
+    goal: int  # epochs done when this is done
     epochs: int | None = None  # of continue; None finishes what was interrupted
     lr: float | None = None
     schedule: str | None = None
@@ -102,7 +103,10 @@ class Jobs:
 
     def job(self, name: str) -> Job | None:
         """What the studio knows of a run's latest training; None where it has had no part in it."""
-        return self.all().get(name)
+        if self.read_only:
+            return self._read(f"{self.folder(name).name}.job.json").get(name)
+        with self._lock:
+            return self._jobs.get(name)
 
     def all(self) -> dict[str, Job]:
         """Name -> job, the one that was asked for first before the others."""
@@ -123,7 +127,7 @@ class Jobs:
                 job = self._jobs.get(name)
                 if self.folder(name).exists() or (job and job.status != "ended"):
                     raise Refused(409, f"there is a run {name!r}, and a run is never overwritten; choose another name")
-            self._queue(Job(taken, "train", recipe.to_dict()))
+            self._queue(Job(taken, "train", recipe.to_dict(), recipe.epochs))
             return taken
 
     def extend(self, name: str, epochs: int | None, lr: float | None, schedule: str | None) -> None:
@@ -131,12 +135,23 @@ class Jobs:
         with self._lock:
             run = self.open(name)
             self._refuse_busy(name, run)
-            self._queue(Job(name, "continue", run.recipe.to_dict(), epochs, lr, schedule))
+            self._refuse_nothing(name, run, epochs, [lr, schedule])
+            position = run.position
+            goal = position["epoch"] + epochs if position and epochs else _goal(run)
+            self._queue(Job(name, "continue", run.recipe.to_dict(), goal, epochs, lr, schedule))
 
     def _refuse_busy(self, name: str, run: Run) -> None:
         job = self._jobs.get(name)
         if (job and job.status != "ended") or run.in_training:
             raise Refused(409, f"{name} is being trained, or waits for its turn; pause it or stop it first")
+
+    def _refuse_nothing(self, name: str, run: Run, epochs: int | None, changes: list[Any]) -> None:
+        if epochs is not None:
+            return
+        if changes != [None, None]:
+            raise Refused(400, "lr and schedule begin a new leg of training; say how long: epochs")
+        if run.position.get("epoch", 0) >= _goal(run):
+            raise Refused(409, f"{name} has trained all the epochs it was asked for; say how many more: epochs")
 
     def ask(self, name: str, wish: str) -> None:
         """Pause a training (its goal is kept) or stop it; what only waits leaves the queue. Refused(404), (409)."""
@@ -171,8 +186,8 @@ class Jobs:
             self._forget(name)
             return
         run = self.open(name)
-        step = _step(run)
-        self._jobs[name] = Job(name, "continue", run.recipe.to_dict(), status="ended", asked="stop", step_after=step)
+        recipe, goal, step = run.recipe.to_dict(), _goal(run), _step(run)
+        self._jobs[name] = Job(name, "continue", recipe, goal, status="ended", asked="stop", step_after=step)
         self._write(self._jobs[name])
 
     def _queue(self, job: Job) -> None:
@@ -284,10 +299,10 @@ class Jobs:
         job.status, job.pid, job.began = "running", child.pid, _began(child.pid)
         self._write(job)
 
-    def _read(self) -> dict[str, Job]:
+    def _read(self, files_: str = "*.job.json") -> dict[str, Job]:
         jobs = []
         known = {f.name for f in fields(Job)}
-        for path in self._home.glob("*.job.json"):
+        for path in self._home.glob(files_):
             try:
                 values = files.read_json(path)
                 jobs.append(Job(**{key: value for key, value in values.items() if key in known}))
@@ -302,6 +317,12 @@ class Jobs:
         self._jobs.pop(name, None)
         for end in ("job.json", "recipe.json", "log"):
             (self._home / f"{name}.{end}").unlink(missing_ok=True)
+
+
+def _goal(run: Run) -> int:
+    position = run.position
+    goal: int = position["leg"]["last_epoch"] if position else run.recipe.epochs
+    return goal
 
 
 def _step(run: Run) -> int:

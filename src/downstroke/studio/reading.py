@@ -20,6 +20,7 @@ from torch import Tensor
 
 from downstroke.errors import PictureError
 from downstroke.reading.reader import AT_ONCE, Reader, Reading
+from downstroke.runs.files import dumps
 from downstroke.runs.run import Run
 from downstroke.studio.intake import Picture, Wanted
 from downstroke.studio.refused import Refused
@@ -122,38 +123,41 @@ class Readers:
                     del self._kept[next(iter(self._kept))]
             return self._kept[key]
 
-    def submit(self, reader: Reader, wanted: Wanted) -> list[Future[Reading]]:
-        """Read pictures; what cannot be read gives a Reading with its error. Refused(503) where too many wait."""
+    def submit(self, reader: Reader, wanted: Wanted) -> list[Future[bytes]]:
+        """Read pictures, each into the JSON of its reading; its error is in it. Refused(503) where too many wait."""
         with self._lock:
             if self._under_way + len(wanted.pictures) > MOST_UNDER_WAY:
                 raise Refused(503, "too many pictures wait to be read; try again in a moment")
             self._under_way += len(wanted.pictures)
-        futures = [
-            self._pool.submit(self._read, reader, picture, wanted.digit, wanted.explain) for picture in wanted.pictures
-        ]
+        futures = [self._pool.submit(self._read, reader, picture, wanted) for picture in wanted.pictures]
         for future in futures:
             future.add_done_callback(self._done)
         return futures
 
-    def _done(self, future: Future[Reading]) -> None:
+    def _done(self, future: Future[bytes]) -> None:
         with self._lock:
             self._under_way -= 1
 
-    def _read(self, reader: Reader, picture: Picture, digit: bool, explain: bool) -> Reading:
+    def _read(self, reader: Reader, picture: Picture, wanted: Wanted) -> bytes:
         with self._processors:
-            if picture.content is None:
-                return Reading(picture.name, error=picture.error)
-            try:  # grey levels of a glyph's size are one digit
-                found = reader.read(
-                    picture.content, digit=digit or not isinstance(picture.content, bytes), explain=explain
-                )
-            except PictureError as error:
-                line = str(error)
-                return Reading(picture.name, error=f"{picture.name}{line[1:]}" if line.startswith("-: ") else line)
-        return Reading(picture.name, found.lines, found.error, found.notes)
+            reading = _reading(reader, picture, wanted)
+            told = reading.strict() if wanted.strict else reading
+            return dumps(_to_json(told, wanted.explain), indent=None).encode()
 
 
-def to_json(reading: Reading, *, explain: bool) -> dict[str, Any]:
+def _reading(reader: Reader, picture: Picture, wanted: Wanted) -> Reading:
+    if picture.content is None:
+        return Reading(picture.name, error=picture.error)
+    digit = wanted.digit or not isinstance(picture.content, bytes)  # grey levels of a glyph's size are one digit
+    try:
+        found = reader.read(picture.content, digit=digit, explain=wanted.explain)
+    except PictureError as error:
+        line = str(error)
+        return Reading(picture.name, error=f"{picture.name}{line[1:]}" if line.startswith("-: ") else line)
+    return Reading(picture.name, found.lines, found.error, found.notes)
+
+
+def _to_json(reading: Reading, explain: bool) -> dict[str, Any]:
     """The object of `downstroke read --json`; with `explain` each digit has its `glyph`, 28 rows of 28 levels."""
     values = reading.to_dict()
     if explain:

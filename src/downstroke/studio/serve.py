@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import webbrowser
@@ -9,13 +10,29 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from downstroke.errors import DownstrokeError
-from downstroke.studio.app import Studio, create_app
+from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
+from downstroke.studio.jobs import Jobs
+from downstroke.studio.service import Studio
 
 MOST_CONNECTIONS = 500
+FIRST_S = 30.0  # in which a connection's first request must have come
 GRACE_S = 3  # for answers under way, when the server is asked to end
+
+
+class _Patient(H11Protocol):
+    """A connection on which no request comes is closed; uvicorn itself waits for the first one for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(FIRST_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -46,18 +63,21 @@ def serve(settings: Settings, port: int, *, browser: bool, say: Callable[[dict[s
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
-    app = create_app(settings)
+    jobs = Jobs(settings.runs_dir, read_only=settings.read_only)
+    app = create_app(settings, jobs)
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=_Patient,
         ws="none",
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
         proxy_headers=False,
     )
-    _Server(config, app.state.studio, ready).run(sockets=[listening])
+    with jobs:
+        _Server(config, app.state.studio, ready).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from downstroke.errors import DownstrokeError
@@ -16,7 +16,7 @@ LOOK_S = 0.25
 ALIVE_S = 10.0  # between two comments that keep the connection open
 
 
-async def events(views: Views, name: str, since_step: int | None = None) -> AsyncIterator[str]:
+async def events(views: Views, name: str, since_step: int | None, closing: Callable[[], bool]) -> AsyncIterator[str]:
     """`state` at once and at every change; `steps`, `epoch` and `advice` as they come. Ends where the run goes.
 
     With `since_step`, what came after that step is told first; without, what is recorded already is not told.
@@ -29,7 +29,7 @@ async def events(views: Views, name: str, since_step: int | None = None) -> Asyn
         steps.after, epochs.after = since_step, since_step
     shown: dict[str, Any] = {}
     said = time.monotonic()
-    while True:
+    while not closing():
         try:
             told, shown = await asyncio.to_thread(_look, views, name, shown, steps, epochs)
         except DownstrokeError:

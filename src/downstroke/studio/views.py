@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import deque
 from dataclasses import asdict, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ class Views:
         self.jobs = jobs
         self._advice: dict[str, tuple[tuple[int, int], dict[str, Any] | None]] = {}
         self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self._lock = threading.Lock()
 
     def runs(self) -> dict[str, Any]:
         """Every run, the newest first: those that only wait or failed to begin before those that have a folder."""
@@ -38,6 +41,8 @@ class Views:
         return {
             "runs": [self.run(name) for name in [*unmade, *made]],
             "queue": {"running": running, "waiting": [job.name for job in jobs.values() if job.status == "queued"]},
+            "read_only": self.jobs.read_only,
+            "version": version("downstroke"),
         }
 
     def _is_ours(self, folder: Path) -> bool:
@@ -62,12 +67,14 @@ class Views:
         summary, position = run.summary(), run.position
         state, error = _state(run, job, position)
         goal = position["leg"]["last_epoch"] if position else run.recipe.epochs
+        if job is not None and job.status != "ended":
+            goal = job.goal
         return {
             "name": run.name,
             "recipe": summary["recipe"],
             "state": state,
             "epochs": summary["epochs"],
-            "target_epochs": max(goal, summary["epochs"]),
+            "target_epochs": summary["epochs"] if state == "idle" else max(goal, summary["epochs"]),
             "steps": max(summary["steps"], position.get("step", 0)),
             "val_loss": summary["val_loss"],
             "val_accuracy": summary["val_accuracy"],
@@ -141,14 +148,15 @@ class Views:
     def _pace(self, name: str, step: int) -> float | None:
         """Steps a second over the last seconds; None before two looks at it."""
         now = time.monotonic()
-        seen = self._seen.setdefault(name, deque(maxlen=1000))
-        if seen and step < seen[-1][1]:
-            seen.clear()
-        if not seen or step > seen[-1][1]:
-            seen.append((now, step))
-        while len(seen) > 2 and now - seen[0][0] > PACE_S:
-            seen.popleft()
-        (began, first), (ended, last) = seen[0], seen[-1]
+        with self._lock:
+            seen = self._seen.setdefault(name, deque(maxlen=1000))
+            if seen and step < seen[-1][1]:
+                seen.clear()
+            if not seen or step > seen[-1][1]:
+                seen.append((now, step))
+            while len(seen) > 2 and now - seen[0][0] > PACE_S:
+                seen.popleft()
+            (began, first), (ended, last) = seen[0], seen[-1]
         return (last - first) / (ended - began) if ended > began else None
 
     def history(self, name: str, since_step: int = 0) -> dict[str, Any]:
