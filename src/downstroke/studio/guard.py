@@ -59,7 +59,7 @@ class Settings:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address, as in a Host header but without a port, is this machine's own."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

@@ -53,7 +53,13 @@ class _Server(uvicorn.Server):
 
 def serve(settings: Settings, port: int, *, browser: bool, say: Callable[[dict[str, str]], None]) -> None:
     """Serve until Ctrl-C. `say` is called with {url, token} once it answers. DownstrokeError where it cannot."""
-    listening = _listen(settings.host, port)
+    with _listen(settings.host, port) as listening, Jobs(settings.runs_dir, read_only=settings.read_only) as jobs:
+        _serve(settings, jobs, listening, browser=browser, say=say)
+
+
+def _serve(
+    settings: Settings, jobs: Jobs, listening: socket.socket, *, browser: bool, say: Callable[[dict[str, str]], None]
+) -> None:
     host = settings.host if settings.host not in ("0.0.0.0", "::") else socket.gethostname()
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}/"
@@ -63,7 +69,6 @@ def serve(settings: Settings, port: int, *, browser: bool, say: Callable[[dict[s
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
-    jobs = Jobs(settings.runs_dir, read_only=settings.read_only)
     app = create_app(settings, jobs)
     config = uvicorn.Config(
         app,
@@ -76,8 +81,7 @@ def serve(settings: Settings, port: int, *, browser: bool, say: Callable[[dict[s
         timeout_graceful_shutdown=GRACE_S,
         proxy_headers=False,
     )
-    with jobs:
-        _Server(config, app.state.studio, ready).run(sockets=[listening])
+    _Server(config, app.state.studio, ready).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
