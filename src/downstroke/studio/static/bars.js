@@ -17,7 +17,7 @@ export class Bars {
         h("th", { scope: "col" }, h("span", { class: "unseen" }, "class")),
         h("td", {}),
         two ? h("th", { scope: "col" }, "before") : null,
-        h("th", { scope: "col" }, two ? "now" : "probability"))),
+        h("th", { scope: "col" }, two ? "after" : "probability"))),
       this.body,
     );
   }

@@ -40,44 +40,42 @@ export const runLook = (index, c) => ({
 // One picture. `build(colours, width)` gives {data, layout}; `redraw` asks for it again, at most about 6 times a second.
 export class Plot {
   constructor(element, build, signal) {
-    this.element = element;
-    this.build = build;
-    this.signal = signal;
-    this.waiting = false;
-    this.drawnAt = 0;
-    this.sizes = new ResizeObserver(() => this.redraw());
-    this.sizes.observe(element);
+    Object.assign(this, { element, build, signal, asked: false, running: false });
+    const sizes = new ResizeObserver(() => this.redraw());
+    sizes.observe(element);
     document.addEventListener("themechange", () => this.redraw(), { signal });
     signal.addEventListener("abort", () => {
-      this.sizes.disconnect();
-      if (window.Plotly && this.drawnAt) window.Plotly.purge(element);
+      sizes.disconnect();
+      if (window.Plotly) window.Plotly.purge(element);
     });
   }
 
   redraw() {
-    if (this.waiting || this.signal.aborted) return;
-    this.waiting = true;
-    const wait = Math.max(0, this.drawnAt + 160 - performance.now());
-    setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
+    this.asked = true;
+    if (!this.running) this.run();
   }
 
-  async draw() {
-    try {
-      const Plotly = await plotly();
-      this.waiting = false;
-      if (this.signal.aborted || !this.element.isConnected || !this.element.clientWidth) return;
-      const c = colours();
-      const { data, layout } = this.build(c, this.element.clientWidth);
-      await Plotly.react(this.element, data, framed(layout, c, this.element), {
-        displayModeBar: false,
-        responsive: false,
-        doubleClick: "reset",
-      });
-      this.drawnAt = performance.now();
-    } catch (error) {
-      this.waiting = false;
-      this.element.textContent = error.message;
+  // One drawing after the other: what is asked for meanwhile is drawn by the next.
+  async run() {
+    this.running = true;
+    while (this.asked && !this.signal.aborted) {
+      this.asked = false;
+      try {
+        await this.draw(await plotly());
+      } catch (error) {
+        this.element.textContent = error.message;
+      }
+      await new Promise((done) => setTimeout(done, 160));
     }
+    this.running = false;
+  }
+
+  async draw(Plotly) {
+    const { element } = this;
+    if (this.signal.aborted || !element.isConnected || !element.clientWidth) return;
+    const c = colours();
+    const { data, layout } = this.build(c, element.clientWidth);
+    await Plotly.react(element, data, framed(layout, c, element), { displayModeBar: false, responsive: false });
   }
 }
 

@@ -67,17 +67,17 @@ class Whole {
     this.node = h(
       "div",
       { class: "two" },
-      h("section", { class: "card", "aria-labelledby": "filters" },
-        h("h2", { id: "filters" }, "The first layer’s filters"),
-        this.filters,
-        h("p", { class: "diverging" }, "−", h("i", {}), "+", h("span", {}, "weights, all on one scale"))),
       h("div", { class: "stack" },
+        h("section", { class: "card stack", "aria-labelledby": "filters" },
+          h("h2", { id: "filters" }, "The first layer’s filters"),
+          this.filters,
+          h("p", { class: "diverging" }, "−", h("i", {}), "+", h("span", {}, "weights, all on one scale"))),
         h("section", { class: "card", "aria-labelledby": "sizes" },
-          h("h2", { id: "sizes" }, "How large W, dL/dW and the update are"), this.layers),
-        h("section", { class: "card stack", "aria-labelledby": "noise" },
-          h("h2", { id: "noise" }, "A batch’s gradient is an estimate"),
-          h("p", { class: "muted small" }, "How far it is from the gradient over all images, by batch size: here it is measured."),
-          drawing, this.noiseTable)),
+          h("h2", { id: "sizes" }, "How large W, dL/dW and the update are"), this.layers)),
+      h("section", { class: "card stack", "aria-labelledby": "noise" },
+        h("h2", { id: "noise" }, "A batch’s gradient is an estimate"),
+        h("p", { class: "muted small" }, "How far it is from the gradient over all images, by batch size: here it is measured."),
+        drawing, this.noiseTable),
     );
     replace(this.layers, h("p", { class: "muted" }, "…"));
   }
@@ -87,7 +87,7 @@ class Whole {
       ? filters.map(({ pixels }, index) => h("li", {}, filterPicture(pixels, `Filter ${index + 1}`)))
       : h("li", { class: "muted" }, "This model’s first layer has no filters to show."));
     replace(this.layers, scroller("Sizes by layer", table(
-      "Root mean squares; update is what the last step added",
+      "Root mean squares: dL/dW of the batch that comes next, and the update by it",
       ["layer", "W", "dL/dW", "update", "update / W"],
       layers.map((layer) => [layer.name, number(layer.weights), number(layer.gradient), number(layer.update),
         number(layer.weights ? layer.update / layer.weights : null)]),
@@ -146,7 +146,7 @@ class Single {
     this.canvas = picture(blank(), "The image");
     this.label = h("p", { class: "small" });
     this.input = h("input", { type: "number", id: "val-index", min: "0", value: "0", onchange: () => this.go(Number(this.input.value)) });
-    this.bars = new Bars("Probabilities before the epoch and now", true);
+    this.bars = new Bars("Probabilities before the epoch and after it", true);
     this.bars.show("0123456789".split(""), null);
     this.slider = h("input", { type: "range", id: "slider", min: "0", max: "100", value: "50", step: "1", oninput: () => this.slide(), disabled: true });
     this.told = h("p", { "aria-live": "polite", class: "verdict" });
@@ -158,7 +158,7 @@ class Single {
       "div",
       { class: "two" },
       h("section", { class: "card stack", "aria-labelledby": "one-image" },
-        h("h2", { id: "one-image" }, "One val image, before the last epoch and now"),
+        h("h2", { id: "one-image" }, "One val image, before the last epoch and after it"),
         h("div", { class: "image-row" },
           h("div", {}, this.canvas,
             h("div", { class: "index-row" },
@@ -229,8 +229,8 @@ class Single {
     const { lrs, losses, loss: before, lr } = this.step;
     const known = lrs.map((_, index) => index).filter((index) => losses[index] !== null);
     const seen = known.map((index) => losses[index]).concat(before ?? []).filter((value) => value > 0);
-    const low = Math.min(...seen);
-    const high = Math.min(Math.max(...seen), 1e6 * low);
+    const high = Math.max(...seen);
+    const low = Math.max(Math.min(...seen), Math.min(before || high, high) / 1000); // below, nothing is left to gain
     const log = high > 10 * low;
     const ticks = log ? logTicks(low / 1.3, high * 1.3, 5) : null;
     const rule = (x0, x1, y0, y1, extra) => ({ type: "line", x0, x1, y0, y1, line: { color: c.muted, width: 1, dash: "dot" }, ...extra });

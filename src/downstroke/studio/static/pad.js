@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-const WIDTH = 560; // of what is sent; the height follows the pad's shape
+const WIDTH = 400; // of what is sent; the height follows the pad's shape
 const THICK = 0.032; // of a stroke, as a part of the pad's width
 const STEP = 0.02; // of the keyboard's pen
 
