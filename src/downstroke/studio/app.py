@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from downstroke.errors import DownstrokeError
 from downstroke.studio import routes, shapes
-from downstroke.studio.describe import as_page, completed
+from downstroke.studio.describe import as_page, completed, methods_of
 from downstroke.studio.guard import Guard, Settings
 from downstroke.studio.intake import in_words
 from downstroke.studio.jobs import Jobs
@@ -56,16 +56,16 @@ def create_app(settings: Settings, jobs: Jobs) -> FastAPI:
     )
     app.state.studio = studio
     app.add_middleware(Guard, settings=settings)
-    _answer_errors(app)
     _pages(app, studio)
     for router in (routes.runs, routes.training, routes.results, routes.reading):
         app.include_router(router(studio))
     described = completed(app.openapi())
+    _answer_errors(app, methods_of(described))
     app.openapi = lambda: described  # type: ignore[method-assign]
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _answer_errors(app: FastAPI, methods: Callable[[str], list[str]]) -> None:
     @app.exception_handler(DownstrokeError)
     async def named(request: Request, error: DownstrokeError) -> Response:
         status = error.status if isinstance(error, Refused) else 400
@@ -73,8 +73,13 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        line = f"there is nothing at {request.url.path}; /api lists what there is" if error.status_code == 404 else None
-        return Answer({"error": line or error.detail}, error.status_code, error.headers)
+        line, headers = error.detail, error.headers
+        if error.status_code == 404:
+            line = f"there is nothing at {request.url.path}; /api lists what there is"
+        if error.status_code == 405:  # a route knows of its own method alone
+            headers = {"Allow": ", ".join(methods(request.url.path) or ["GET"])}
+            line = f"{request.url.path} is not for {request.method}, but for {headers['Allow']}"
+        return Answer({"error": line}, error.status_code, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 from downstroke.studio import shapes
@@ -49,6 +51,19 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
             needed = method != "get" and path != "/api/read"
             operation["security"] = [{"token": []}] if needed else [{}, {"token": []}]
     return document
+
+
+def methods_of(document: dict[str, Any]) -> Callable[[str], list[str]]:
+    """Which methods a path may be asked with, by the document; none where it is not in it."""
+    known = [
+        (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), operations) for path, operations in document["paths"].items()
+    ]
+
+    def methods(path: str) -> list[str]:
+        found = {method.upper() for pattern, operations in known if pattern.fullmatch(path) for method in operations}
+        return sorted(found)
+
+    return methods
 
 
 def as_page(document: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Body, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from downstroke.errors import RecipeError
+from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.studio import shapes, views
 from downstroke.studio.describe import READ_BODY
@@ -122,7 +124,7 @@ def training(studio: Studio) -> APIRouter:
     async def extend(name: str = _NAME, wanted: shapes.Continue = _CONTINUE) -> Response:
         def work() -> dict[str, Any]:
             if wanted.schedule is not None:
-                _refuse_unknown("schedule", wanted.schedule)
+                _refuse_unknown("schedule", wanted.schedule, SCHEDULES)
             studio.jobs.extend(name, wanted.epochs, wanted.lr, wanted.schedule)
             return studio.views.run(name)
 
@@ -161,13 +163,13 @@ def _recipe(wanted: shapes.Train) -> Recipe:
         raise RecipeError(f"no recipe {base!r}; there are {', '.join(RECIPES)}")
     given = {key: value for key in ("epochs", "data") if (value := getattr(wanted, key)) is not None}
     recipe = RECIPES[base].replace(**{**fields, **given})
-    for field in views.choices():
-        _refuse_unknown(field, getattr(recipe, field))
+    for field, choices in views.choices().items():
+        _refuse_unknown(field, getattr(recipe, field), choices)
     return recipe
 
 
-def _refuse_unknown(field: str, value: str) -> None:
-    if value not in (choices := views.choices()[field]):
+def _refuse_unknown(field: str, value: str, choices: Collection[str]) -> None:
+    if value not in choices:
         raise RecipeError(f"no {field} {value!r}; there are {', '.join(choices)}")
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from downstroke.learning.schedules import SCHEDULES
+from downstroke.recipe import RECIPES, Recipe
 
 Name = Annotated[str, Field(description="The run's name: its folder in the runs folder.", examples=["calm-otter"])]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -18,6 +23,12 @@ class Shape(BaseModel):
     """One JSON object."""
 
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class Asked(Shape):
+    """One JSON object of a request: a 1 is no `true`, and a word is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Error(Shape):
@@ -171,11 +182,37 @@ class Recipes(Shape):
     fields: list[RecipeField]
 
 
-class Train(Shape):
+def _described(f: dataclasses.Field[Any]) -> dict[str, Any]:
+    """A field of a recipe as JSON schema; `Recipe` itself checks it."""
+    kind = {"str": "string", "int": "integer", "float": "number"}[str(f.type).split(" |")[0]]
+    low = {"exclusiveMinimum" if f.metadata["open_low"] else "minimum": f.metadata["low"]}
+    ends = {key: end for key, end in {**low, "maximum": f.metadata["high"]}.items() if math.isfinite(end)}
+    types = [kind, "null"] if "None" in str(f.type) else kind
+    return {"type": types, "description": f.metadata["note"], **({"minLength": 1} if kind == "string" else ends)}
+
+
+RecipeName = Annotated[str, WithJsonSchema({"enum": list(RECIPES)})]
+ScheduleName = Annotated[str, WithJsonSchema({"enum": list(SCHEDULES)})]
+RecipeFields = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "Fields of a recipe; what is left out is as in `base`.",
+            "properties": {
+                "base": {"enum": list(RECIPES), "default": "standard"},
+                **{f.name: _described(f) for f in dataclasses.fields(Recipe)},
+            },
+            "additionalProperties": False,
+        }
+    ),
+]
+
+
+class Train(Asked):
     """A new run."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"recipe": "standard", "epochs": 3},
@@ -184,22 +221,20 @@ class Train(Shape):
         },
     )
 
-    recipe: str | dict[str, Any] = Field(
-        "standard", description="A recipe's name, or fields; `base` names the recipe that the others change."
-    )
+    recipe: RecipeName | RecipeFields = Field("standard", description="A recipe's name, or the fields of one.")
     epochs: int | None = Field(None, ge=1, le=10_000, description="Left out, the recipe's.")
     name: str | None = Field(None, max_length=64, description="Left out, two words at random.")
     data: str | None = Field(None, max_length=4096, description="mnist, or a path on the server's machine.")
 
 
-class Continue(Shape):
+class Continue(Asked):
     """More of a run."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"epochs": 3}, {"epochs": None}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"epochs": 3}, {"epochs": None}]})
 
     epochs: int | None = Field(None, ge=1, le=10_000, description="Epochs more; null finishes what was interrupted.")
     lr: float | None = Field(None, gt=0, allow_inf_nan=False, description="Go on with this lr: a new leg.")
-    schedule: str | None = Field(None, max_length=64, description="Go on with this schedule: a new leg.")
+    schedule: ScheduleName | None = Field(None, description="Go on with this schedule: a new leg.")
 
 
 class Misread(Shape):
@@ -247,7 +282,7 @@ class Compared(Shape):
     differs: list[Difference]
 
 
-class NamedPicture(Shape):
+class NamedPicture(Asked):
     """A picture with the name that its reading is to have."""
 
     name: str = Field(max_length=1000, examples=["note.jpg"])
@@ -257,13 +292,10 @@ class NamedPicture(Shape):
 Image = str | Rows28 | NamedPicture
 
 
-class Read(Shape):
+class Read(Asked):
     """Pictures to read."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"images": ["iVBORw0KGgo..."], "digit": True}]},
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"images": ["iVBORw0KGgo..."], "digit": True}]})
 
     images: list[Image] = Field(
         min_length=1,
@@ -310,7 +342,7 @@ class Readings(Shape):
     readings: list[Reading]
 
 
-class Keep(Shape):
+class Keep(Asked):
     """A glyph with its right label."""
 
     glyph: Rows28
