@@ -49,7 +49,7 @@ _CONTINUE = Body(shapes.Continue(epochs=None, lr=None, schedule=None))
 _STEP = Query(0, ge=0, le=2**53, description="Steps after this one only.")
 _SINCE = Query(None, ge=0, le=2**53, description="First tell what came after this step.")
 _INDEX = Query(0, ge=0, le=2**31, description="Of the val image, counted from 0.")
-_FIRST, _SECOND = (Query(max_length=64, description="A run's name.", examples=[name]) for name in ("one", "other"))
+_FIRST, _SECOND = (Query(max_length=64, description="A run's name.", examples=[name]) for name in ("calm-otter", "eager-wren"))
 
 
 def runs(studio: Studio) -> APIRouter:
