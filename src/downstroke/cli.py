@@ -664,6 +664,21 @@ def startup(*, as_json: bool, **options: Any) -> None:
     _print_figures(startup(**options, say=_say), as_json)
 
 
+@bench.command("studio")
+@click.option("--seconds", default=60.0, show_default=True, help="How long each server is under load.")
+@click.option("--clients", default=64, show_default=True, help="How many ask at once.")
+@_out("bench-studio.json")
+@_common
+def studio_(*, as_json: bool, **options: Any) -> None:
+    """Reading over HTTP under load, each answer checked, against plain FastAPI with ONNX Runtime, in turn.
+
+    Then how soon /healthz answers while a training runs.
+    """
+    from downstroke.bench.studio import measure
+
+    _print_figures(measure(**options, say=_say), as_json)
+
+
 @bench.command("reading")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with glyphs/ and pages/.")
 @click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
