@@ -81,7 +81,7 @@ export class Plot {
 
 function framed(layout, c, element) {
   const size = 12.5 * (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
-  const axis = { color: c.muted, gridcolor: c.rule, zeroline: false, fixedrange: true, ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)", automargin: false };
+  const axis = { color: c.muted, gridcolor: c.rule, zeroline: false, fixedrange: true, ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)", automargin: false, exponentformat: "e" };
   const axes = {};
   for (const [key, value] of Object.entries(layout))
     if (/^[xy]axis/.test(key)) axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : {}), ...value };
@@ -89,7 +89,7 @@ function framed(layout, c, element) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size, color: c.ink },
-    margin: { l: 3.6 * size, r: 1.2 * size, t: 2.1 * size, b: 3.4 * size },
+    margin: { l: 4.4 * size, r: 1.2 * size, t: 2.1 * size, b: 3.4 * size },
     showlegend: false,
     dragmode: false,
     hoverlabel: { bgcolor: c.card, bordercolor: c.muted, font: { color: c.ink, size } },
@@ -134,7 +134,7 @@ export function accuracyAxis(values, reached) {
     const low = Math.min(...seen);
     const high = Math.max(...seen);
     const pad = 0.1 * (high - low) || 0.05;
-    const range = [Math.max(low - pad, 0), Math.min(high + pad, 1 + 0.04 * (1 - low))]; // a mark at 100% stays whole
+    const range = [Math.max(low - pad, 0), Math.min(high + pad, 1 + 0.12 * (1 - low))]; // a mark at 100% stays whole
     return { place: (value) => value, axis: { range, tickformat: ".0%", nticks: 4 } };
   }
   const errors = seen.map((value) => 1 - value).filter((error) => error > 0);

@@ -53,7 +53,7 @@ export class DigitPanel {
     const said = digit.accepted
       ? [`Read as ${digit.digit}, ${percent(digit.probability, 1)}.`]
       : [h("span", { class: "refusal" }, "Refused: not enough like a digit."), ` The nearest is ${digit.digit}.`];
-    const text = [...said, digit.warnings.length ? h("span", { class: "muted" }, ` ${digit.warnings.join("; ")}.`) : null];
+    const text = [...said, h("span", { class: "muted" }, digit.warnings.map((line) => ` ${line[0].toUpperCase()}${line.slice(1)}.`))];
     const line = JSON.stringify([digit.digit, digit.accepted, percent(digit.probability, 1), digit.warnings]);
     if (line !== this.line || !this.verdict.childElementCount) replace(this.verdict, text);
     this.line = line;

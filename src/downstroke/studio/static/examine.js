@@ -153,7 +153,7 @@ function misread({ misread: all, classes }, label, prediction, everything, again
     : `${several(some.length, "image")} of ${classes[label]} read as ${classes[prediction]}`;
   if (!all.length) return h("p", {}, "Not one was misread.");
   return [
-    h("div", { class: "buttons lead" }, h("p", { role: "status" }, what),
+    h("div", { class: "misread-head" }, h("p", { role: "status" }, what),
       label === null ? null : h("button", { type: "button", class: "quiet", onclick: () => again() }, "Show all misread")),
     h("ul", { class: "misread" }, shown.sort((a, b) => Math.max(...b.probabilities) - Math.max(...a.probabilities)).map((one) => card(one, classes))),
     shown.length < some.length

@@ -217,8 +217,10 @@ class Single {
     const lr = 10 ** (first + place * (Math.log10(lrs.at(-1)) - first));
     const after = between(lrs, losses, lr);
     this.at = { lr, after };
-    const change = after === null ? "the loss is no number any more" :
-      `its loss goes from ${loss(before)} to ${loss(after)}${after < before ? ", down" : after > before ? ", up" : ""}`;
+    let change = "its loss is no number any more";
+    if (after !== null && loss(after) === loss(before)) change = `its loss stays at ${loss(before)}`;
+    else if (after !== null)
+      change = `its loss goes ${after < before ? "down" : "up"} from ${loss(before)} to ${loss(after)}`;
     write(this.told, `At lr ${number(lr)} ${change}.`);
     this.slider.setAttribute("aria-valuetext", `lr ${number(lr)}: ${change}`);
     this.plot.redraw();

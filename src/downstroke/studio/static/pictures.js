@@ -69,10 +69,10 @@ export class Pictures {
       { class: "stack" },
       head,
       await this.drawn(file, digits),
-      h("p", { class: "page-reading" }, reading.lines.map(({ text }) => text).join("\n")),
+      h("p", { class: "page-reading" }, reading.lines.flatMap((line) => [line.digits.map(character), "\n"])),
       h("p", { class: "muted small" }, `${several(digits.length, "digit")} in ${several(reading.lines.length, "line")}`,
-        refused ? h("span", { class: "refusal" }, `, ${refused} of them refused`) : ". ",
-        reading.notes.join("; "), " Press a digit to see its glyph and probabilities."),
+        refused ? h("span", { class: "refusal" }, `, ${refused} of them refused`) : null,
+        ". ", reading.notes.map((line) => `${line}. `), "Press a digit to see its glyph and probabilities."),
     );
   }
 
@@ -99,6 +99,7 @@ export class Pictures {
       for (const other of all()) other.setAttribute("aria-pressed", String(other === node));
       this.panel.forget();
       this.panel.show(digit);
+      this.panel.node.scrollIntoView({ block: "nearest" });
     };
     const key = (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
@@ -113,3 +114,6 @@ export class Pictures {
     return node;
   }
 }
+
+const character = ({ digit, accepted }) =>
+  accepted ? String(digit) : h("span", { class: "refused", title: "refused: not enough like a digit" }, String(digit));
