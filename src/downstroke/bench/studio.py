@@ -202,8 +202,13 @@ def _studio(home: Path) -> Iterator[Address]:
     command = [sys.executable, "-m", "downstroke", "studio", "--no-browser", "--json", "--token", TOKEN]
     with _process([*command, "--runs-dir", str(home / "runs")]) as process:
         assert process.stdout
-        said = "".join(iter(process.stdout.readline, "}\n"))
-        url = urlsplit(json.loads(f"{said}}}")["url"])
+        said = ""
+        while not said.endswith("}\n"):
+            line = process.stdout.readline()
+            if not line:
+                raise DownstrokeError("the studio did not start; what it said is above")
+            said += line
+        url = urlsplit(json.loads(said)["url"])
         assert url.hostname
         assert url.port
         yield url.hostname, url.port

@@ -15,7 +15,7 @@ from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.studio import shapes, views
 from downstroke.studio.describe import READ_BODY
-from downstroke.studio.intake import from_form, from_json
+from downstroke.studio.intake import from_body, from_form
 from downstroke.studio.keep import keep
 from downstroke.studio.refused import Refused
 from downstroke.studio.service import Studio, answer
@@ -49,7 +49,9 @@ _CONTINUE = Body(shapes.Continue(epochs=None, lr=None, schedule=None))
 _STEP = Query(0, ge=0, le=2**53, description="Steps after this one only.")
 _SINCE = Query(None, ge=0, le=2**53, description="First tell what came after this step.")
 _INDEX = Query(0, ge=0, le=2**31, description="Of the val image, counted from 0.")
-_FIRST, _SECOND = (Query(max_length=64, description="A run's name.", examples=[name]) for name in ("calm-otter", "eager-wren"))
+_FIRST, _SECOND = (
+    Query(max_length=64, description="A run's name.", examples=[name]) for name in ("calm-otter", "eager-wren")
+)
 
 
 def runs(studio: Studio) -> APIRouter:
@@ -260,7 +262,7 @@ def reading(studio: Studio) -> APIRouter:
         if kind == "multipart/form-data":
             wanted = await from_form(request)
         elif kind == "application/json":
-            wanted = await asyncio.to_thread(from_json, await request.body())
+            wanted = await from_body(await request.body())
         else:
             raise Refused(415, f"the content type is {kind!r}; expected multipart/form-data or application/json")
         return Response(await studio.read(wanted), media_type="application/json")
