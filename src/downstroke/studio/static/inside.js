@@ -171,7 +171,8 @@ class Single {
       h("section", { class: "card stack", "aria-labelledby": "one-step" },
         h("h2", { id: "one-step" }, "What one step of W − lr · dL/dW does to this image’s loss"),
         h("div", {}, h("label", { for: "slider" }, "lr of the step"), this.slider, this.told),
-        drawing),
+        drawing,
+        h("p", { class: "muted small" }, "Dotted: the loss before the step, and the lr that the run has now.")),
     );
   }
 
@@ -252,7 +253,7 @@ class Single {
           ...(lr ? [rule(lr, lr, 0, 1, { yref: "paper" })] : []),
         ],
         annotations: [
-          { text: "loss after the step; dotted: before it, and the run’s lr", x: 0, y: 1, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: c.muted } },
+          { text: "loss after the step", x: 0, y: 1, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: c.muted } },
         ],
       },
     };

@@ -47,7 +47,8 @@ export async function show(root, names, signal) {
     ),
   );
 
-  if (name === null) replace(place, welcome(onlyReads));
+  let missing = name === null;
+  if (missing) replace(place, welcome(onlyReads));
   else {
     const panel = new RunPanel(name, onlyReads, signal, () => look());
     try {
@@ -55,6 +56,7 @@ export async function show(root, names, signal) {
       replace(place, panel.node);
     } catch (error) {
       if (error.status !== 404) throw error;
+      missing = true;
       replace(place, unknown(name));
     }
   }
@@ -69,8 +71,8 @@ export async function show(root, names, signal) {
     if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
     queue.hidden = now.length > 0 && !waiting.length;
     queue.textContent = now.length ? `${several(waiting.length, "training")} waiting` : "None yet.";
-    // The first run may be made elsewhere: in a terminal, or in another tab.
-    if (name === null && now.length) dispatchEvent(new HashChangeEvent("hashchange"));
+    // A run may be made elsewhere: in a terminal, or in another tab.
+    if (missing && now.some((run) => name === null || run.name === name)) dispatchEvent(new HashChangeEvent("hashchange"));
   };
   onRuns({ runs, queue: { waiting: [] } });
   look = watchRuns(onRuns, signal);

@@ -26,7 +26,7 @@ export class RunPanel {
     this.told = h("span", { class: "muted small" });
     this.bar = h("progress", { max: 1, value: 0, class: "resting", "aria-label": "Training" });
     this.figures = Object.fromEntries(
-      [["epoch"], ["val loss", "best val loss"], ["accuracy", "val accuracy"], ["lr"], ["speed", "images per second"], ["time", "time left"]].map(
+      [["epoch"], ["val loss", "best val loss"], ["accuracy", "val accuracy"], ["lr"], ["speed", "images/s"], ["time", "time left"]].map(
         ([key, name = key]) => [key, figure(name)],
       ),
     );
