@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from downstroke.runs.run import Run
 
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
 Picture = str | os.PathLike[str] | bytes
+Lines = Callable[[Tensor], "list[Line]"]  # what logits make of a picture
 REFUSED = "?"
 _VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
 
@@ -98,6 +99,14 @@ class Reading:
         return {"file": self.file, "lines": lines, "error": self.error, "notes": self.notes}
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A picture before the network has seen its glyphs: uint8 [N,28,28], and what their logits [N,C] make of it."""
+
+    glyphs: NDArray[uint8]
+    read: Callable[[Tensor], Reading]
+
+
 class Reader:
     """Reads pages, or single digits, with a run's W.
 
@@ -135,6 +144,11 @@ class Reader:
         It is a page; with `digit` it is one digit, the one at its centre. With `explain` each digit has its steps.
         Raises PictureError for what cannot be opened, is blank, or has nothing like a digit in it.
         """
+        prepared = self.prepare(picture, digit=digit, explain=explain)
+        return prepared.read(self.logits(prepared.glyphs))
+
+    def prepare(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Prepared:
+        """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError."""
         notes: list[str] = []
         if isinstance(picture, bytes | str | os.PathLike):
             file = "-" if isinstance(picture, bytes) else str(picture)
@@ -142,10 +156,10 @@ class Reader:
         else:
             file, image = "-", picture
         try:
-            lines = self._one(image, explain) if digit else self._page(image, explain)
+            glyphs, lines = self._one(image, explain) if digit else self._page(image, explain)
         except PictureError as error:
             raise PictureError(f"{file}: {error}") from None
-        return Reading(file, lines, notes=notes)
+        return Prepared(glyphs, lambda logits: Reading(file, lines(logits), notes=notes))
 
     def read_all(self, pictures: Iterable[Picture], *, digit: bool = False, explain: bool = False) -> Iterator[Reading]:
         """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on."""
@@ -170,7 +184,7 @@ class Reader:
         accepted: NDArray[np.bool_] = (refusal.score(self.logits(glyphs)) >= self.threshold).numpy()
         return accepted
 
-    def _one(self, image: NDArray[uint8], explain: bool) -> list[Line]:
+    def _one(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         found = cut(image)
         warnings = _about_stroke(found.stroke)
         if found.contrast < 25:
@@ -178,30 +192,37 @@ class Reader:
         if found.left_out:
             warnings.append(f"{found.left_out} other {'part' if found.left_out == 1 else 'parts'} in sight, left out")
         steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
-        read = self._digit(self.logits(found.glyph[None])[0], found.box, warnings, steps)
-        return [Line(str(read.digit), [read])]
 
-    def _page(self, image: NDArray[uint8], explain: bool) -> list[Line]:
+        def lines(logits: Tensor) -> list[Line]:
+            read = self._digit(logits[0], found.box, warnings, steps)
+            return [Line(str(read.digit), [read])]
+
+        return found.glyph[None], lines
+
+    def _page(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         rows, scale = find_rows(image)
         judged = [hypotheses(row) for row in rows]
         glyphs = [one.glyph for found, _ in judged for one in found]
         if not glyphs:
             raise PictureError("no digit found in the picture; if it is one digit, say --digit")
-        logits = self.logits(np.stack(glyphs))
-        y = logits.softmax(1).numpy()
-        lines, start = [], 0
-        for found, atoms in judged:
-            own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
-            start += len(found)
-            digits = []
-            for index in best_path(found, atoms, own):
-                one = found[index]
-                box = _box(one.piece, scale, image.shape)
-                steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
-                digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
-            if digits:
-                lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
-        return lines
+
+        def read(logits: Tensor) -> list[Line]:
+            y = logits.softmax(1).numpy()
+            lines, start = [], 0
+            for found, atoms in judged:
+                own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
+                start += len(found)
+                digits = []
+                for index in best_path(found, atoms, own):
+                    one = found[index]
+                    box = _box(one.piece, scale, image.shape)
+                    steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
+                    digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
+                if digits:
+                    lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
+            return lines
+
+        return np.stack(glyphs), read
 
     def _digit(self, logits: Tensor, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
         y = logits.softmax(0).numpy()

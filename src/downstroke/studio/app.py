@@ -56,9 +56,9 @@ def create_app(settings: Settings, jobs: Jobs) -> FastAPI:
     )
     app.state.studio = studio
     app.add_middleware(Guard, settings=settings)
-    _pages(app, studio)
-    for router in (routes.runs, routes.training, routes.results, routes.reading):
+    for router in (routes.reading, routes.runs, routes.training, routes.results):  # routes are tried in this order
         app.include_router(router(studio))
+    _pages(app, studio)
     described = completed(app.openapi())
     _answer_errors(app, methods_of(described))
     app.openapi = lambda: described  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from downstroke.studio.service import Studio
 
 MOST_CONNECTIONS = 500
 FIRST_S = 30.0  # in which a connection's first request must have come
+TURN_S = 0.0005  # of Python's threads: after each send the event loop would wait 5 ms for one that reads
 GRACE_S = 3  # for answers under way, when the server is asked to end
 
 
@@ -81,6 +83,7 @@ def _serve(
         timeout_graceful_shutdown=GRACE_S,
         proxy_headers=False,
     )
+    sys.setswitchinterval(TURN_S)
     _Server(config, app.state.studio, ready).run(sockets=[listening])
 
 

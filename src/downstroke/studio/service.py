@@ -61,7 +61,7 @@ class Studio:
         reader = readers.shipped
         if wanted.run is not None:
             reader = await asyncio.to_thread(lambda: readers.of_run(self.jobs.open(wanted.run or "")))
-        readings = await asyncio.gather(*map(asyncio.wrap_future, readers.submit(reader, wanted)))
+        readings = await readers.read(reader, wanted)
         return b'{"readings": [' + b", ".join(readings) + b"]}"
 
     async def heavy(self, work: Callable[[], Any]) -> Response:
