@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -210,6 +211,12 @@ def test_a_link_out_of_the_runs_folder_is_no_run(client: httpx2.Client, home: Pa
     finally:
         (home / "link").unlink()
         (tmp_path / "elsewhere").rename(home / "one")
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b ", "müde"])
+def test_a_token_that_cannot_be_sent_is_refused_at_start(token: str, tmp_path: Path) -> None:
+    said = CliRunner().invoke(main, ["studio", "--no-browser", "--token", token, "--runs-dir", str(tmp_path)])
+    assert (said.exit_code, "token" in said.stderr) == (2, True)
 
 
 # How much of it
@@ -463,8 +470,16 @@ def test_what_cannot_be_trained_says_why_and_can_be_dismissed(client: httpx2.Cli
     wait_for(lambda: state(client, "lost") == "failed", "its failure")
     shown = client.get("/api/runs").json()["runs"][0]
     assert (shown["name"], "no such file or folder" in shown["error"]) == ("lost", True)
-    client.post("/api/runs/lost/stop", headers=TOKEN)
+    assert client.post("/api/runs/lost/stop", headers=TOKEN).status_code == 202
     assert "lost" not in [run["name"] for run in client.get("/api/runs").json()["runs"]]
+
+
+def test_a_run_that_was_deleted_is_gone(client: httpx2.Client, home: Path) -> None:
+    shutil.copytree(home / "other", home / "brief")
+    assert client.post("/api/runs/brief/stop", headers=TOKEN).json()["state"] == "idle"
+    shutil.rmtree(home / "brief")
+    assert client.get("/api/runs/brief").status_code == 404
+    assert "brief" not in [run["name"] for run in client.get("/api/runs").json()["runs"]]
 
 
 def test_a_training_that_was_started_elsewhere_is_shown_and_left_alone(client: httpx2.Client, home: Path) -> None:

@@ -535,6 +535,8 @@ def studio(
     *, port: int, host: str, no_browser: bool, read_only: bool, token: str | None, runs_dir: str, as_json: bool
 ) -> None:
     """Watch it learn, decide, and draw digits, in the browser; and an API for programs. Ctrl-C ends it."""
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
+        raise click.UsageError("the token is empty, or has spaces around it or characters that are not ASCII")
     try:
         from downstroke.studio.guard import Settings
         from downstroke.studio.serve import serve

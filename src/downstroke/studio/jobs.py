@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -214,6 +214,7 @@ class Jobs:
                     self._start_next()
             except OSError as error:  # a full disk, say: the next look may fare better
                 print(f"the studio cannot keep its record of trainings: {error}", file=sys.stderr, flush=True)
+                self._closing.wait(10)
 
     def _look_at(self, job: Job) -> None:
         child = self._children.get(job.name)
@@ -266,7 +267,8 @@ class Jobs:
         if self._in_training(job.name) and step > job.step_before:
             job.told = True
             self._write(job)
-            os.kill(job.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(job.pid, signal.SIGINT)
 
     def _start_next(self) -> None:
         while sum(job.status == "running" for job in self._jobs.values()) < AT_ONCE:
@@ -331,7 +333,7 @@ def _step(run: Run) -> int:
 
 
 def _calm(pid: int) -> None:
-    if hasattr(os, "setpriority"):
+    with suppress(AttributeError, OSError):  # not on Windows
         os.setpriority(os.PRIO_PROCESS, pid, NICE)
 
 

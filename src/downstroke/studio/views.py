@@ -36,7 +36,7 @@ class Views:
         """Every run, the newest first: those that only wait or failed to begin before those that have a folder."""
         jobs = self.jobs.all()
         made = [folder.name for folder in reversed(list_folders(self.jobs.runs_dir)) if self._is_ours(folder)]
-        unmade = [name for name in reversed(jobs) if name not in made]
+        unmade = [name for name, job in reversed(jobs.items()) if name not in made and _awaited(job)]
         running = [job.name for job in jobs.values() if job.status == "running"]
         return {
             "runs": [self.run(name) for name in [*unmade, *made]],
@@ -55,7 +55,7 @@ class Views:
     def run(self, name: str) -> dict[str, Any]:
         """A run in a line, and in which state it is. Refused(404)."""
         folder, job = self.jobs.folder(name), self.jobs.job(name)
-        if job is not None and not (folder / RECIPE).is_file():
+        if job is not None and _awaited(job) and not (folder / RECIPE).is_file():
             return _unmade(job)
         run = self.jobs.open(name)
         try:
@@ -186,9 +186,14 @@ _NOTHING: dict[str, Any] = {
 }
 
 
+def _awaited(job: Job) -> bool:
+    """Whether there is something to show of a job whose run has no folder: not where somebody has deleted it."""
+    return job.status != "ended" or (job.error is not None and job.step_after == 0)
+
+
 def _unmade(job: Job) -> dict[str, Any]:
     """A run that has no folder: it waits, or has just been started, or failed before it had one."""
-    states = {"queued": "queued", "running": "training", "ended": "failed" if job.error else "idle"}
+    states = {"queued": "queued", "running": "training", "ended": "failed"}
     return {
         **_NOTHING,
         "name": job.name,
