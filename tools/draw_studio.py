@@ -197,8 +197,12 @@ def take(browser: Browser, url: str, out: Path, wanted: dict[str, tuple[str, Any
 
 def keep(out: Path) -> None:
     """The two of the README, in 256 colours: a third of the bytes, and nothing that one sees."""
-    for name, kept in (("overfitting-light-1440", "studio-learn"), ("read-both-dark-1440", "studio-read")):
-        image = Image.open(out / f"{name}.png").convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    for name, kept, height in (
+        ("overfitting-light-1440", "studio-learn", 1140),
+        ("read-both-dark-1440", "studio-read", 1640),
+    ):
+        image = Image.open(out / f"{name}.png").convert("RGB").crop((0, 0, 1440, height))
+        image = image.quantize(256, dither=Image.Dither.NONE)
         image.save(PICTURES / f"{kept}.png", optimize=True)
         print(PICTURES / f"{kept}.png", (PICTURES / f"{kept}.png").stat().st_size, file=sys.stderr)
 

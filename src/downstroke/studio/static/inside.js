@@ -25,10 +25,9 @@ export async function show(root, names, signal) {
   const single = new Single(run, signal);
   root.append(at, single.node, whole.node);
 
-  let seen = null;
+  let seen = null; // epochs
   let looking = false;
   const look = async () => {
-    if (looking) return;
     looking = true;
     try {
       const found = await get(runPath(run.name, "/inspect"), signal);
@@ -46,7 +45,7 @@ export async function show(root, names, signal) {
   // Live: a run that has trained on since is looked into again.
   watchRuns(({ runs: now }) => {
     const epochs = now.find(({ name }) => name === run.name)?.epochs;
-    if (epochs === seen) return;
+    if (looking || epochs === seen) return;
     if (seen !== null) single.look();
     look();
     seen = epochs;

@@ -81,6 +81,12 @@ export class RunPanel {
     follow(path, (event, data) => heard[event]?.(data), this.signal);
   }
 
+  // What waited had no machine and no data yet.
+  async refresh() {
+    const detail = await get(runPath(this.name), this.signal).catch(() => null);
+    if (detail) this.detail = detail;
+  }
+
   async load() {
     const { epochs, steps } = await get(runPath(this.name, "/history"), this.signal);
     this.epochs = epochs;
@@ -97,6 +103,7 @@ export class RunPanel {
     this.steps = merged(this.steps, rows, "step");
     if (this.steps.length > MOST_STEPS) this.steps = this.steps.filter((_, index) => index % 2 === 1);
     this.showFigures();
+    this.showLegend();
     this.plot.redraw();
   }
 
@@ -111,6 +118,7 @@ export class RunPanel {
     this.run = run;
     if (run.state !== "training") this.progress = null;
     replace(this.state, chip(run.state));
+    if (before === "queued") this.refresh();
     if (before && before !== run.state) {
       say(`${this.name} is ${run.state}`);
       this.onChange();
@@ -136,7 +144,7 @@ export class RunPanel {
     set("epoch", run.target_epochs ? `${at} of ${run.target_epochs}` : String(at));
     set("val loss", loss(run.val_loss));
     set("accuracy", percent(run.val_accuracy));
-    set("lr", number(progress?.lr ?? this.epochs.at(-1)?.lr ?? this.detail?.recipe_fields.lr));
+    set("lr", number(progress?.lr ?? this.epochs.at(-1)?.lr ?? this.detail.recipe_fields.lr));
     set("speed", training ? count(progress?.images_per_second) : "–");
     write(this.figures.time.node.firstChild, training ? "time left" : "trained for");
     set("time", duration(training ? progress?.seconds_left : run.train_seconds));
@@ -160,7 +168,7 @@ export class RunPanel {
     const entries = [
       ["val", last?.val_loss, "val"],
       ["train", last?.loss, "train"],
-      [this.detail?.recipe_fields.label_smoothing ? "batch, with smoothed labels" : "batch", last?.batch_loss ?? this.steps.at(-1)?.batch_loss, "batch"],
+      [this.detail.recipe_fields.label_smoothing ? "batch, with smoothed labels" : "batch", this.batchLoss(), "batch"],
     ].filter(([, value]) => value !== null && value !== undefined);
     replace(
       this.legend,
@@ -173,6 +181,12 @@ export class RunPanel {
         `val accuracy ${percent(last.val_accuracy)}${best ? `; the best epoch is ${best}` : ""}`
       : "Loss by step: the first epoch is under way";
     this.drawing.setAttribute("aria-label", told);
+  }
+
+  // Of the last step while it trains, then of the epoch.
+  batchLoss() {
+    const step = this.steps.at(-1)?.batch_loss;
+    return this.run.state === "training" ? step : this.epochs.at(-1)?.batch_loss ?? step;
   }
 
   overfits() {
@@ -202,7 +216,7 @@ export class RunPanel {
     if (run.state === "failed") write(this.reason, `It failed: ${run.error}`);
     else if (advice) write(this.reason, advice.reason);
     else if (run.state === "queued") write(this.reason, "It waits for its turn: one training at a time.");
-    else if (this.detail?.recipe_fields.val_size === 0) write(this.reason, "No val images were set apart, so there is nothing to draw advice from.");
+    else if (this.detail.recipe_fields.val_size === 0) write(this.reason, "No val images were set apart, so there is nothing to draw advice from.");
     else write(this.reason, "There is none before the first epoch is done.");
     // To continue is reasoned with the forecast; of a stop it is told beside.
     const far = advice && advice.verdict !== "continue" && advice.forecast.find(({ epochs }) => epochs === 5);
@@ -223,8 +237,7 @@ export class RunPanel {
     const stops = ["plateau", "overfitting", "unstable"].includes(run.advice?.verdict) && run.state !== "training";
     this.first.classList.toggle("primary", !stops);
     this.second.classList.toggle("primary", stops);
-    const begins = !run.steps && run.state === "training";
-    this.first.disabled = this.busy || run.state === "queued" || (run.state === "failed" && !run.steps) || begins;
+    this.first.disabled = this.busy || run.state === "queued" || (run.state === "failed" && !run.steps);
     this.second.disabled = this.busy || (run.state === "failed" && !run.steps);
     write(this.second, run.state === "queued" ? "Take it from the queue" : "Stop here");
     const rests = ["idle", "paused", "failed"].includes(run.state) && run.epochs > 0;

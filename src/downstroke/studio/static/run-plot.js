@@ -19,10 +19,22 @@ function thinned(xs, ys, most) {
   return [x, y];
 }
 
+function stepsPerEpoch({ environment, recipe_fields: fields }, epochs) {
+  if (epochs.length) return epochs[0].step / epochs[0].epoch;
+  return Math.ceil((environment.data?.train ?? 60000) / (fields.batch_size ?? 128));
+}
+
+// The epochs that are in sight: all that are wanted, but of a long training that has just begun the first few.
+function horizon(run, done) {
+  let last = 5;
+  while (last < 1.25 * done) last *= 2;
+  return Math.max(Math.min(last, run.target_epochs), Math.ceil(done), 1);
+}
+
 export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
-  const perEpoch = progress?.steps_per_epoch ?? (epochs.length ? epochs[0].step / epochs[0].epoch : Math.max(steps.at(-1)?.step ?? 1, 1));
+  const perEpoch = progress?.steps_per_epoch ?? stepsPerEpoch(panel.detail, epochs);
   const narrow = width < 480;
-  const last = Math.max(run.target_epochs, epochs.at(-1)?.epoch ?? 0, 1);
+  const last = horizon(run, Math.max(epochs.at(-1)?.epoch ?? 0, (steps.at(-1)?.step ?? 0) / perEpoch));
   const val = finite(epochs, "val_loss");
   const train = finite(epochs, "loss");
   const batch = finite(steps, "batch_loss");
