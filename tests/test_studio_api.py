@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -31,10 +32,13 @@ from downstroke.cli import main
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.runs import files
-from downstroke.studio import guard, intake
+from downstroke.studio import guard, intake, serve
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
+from downstroke.studio.intake import Picture, Wanted
 from downstroke.studio.jobs import Jobs
+from downstroke.studio.reading import Readers
+from downstroke.studio.serve import config_of
 
 TOKEN = {"Authorization": "Bearer secret"}
 SMALL = {"base": "textbook", "model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.02}
@@ -47,7 +51,7 @@ def serving(runs_dir: Path, **settings: Any) -> Iterator[httpx2.Client]:
     with Jobs(runs_dir, read_only=settings.get("read_only", False)) as jobs, socket.socket() as listening:
         app = create_app(Settings(runs_dir, token="secret", **settings), jobs)
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(config_of(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -249,6 +253,14 @@ def test_a_body_that_does_not_come_is_not_waited_for(client: httpx2.Client, monk
         assert raw.recv(1000).startswith(b"HTTP/1.1 408")
 
 
+def test_a_connection_on_which_nothing_comes_is_closed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "FIRST_S", 0.2)
+    with serving(home, read_only=True) as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as raw:
+            assert raw.recv(1000) == b""
+        assert client.get("/healthz").status_code == 200
+
+
 def test_an_answer_that_takes_too_long_is_given_up(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "ANSWER_S", 0.2)
     monkeypatch.setattr(downstroke.studio.views, "recipes", lambda: time.sleep(1))
@@ -315,6 +327,20 @@ def test_under_load_each_gets_the_answer_to_its_own_picture(client: httpx2.Clien
     for image, answer in zip(images, answers, strict=True):
         alone = reader.read(image, digit=True).lines[0].digits[0].probabilities
         np.testing.assert_allclose(answer, alone, atol=1e-5)
+
+
+def test_the_network_sees_many_waiting_pictures_at_once(mnist: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers, batches = Readers(), []
+    logits = readers.shipped.logits
+    monkeypatch.setattr(readers.shipped, "logits", lambda glyphs: batches.append(len(glyphs)) or logits(glyphs))
+    wanted = Wanted([Picture(str(index), image) for index, image in enumerate(mnist.test.images[:64])])
+    try:
+        read = asyncio.run(readers.read(readers.shipped, wanted))
+    finally:
+        readers.close()
+    assert [json.loads(reading)["file"] for reading in read] == [str(index) for index in range(64)]
+    assert sum(batches) == 64
+    assert len(batches) <= 8
 
 
 def test_a_glyph_that_was_read_wrong_is_kept_for_training(client: httpx2.Client, home: Path, mnist: Dataset) -> None:
@@ -460,10 +486,14 @@ def test_what_cannot_be_trained_says_why_and_can_be_dismissed(client: httpx2.Cli
         ({"recipe": "nosuch"}, "no recipe 'nosuch'"),
         ({"recipe": {"lr": -1}}, "lr is -1"),
         ({"recipe": {"colour": 1}}, "no field 'colour'"),
+        ({"recipe": {"name": "\ud800"}}, "name is no word"),
+        ({"recipe": {"name": "x" * 5000}}, "name is no word"),
+        ({"recipe": {"lr": float("nan")}}, "lr is nan"),
         ({"recipe": {"model": "os:system"}}, "no model 'os:system'"),
         ({"recipe": "standard", "name": "one"}, "never overwritten"),
     ):
-        refused = client.post("/api/runs", json=body, headers=TOKEN)
+        kind = {"Content-Type": "application/json"}  # written here: httpx2 refuses nan
+        refused = client.post("/api/runs", content=json.dumps(body), headers={**TOKEN, **kind})
         assert refused.status_code in (400, 409)
         assert line in refused.json()["error"]
     client.post("/api/runs", json={"data": "/no/such/data", "name": "lost"}, headers=TOKEN)

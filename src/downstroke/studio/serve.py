@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from downstroke.errors import DownstrokeError
@@ -72,7 +73,13 @@ def _serve(
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
     app = create_app(settings, jobs)
-    config = uvicorn.Config(
+    sys.setswitchinterval(TURN_S)
+    _Server(config_of(app), app.state.studio, ready).run(sockets=[listening])
+
+
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn is to serve it."""
+    return uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
@@ -83,8 +90,6 @@ def _serve(
         timeout_graceful_shutdown=GRACE_S,
         proxy_headers=False,
     )
-    sys.setswitchinterval(TURN_S)
-    _Server(config, app.state.studio, ready).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
