@@ -169,7 +169,7 @@ def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
     whole = "int" in kind
     try:
         number = float(value) if not isinstance(value, bool | str) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     low, high = f.metadata["low"], f.metadata["high"]
     below = number <= low if f.metadata["open_low"] else number < low

@@ -164,12 +164,12 @@ def _recipe(wanted: shapes.Train) -> Recipe:
     base = fields.pop("base", "standard")
     if not isinstance(base, str) or base not in RECIPES:
         raise RecipeError(f"no recipe {base!r}; there are {', '.join(RECIPES)}")
-    for field, value in fields.items():
+    given = {key: value for key in ("epochs", "data") if (value := getattr(wanted, key)) is not None}
+    for field, value in {**fields, **given}.items():
         if isinstance(value, str) and not (len(value) <= LONGEST and value.isprintable()):
             raise RecipeError(
                 f"{field} is no word: {value[:40]!r}; expected {LONGEST} letters, signs and spaces at most"
             )
-    given = {key: value for key in ("epochs", "data") if (value := getattr(wanted, key)) is not None}
     recipe = RECIPES[base].replace(**{**fields, **given})
     for field, choices in views.choices().items():
         _refuse_unknown(field, getattr(recipe, field), choices)
