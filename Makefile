@@ -6,7 +6,7 @@ EXTRAS := dev
 RUNS ?= runs
 READY := $(VENV)/ready
 
-.PHONY: setup train test test-slow lint types bench clean
+.PHONY: setup train studio test test-slow lint types bench clean
 
 setup: $(READY)
 
@@ -21,6 +21,10 @@ $(READY): pyproject.toml constraints.txt Makefile
 train: setup
 	$(BIN)/python -m downstroke train --runs-dir $(RUNS) $(ARGS)
 	$(BIN)/python -m downstroke test --runs-dir $(RUNS)
+
+# make studio ARGS="--port 8000 --no-browser" RUNS=elsewhere
+studio: setup
+	$(BIN)/python -m downstroke studio --runs-dir $(RUNS) $(ARGS)
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

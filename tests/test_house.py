@@ -24,6 +24,7 @@ FLOORS = {
     "show": 6,
     "api": 7,
     "progress": 8,
+    "studio": 8,
     "bench": 8,
     "cli": 9,
     "__main__": 10,

@@ -531,6 +531,36 @@ def _plain(value: Any) -> str:
     return str(value).removesuffix(".0")
 
 
+@main.command()
+@click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves others too; they need the token.")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser.")
+@click.option("--read-only", is_flag=True, help="Show and read; train nothing, change nothing.")
+@click.option("--token", help="What programs send as Authorization: Bearer TOKEN; left out, a random one.")
+@_runs_dir
+@_common
+def studio(
+    *, port: int, host: str, no_browser: bool, read_only: bool, token: str | None, runs_dir: str, as_json: bool
+) -> None:
+    """Watch it learn, decide, and draw digits, in the browser; and an API for programs. Ctrl-C ends it."""
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
+        raise click.UsageError("the token is empty, or has spaces around it or characters that are not ASCII")
+    try:
+        from downstroke.studio.guard import Settings
+        from downstroke.studio.serve import serve
+    except ImportError as error:
+        raise DownstrokeError(f'{error.name} is not installed; to have it: pip install "downstroke[studio]"') from None
+
+    def say(served: dict[str, str]) -> None:
+        _say(f"the studio is at {served['url']}  (token {served['token']}; Ctrl-C ends it, trainings go on)")
+        if as_json:
+            _print_json(served)
+
+    given = {} if token is None else {"token": token}
+    settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, **given)
+    serve(settings, port, browser=not no_browser, say=say)
+
+
 @main.group()
 def bench() -> None:
     """The measurements that the README quotes."""
@@ -642,6 +672,21 @@ def startup(*, as_json: bool, **options: Any) -> None:
     from downstroke.bench.whole import startup
 
     _print_figures(startup(**options, say=_say), as_json)
+
+
+@bench.command("studio")
+@click.option("--seconds", default=60.0, show_default=True, help="How long each server is under load.")
+@click.option("--clients", default=64, show_default=True, help="How many ask at once.")
+@_out("bench-studio.json")
+@_common
+def studio_(*, as_json: bool, **options: Any) -> None:
+    """Reading over HTTP under load, each answer checked, against plain FastAPI with ONNX Runtime, in turn.
+
+    Then how soon /healthz answers while a training runs.
+    """
+    from downstroke.bench.studio import measure
+
+    _print_figures(measure(**options, say=_say), as_json)
 
 
 @bench.command("reading")

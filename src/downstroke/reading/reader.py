@@ -25,6 +25,7 @@ from downstroke.runs.run import Run
 
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
 Floats = refusal.Floats
+Lines = Callable[[Floats], "list[Line]"]  # what logits make of a picture
 Picture = str | os.PathLike[str] | bytes
 REFUSED = "?"
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
@@ -96,6 +97,14 @@ class Reading:
         return {"file": self.file, "lines": lines, "error": self.error, "notes": self.notes}
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A picture before the network has seen its glyphs: uint8 [N,28,28], and what their logits [N,C] make of it."""
+
+    glyphs: NDArray[uint8]
+    read: Callable[[Floats], Reading]
+
+
 class Reader:
     """Reads pages, or single digits, with a run's W.
 
@@ -146,6 +155,11 @@ class Reader:
         It is a page; with `digit` it is one digit, the one at its centre. With `explain` each digit has its steps.
         Raises PictureError for what cannot be opened, is blank, or has nothing like a digit in it.
         """
+        prepared = self.prepare(picture, digit=digit, explain=explain)
+        return prepared.read(self.logits(prepared.glyphs))
+
+    def prepare(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Prepared:
+        """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError."""
         notes: list[str] = []
         if isinstance(picture, bytes | str | os.PathLike):
             file = "-" if isinstance(picture, bytes) else str(picture)
@@ -153,10 +167,10 @@ class Reader:
         else:
             file, image = "-", picture
         try:
-            lines = self._one(image, explain) if digit else self._page(image, explain)
+            glyphs, lines = self._one(image, explain) if digit else self._page(image, explain)
         except PictureError as error:
             raise PictureError(f"{shown(file)}: {error}") from None
-        return Reading(file, lines, notes=notes)
+        return Prepared(glyphs, lambda logits: Reading(file, lines(logits), notes=notes))
 
     def read_all(self, pictures: Iterable[Picture], *, digit: bool = False, explain: bool = False) -> Iterator[Reading]:
         """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on."""
@@ -185,23 +199,27 @@ class Reader:
         accepted: NDArray[np.bool_] = refusal.score(self.logits(glyphs)) >= self.threshold
         return accepted
 
-    def _one(self, image: NDArray[uint8], explain: bool) -> list[Line]:
+    def _one(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         every = looks(image)
-        found = every[0]
-        warnings = _about_stroke(found.stroke)
-        if found.contrast < 25:
-            warnings.append("faint ink")
-        if found.left_out:
-            warnings.append(f"{found.left_out} other {'part' if found.left_out == 1 else 'parts'} in sight, left out")
-        logits = refusal.pooled(self.logits(np.stack([one.glyph for one in every])))
-        if len(every) > 1 and refusal.score(logits[None])[0] < self.threshold:
-            part = self._part(found, logits, image.shape)
-            if part:
-                found, logits = part
-                warnings.append("touches its neighbour, cut apart")
-        steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
-        read = self._digit(logits, found.box, warnings, steps)
-        return [Line(str(read.digit), [read])]
+
+        def lines(each: Floats) -> list[Line]:
+            found, logits = every[0], refusal.pooled(each)
+            warnings = _about_stroke(found.stroke)
+            if found.contrast < 25:
+                warnings.append("faint ink")
+            if found.left_out:
+                parts = "part" if found.left_out == 1 else "parts"
+                warnings.append(f"{found.left_out} other {parts} in sight, left out")
+            if len(every) > 1 and refusal.score(logits[None])[0] < self.threshold:
+                part = self._part(found, logits, image.shape)
+                if part:
+                    found, logits = part
+                    warnings.append("touches its neighbour, cut apart")
+            steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
+            read = self._digit(logits, found.box, warnings, steps)
+            return [Line(str(read.digit), [read])]
+
+        return np.stack([one.glyph for one in every]), lines
 
     def _part(self, whole: Cut, logits: Floats, shape: tuple[int, ...]) -> tuple[Cut, Floats] | None:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
@@ -225,27 +243,30 @@ class Reader:
         best = int(value.argmax())
         return (cuts[best], every[best]) if value[best] > value[0] + _MORE_LIKE else None
 
-    def _page(self, image: NDArray[uint8], explain: bool) -> list[Line]:
+    def _page(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         rows, scale = find_rows(image)
         judged = [hypotheses(row) for row in rows]
         glyphs = [one.glyph for found, _ in judged for one in found]
         if not glyphs:
             raise PictureError("no digit found in the picture; if it is one digit, say --digit")
-        logits = self.logits(np.stack(glyphs))
-        y = self._surely(logits)
-        lines, start = [], 0
-        for found, skips in judged:
-            own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
-            start += len(found)
-            digits = []
-            for index in best_path(found, skips, own):
-                one = found[index]
-                box = _box(one.piece, scale, image.shape)
-                steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
-                digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
-            if digits:
-                lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
-        return lines
+
+        def read(logits: Floats) -> list[Line]:
+            y = self._surely(logits)
+            lines, start = [], 0
+            for found, skips in judged:
+                own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
+                start += len(found)
+                digits = []
+                for index in best_path(found, skips, own):
+                    one = found[index]
+                    box = _box(one.piece, scale, image.shape)
+                    steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
+                    digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
+                if digits:
+                    lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
+            return lines
+
+        return np.stack(glyphs), read
 
     def _surely(self, logits: Floats) -> Floats:
         """Of the best class of each glyph the probability that it is that digit and a digit at all: [N]."""

@@ -1,11 +1,14 @@
-"""The sealed test: every look at it is recorded."""
+"""The sealed test: every look at it is recorded, and of the last one how each image was read."""
 
 from __future__ import annotations
 
+import io
 import time
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
@@ -14,6 +17,8 @@ from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
 from downstroke.runs import files
 from downstroke.runs.run import LOOKS, Run
+
+READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
 
 
 def looks(run: Run) -> list[dict[str, Any]]:
@@ -32,10 +37,7 @@ def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evalua
 
     `source`: best or last; left out, best where there is one. Raises RunError where the data is not the run's.
     """
-    environment = run.environment
-    data = sources.load(run.recipe.data, run.recipe.split_seed)
-    if data.fingerprint() != environment["data"]["fingerprint"]:
-        raise RunError(f"the images in {run.recipe.data} are not those that {run.name} was trained on")
+    data = _data(run)
     weights = run.weights(source)
     if not weights.step:
         raise RunError(f"{run.name} has learned nothing yet; a look at the test set would be wasted on it")
@@ -62,4 +64,30 @@ def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evalua
         before = looks(run)
         look = {"look": len(before) + 1, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **look}
         files.write_json(run.folder / LOOKS, {"looks": [*before, look]})
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, look=look["look"], probabilities=evaluation.probabilities)
+        files.write_bytes(run.folder / READINGS, buffer.getvalue())
     return look, evaluation, data
+
+
+def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
+    """Of the last look, without a new one: the probabilities of every test image, float32 [N,C], and the data.
+
+    None where they were not kept. Raises RunError where the data is not the run's any more.
+    """
+    taken = looks(run)
+    try:
+        with np.load(run.folder / READINGS) as kept:
+            look, probabilities = int(kept["look"]), kept["probabilities"]
+    except (OSError, ValueError, KeyError):
+        return None
+    if not taken or look != taken[-1]["look"]:
+        return None
+    return probabilities, _data(run)
+
+
+def _data(run: Run) -> Dataset:
+    data = sources.load(run.recipe.data, run.recipe.split_seed)
+    if data.fingerprint() != run.environment["data"]["fingerprint"]:
+        raise RunError(f"the images in {run.recipe.data} are not those that {run.name} was trained on")
+    return data

@@ -121,6 +121,26 @@ class Run:
         path = self.folder / STEPS
         return read_steps(path) if path.exists() and path.stat().st_size else []
 
+    @property
+    def in_training(self) -> bool:
+        """Whether a process trains it now, this one or another."""
+        return files.held(self.folder / LOCK)
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """Where the last checkpoint stands: the JSON of `learning.learner.Position`; {} before there is one.
+
+        `epoch` epochs and `batch` batches of the next are done; `leg` holds the goal, `last_epoch`.
+        """
+        # Between two renames, `last` of a run that is being written is missing for an instant: look again.
+        for name in ("last", "last.previous", "last"):
+            try:
+                position: dict[str, Any] = files.read_json(self.folder / name / "state.json")["position"]
+            except (RunError, KeyError, TypeError):
+                continue
+            return position
+        return {}
+
     def advice(self, operating_point: str = "balanced") -> Advice:
         """Whether to train on or to stop, and why: see `advice.verdict.advise`. Raises DownstrokeError without val."""
         from downstroke.advice import logs, verdict

@@ -1,0 +1,48 @@
+"""Looks at the sealed test set with what was misread in them, image by image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from downstroke.api import Run
+from downstroke.runs.examine import last_readings, looks
+from downstroke.studio.refused import Refused
+
+MOST_MISREAD = 2000  # images in one answer
+
+
+def look(run: Run) -> dict[str, Any]:
+    """A new look, recorded: the JSON of `downstroke test`, and what was misread. Raises DownstrokeError."""
+    return {**run.test(), **_misread(run)}
+
+
+def last(run: Run) -> dict[str, Any]:
+    """The last look again. Nothing is read anew. Refused(404) where there was none."""
+    taken = looks(run)
+    if not taken:
+        raise Refused(404, f"nobody has looked at the test set with {run.name} yet")
+    shown = {key: value for key, value in taken[-1].items() if key not in ("look", "at")}
+    pictures = {name: str(run.folder / f"{name}.png") for name in ("confusion", "misread")}
+    return {"run": str(run.folder), **shown, "looks": taken[-1]["look"], "pictures": pictures, **_misread(run)}
+
+
+def _misread(run: Run) -> dict[str, Any]:
+    """The classes, and the misread images in order; none where how the images were read was not kept."""
+    readings = last_readings(run)
+    misread: list[dict[str, Any]] = []
+    if readings is not None:
+        probabilities, data = readings
+        predictions, labels = probabilities.argmax(1), data.test.labels
+        misread = [
+            {
+                "index": int(index),
+                "label": int(labels[index]),
+                "prediction": int(predictions[index]),
+                "probabilities": probabilities[index].tolist(),
+                "image": data.test.images[index].tolist(),
+            }
+            for index in np.flatnonzero(predictions != labels)[:MOST_MISREAD]
+        ]
+    return {"classes": list(run.classes), "misread": misread}

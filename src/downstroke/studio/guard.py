@@ -1,0 +1,200 @@
+"""Who may ask what, and how much of it: checked before anything else sees the request.
+
+On loopback a page of another site can make a browser send requests here, by a cross-site form or by a name that is
+made to point to 127.0.0.1 (DNS rebinding). It cannot choose the Host and Origin headers, cannot read the page that
+holds the token, and cannot send an Authorization header without being asked first. Off loopback the token is asked for
+always, and is never in the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from downstroke.studio.refused import Refused
+
+MOST_BYTES = 64_000_000  # of a request's body
+MOST_BYTES_HELD = 256_000_000  # of all bodies that are being received or answered
+CHUNK = 1 << 18  # bytes of a body that are parsed at a stretch: the event loop has others to answer
+BODY_S = 60.0  # in which a body must have come
+ANSWER_S = 300.0  # in which an answer must have begun
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_OPEN = ("/", "/healthz", "/api", "/openapi.json")  # nothing of a person's is in them; the page itself asks for a token
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one studio is served."""
+
+    runs_dir: Path
+    host: str = "127.0.0.1"
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    read_only: bool = False
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, as in a Host header but without a port, is this machine's own."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """ASGI middleware: refuses in one line of JSON, bounds the body and the time, and sets the security headers."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+        self._held = 0  # bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = False
+
+        async def sending(message: Message) -> None:
+            nonlocal began
+            if message["type"] == "http.response.start":
+                began = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        async def refuse(refused: Refused) -> None:
+            answer = JSONResponse({"error": str(refused)}, refused.status, _more_headers(refused.status))
+            await answer(scope, receive, sending)
+
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self._held + size > MOST_BYTES_HELD:
+                raise Refused(503, "too many large requests at once; try again in a moment")
+            held += size
+            self._held += size
+
+        try:
+            self._admit(scope)
+            body = await _body(Headers(scope=scope), receive, hold)
+            async with asyncio.timeout(ANSWER_S) as patience:
+
+                async def answering(message: Message) -> None:
+                    patience.reschedule(None)  # it has begun: a stream of events may last
+                    await sending(message)
+
+                await self.app(scope, _replay(body, receive), answering)
+        except Refused as refused:
+            await refuse(refused)
+        except TimeoutError:
+            if began:
+                raise
+            await refuse(Refused(503, f"this took longer than {ANSWER_S:g} s and was given up; ask for less"))
+        finally:
+            self._held -= held
+
+    def _admit(self, scope: Scope) -> None:
+        """Refused where the request is not one that this page or a program with the token makes."""
+        headers, path, changes = Headers(scope=scope), scope["path"], scope["method"] not in _SAFE
+        host = headers.get("host", "")
+        if self.settings.loopback and not is_loopback(_without_port(host)):
+            raise Refused(403, f"the Host header is {host!r}; this studio is for 127.0.0.1 and localhost alone")
+        origin = headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).netloc != host
+        if (changes or path not in _OPEN) and (foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site")):
+            raise Refused(403, f"a page of {origin or 'another site'} may not ask this; only the studio's own page may")
+        if self._needs_token(path, changes) and not self._has_token(headers):
+            raise Refused(401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN")
+        if self.settings.read_only and changes and path != "/api/read":
+            raise Refused(403, "this studio reads only; nothing can be changed through it")
+
+    def _needs_token(self, path: str, changes: bool) -> bool:
+        if not self.settings.loopback:
+            return not (path in _OPEN or path.startswith("/static/"))
+        return changes and path != "/api/read"
+
+    def _has_token(self, headers: Headers) -> bool:
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        right = secrets.compare_digest(given.strip().encode(), self.settings.token.encode())
+        return kind.lower() == "bearer" and right
+
+
+async def _body(headers: Headers, receive: Receive, hold: Callable[[int], None]) -> bytes:
+    """The whole body, each part held. Refused(413) where it is too long, Refused(408) where it does not come."""
+    too_long = Refused(413, f"the request is larger than {MOST_BYTES // 10**6} MB; send fewer or smaller pictures")
+    length = headers.get("content-length", "0")
+    if length.isdigit() and int(length) > MOST_BYTES:
+        raise too_long
+    parts, total = [], 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":  # whoever asked has gone
+                    raise Refused(400, "the request ended before it was whole")
+                parts.append(message.get("body", b""))
+                hold(len(parts[-1]))
+                total += len(parts[-1])
+                if total > MOST_BYTES:
+                    raise too_long
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+    except TimeoutError:
+        raise Refused(408, f"the request did not come within {BODY_S:g} s; send it again") from None
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    at: int | None = 0
+
+    async def again() -> Message:
+        nonlocal at
+        if at is None:
+            return await receive()  # only a disconnect can follow
+        if at:
+            await asyncio.sleep(0)
+        part, at = body[at : at + CHUNK], at + CHUNK
+        if at >= len(body):
+            at = None
+        return {"type": "http.request", "body": part, "more_body": at is not None}
+
+    return again
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _more_headers(status: int) -> dict[str, str]:
+    return {401: {"WWW-Authenticate": "Bearer"}, 413: {"Connection": "close"}, 408: {"Connection": "close"}}.get(
+        status, {}
+    )

@@ -1,0 +1,129 @@
+"""Pictures as they come with a request: files of a form, or JSON; bounded in number and size."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from downstroke.data.picture import MAX_PIXELS
+from downstroke.studio import shapes
+from downstroke.studio.refused import Refused
+
+MOST_PICTURES = 64
+MOST_PIXELS = MAX_PIXELS  # of all pictures of a request together
+LARGE = 100_000  # bytes: parsing more would keep the event loop from others
+_FLAGS = ("digit", "strict", "explain")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a request: a file's bytes, or grey levels, uint8 [28,28]; None where `error` says why not."""
+
+    name: str
+    content: bytes | NDArray[np.uint8] | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Pictures, and how they are to be read."""
+
+    pictures: list[Picture]
+    digit: bool = False
+    strict: bool = False
+    explain: bool = False
+    run: str | None = None
+
+
+async def from_body(body: bytes) -> Wanted:
+    """As `from_json`; a large body in a thread."""
+    return await asyncio.to_thread(from_json, body) if len(body) > LARGE else from_json(body)
+
+
+def from_json(body: bytes) -> Wanted:
+    """What a JSON body asks for. Refused(422), Refused(413)."""
+    try:
+        asked = shapes.Read.model_validate_json(body)
+    except ValidationError as error:
+        raise Refused(422, in_words(error.errors())) from None
+    pictures = [_picture(image, index) for index, image in enumerate(asked.images)]
+    return _bounded(Wanted(pictures, asked.digit, asked.strict, asked.explain, asked.run))
+
+
+def _picture(image: shapes.Image, index: int) -> Picture:
+    name, data = (image.name, image.data) if isinstance(image, shapes.NamedPicture) else (f"images[{index}]", image)
+    if not isinstance(data, str):
+        return Picture(name, np.array(data, np.uint8))
+    text = data.partition(",")[2] if data.startswith("data:") else data
+    try:
+        return Picture(name, base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return Picture(name, None, f"{name}: not base64; expected a picture file's bytes in base64")
+
+
+async def from_form(request: Request) -> Wanted:
+    """What a multipart form asks for. Refused(422), Refused(413)."""
+    pictures: list[Picture] = []
+    flags: dict[str, bool] = {}
+    run: str | None = None
+    try:
+        async with request.form(max_files=MOST_PICTURES, max_fields=10) as form:
+            for key, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    if key != "files":
+                        raise Refused(422, f"a file in the field {key!r}; expected it in files")
+                    pictures.append(Picture(value.filename or f"files[{len(pictures)}]", await value.read()))
+                elif key in _FLAGS and value in ("true", "false"):
+                    flags[key] = value == "true"
+                elif key == "run" and len(value) <= 64:
+                    run = value
+                else:
+                    raise Refused(
+                        422, f"{key!r} is {value[:40]!r}; expected digit, strict, explain (true or false) or run"
+                    )
+    except HTTPException as error:  # the form is broken, or holds too many files
+        raise Refused(422, f"{error.detail} (at most {MOST_PICTURES} pictures at once)") from None
+    if not pictures:
+        raise Refused(422, "there is no picture in the form; send files in the field files")
+    return _bounded(Wanted(pictures, run=run, **flags))
+
+
+def in_words(errors: Sequence[Any]) -> str:
+    """The first of pydantic's complaints."""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{where + ': ' if where else ''}{first['msg']}{more}"
+
+
+def _bounded(wanted: Wanted) -> Wanted:
+    """Refused(413) where the picture files together hold too many pixels; none is decoded."""
+    if len(wanted.pictures) == 1:  # reading it bounds a single one in the same way
+        return wanted
+    total = sum(_pixels(picture.content) for picture in wanted.pictures if isinstance(picture.content, bytes))
+    if total > MOST_PIXELS:
+        raise Refused(413, f"{total // 10**6} megapixels at once; expected {MOST_PIXELS // 10**6} at most: send fewer")
+    return wanted
+
+
+def _pixels(content: bytes) -> int:
+    """How many a picture file says that it has; 0 where it is no picture: reading it says so in one line."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.size[0] * image.size[1]
+    except Exception:
+        return 0

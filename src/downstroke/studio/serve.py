@@ -1,0 +1,107 @@
+"""`downstroke studio`: the server on a socket of its own, its address said, the browser opened."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from downstroke.errors import DownstrokeError
+from downstroke.studio.app import create_app
+from downstroke.studio.guard import Settings
+from downstroke.studio.jobs import Jobs
+from downstroke.studio.service import Studio
+
+MOST_CONNECTIONS = 500
+FIRST_S = 30.0  # in which a connection's first request must have come
+TURN_S = 0.0005  # of Python's threads: after each send the event loop would wait 5 ms for one that reads
+GRACE_S = 3  # for answers under way, when the server is asked to end
+
+
+class _Patient(H11Protocol):
+    """A connection on which no request comes is closed; uvicorn itself waits for the first one for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(FIRST_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Tells who watches that it ends; says when it serves."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._studio, self._ready = studio, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._studio.closing = True
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings, port: int, *, browser: bool, say: Callable[[dict[str, str]], None]) -> None:
+    """Serve until Ctrl-C. `say` is called with {url, token} once it answers. DownstrokeError where it cannot."""
+    with _listen(settings.host, port) as listening, Jobs(settings.runs_dir, read_only=settings.read_only) as jobs:
+        _serve(settings, jobs, listening, browser=browser, say=say)
+
+
+def _serve(
+    settings: Settings, jobs: Jobs, listening: socket.socket, *, browser: bool, say: Callable[[dict[str, str]], None]
+) -> None:
+    host = settings.host if settings.host not in ("0.0.0.0", "::") else socket.gethostname()
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listening.getsockname()[1]}/"
+
+    def ready() -> None:
+        say({"url": url, "token": settings.token})
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+    app = create_app(settings, jobs)
+    sys.setswitchinterval(TURN_S)
+    _Server(config_of(app), app.state.studio, ready).run(sockets=[listening])
+
+
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn is to serve it."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        http=_Patient,
+        ws="none",
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+        proxy_headers=False,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        # Named, because asyncio sends at once (TCP_NODELAY) only on sockets that say that they are TCP.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DownstrokeError(
+            f"{host}:{port} cannot be served on ({reason}); choose another --port or --host"
+        ) from None
+    return listening

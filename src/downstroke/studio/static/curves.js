@@ -1,0 +1,171 @@
+// plotly in the house style. It is fetched from this machine when the first curve is drawn, not before.
+
+import { number } from "./format.js";
+
+const LINES = ["solid", "dash", "dashdot", "dot"];
+const MARKERS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"];
+let loading = null;
+
+function plotly() {
+  loading ??= new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = "/static/plotly.min.js";
+    script.addEventListener("load", () => done(window.Plotly));
+    script.addEventListener("error", () => {
+      loading = null;
+      failed(new Error("the curves cannot be drawn: plotly is missing; pip install 'downstroke[studio]'"));
+    });
+    document.head.append(script);
+  });
+  return loading;
+}
+
+export function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    ...Object.fromEntries(
+      ["ink", "muted", "rule", "card", "val", "train", "batch", "shade", "accent"].map((name) => [name, of(name)]),
+    ),
+    runs: [0, 1, 2, 3, 4, 5, 6].map((index) => of(`run-${index}`)),
+  };
+}
+
+export const runLook = (index, c) => ({
+  color: c.runs[index % c.runs.length],
+  dash: LINES[index % LINES.length],
+  symbol: MARKERS[index % MARKERS.length],
+});
+
+// One picture. `build(colours, width)` gives {data, layout}; `redraw` asks for it again, at most about 6 times a second.
+export class Plot {
+  constructor(element, build, signal) {
+    Object.assign(this, { element, build, signal, asked: false, running: false });
+    const sizes = new ResizeObserver(() => this.redraw());
+    sizes.observe(element);
+    document.addEventListener("themechange", () => this.redraw(), { signal });
+    signal.addEventListener("abort", () => {
+      sizes.disconnect();
+      if (window.Plotly) window.Plotly.purge(element);
+    });
+  }
+
+  redraw() {
+    this.asked = true;
+    if (!this.running) this.run();
+  }
+
+  // One drawing after the other: what is asked for meanwhile is drawn by the next.
+  async run() {
+    this.running = true;
+    while (this.asked && !this.signal.aborted) {
+      this.asked = false;
+      try {
+        await this.draw(await plotly());
+      } catch (error) {
+        this.element.textContent = error.message;
+      }
+      await new Promise((done) => setTimeout(done, 160));
+    }
+    this.running = false;
+  }
+
+  async draw(Plotly) {
+    const { element } = this;
+    if (this.signal.aborted || !element.isConnected || !element.clientWidth) return;
+    const c = colours();
+    const { data, layout } = this.build(c, element.clientWidth);
+    await Plotly.react(element, data, framed(layout, c, element), { displayModeBar: false, responsive: false });
+  }
+}
+
+function framed(layout, c, element) {
+  const size = 12.5 * (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+  const axis = { color: c.muted, gridcolor: c.rule, zeroline: false, fixedrange: true, ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)", automargin: false, exponentformat: "e" };
+  const axes = {};
+  for (const [key, value] of Object.entries(layout))
+    if (/^[xy]axis/.test(key)) axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : {}), ...value };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size, color: c.ink },
+    margin: { l: 4.4 * size, r: 1.2 * size, t: 2.1 * size, b: 3.4 * size },
+    showlegend: false,
+    dragmode: false,
+    hoverlabel: { bgcolor: c.card, bordercolor: c.muted, font: { color: c.ink, size } },
+    width: element.clientWidth,
+    height: element.clientHeight,
+    ...layout,
+    ...axes,
+  };
+}
+
+// Logarithmic where the values span more than a factor `from`; else from zero, unless they barely move.
+export function lossAxis(values, from = 10) {
+  const seen = values.filter((value) => Number.isFinite(value) && value > 0);
+  if (!seen.length) return { range: [0, 2.5], tickvals: [] };
+  const low = Math.min(...seen);
+  const high = Math.max(...seen);
+  if (high > from * low) {
+    const pad = Math.log10(high / low) * 0.06;
+    const range = [Math.log10(low) - pad, Math.log10(high) + pad];
+    const ticks = logTicks(10 ** range[0], 10 ** range[1]);
+    return { type: "log", range, tickvals: ticks, ticktext: ticks.map(number) };
+  }
+  const pad = 0.08 * (high - low) || 0.05 * high || 1;
+  return { type: "linear", range: [low < high / 1.5 ? 0 : low - pad, high + pad], nticks: 6 };
+}
+
+export function logTicks(low, high, most = 6) {
+  const decades = [];
+  for (let d = Math.floor(Math.log10(low)); d <= Math.ceil(Math.log10(high)); d += 1) decades.push(d);
+  for (const digits of [[1, 1.5, 2, 3, 4, 5, 6, 8], [1, 2, 5], [1, 3], [1]]) {
+    const ticks = decades.flatMap((d) => digits.map((n) => Number(`${n}e${d}`))).filter((t) => t >= low && t <= high);
+    if (ticks.length >= 2 && ticks.length <= most) return ticks;
+  }
+  return decades.map((d) => Number(`1e${d}`)).filter((t) => t >= low && t <= high);
+}
+
+// From 90% on logarithmic in the errors: 99.0% and 99.5% are then as far apart as they matter.
+export function accuracyAxis(values, reached) {
+  const seen = values.filter(Number.isFinite);
+  if (!seen.length) return { place: (value) => value, axis: { range: [0, 1], tickvals: [] } };
+  if (reached < 0.9) {
+    const low = Math.min(...seen);
+    const high = Math.max(...seen);
+    const pad = 0.1 * (high - low) || 0.05;
+    const range = [Math.max(low - pad, 0), Math.min(high + pad, 1 + 0.12 * (1 - low))]; // a mark at 100% stays whole
+    return { place: (value) => value, axis: { range, tickformat: ".0%", nticks: 4 } };
+  }
+  const errors = seen.map((value) => 1 - value).filter((error) => error > 0);
+  const floor = Math.min(...errors, 0.03) / (seen.includes(1) ? 3 : 1);
+  const place = (value) => (Number.isFinite(value) ? -Math.log10(Math.max(1 - value, floor)) : null);
+  const places = seen.map(place);
+  const span = Math.max(Math.max(...places) - Math.min(...places), 0.3);
+  const range = [Math.min(...places) - 0.12 * span, Math.max(...places) + 0.12 * span];
+  const round = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999];
+  const inside = round.filter((value) => -Math.log10(1 - value) >= range[0] && -Math.log10(1 - value) <= range[1]);
+  const ticks = inside.length > 4 ? inside.filter((_, index) => (inside.length - 1 - index) % 2 === 0) : inside;
+  return {
+    place,
+    axis: {
+      range,
+      tickvals: ticks.map((value) => -Math.log10(1 - value)),
+      ticktext: ticks.map((value) => `${Number((100 * value).toFixed(4))}%`),
+    },
+  };
+}
+
+// A name above the panel whose upper end is at `y` (0..1 of the picture).
+export const panelName = (text, y, c) => ({
+  text,
+  x: 0,
+  y,
+  xref: "paper",
+  yref: "paper",
+  xanchor: "left",
+  yanchor: "bottom",
+  xshift: -4,
+  showarrow: false,
+  font: { color: c.muted },
+});

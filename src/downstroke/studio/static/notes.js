@@ -1,0 +1,44 @@
+// A sentence on what each choice does. A choice that is not here has the recipe's own note, as all other fields do.
+
+export const RECIPES = {
+  standard: "The default: Adam at a constant lr, small turns and shifts, an average of W. It can be continued.",
+  sprint: "A coarser network, with lr falling to zero: about 99% in seconds.",
+  reader: "What the shipped reader was taught by: other pens, other people, and drawn things that are no digits.",
+  best: "A wider network with dropout: the most accurate, and the slowest.",
+  textbook: "The plain one: Nesterov momentum, batches of 128, lr falling exponentially, nothing clever.",
+};
+
+export const CHOICES = {
+  model: {
+    linear: "f(W, x): one layer, each logit a weighted sum of the 784 pixels.",
+    mlp: "f(W, x): two hidden layers of 256 and 128 neurons.",
+    cnn: "f(W, x): three convolutions, then one linear layer.",
+    coarse: "f(W, x): convolutions with large windows, for the shortest trainings.",
+    wide: "f(W, x): cnn with twice its channels, the most accurate and the slowest.",
+  },
+  criterion: {
+    "cross-entropy": "The loss: −log of the label’s probability, from the logits.",
+    nll: "The same word for word: probabilities first, then −log of the label’s.",
+    brier: "The loss: the squared distance between y and certainty of the label.",
+    mse: "The loss: the squared distance between y and certainty of the label.",
+  },
+  optimizer: {
+    sgd: "W = W − lr · dL/dW, and nothing else.",
+    momentum: "A rolling ball: it goes on in the direction of the steps before.",
+    nesterov: "Momentum that looks ahead: the gradient corrects where it is about to be.",
+    adam: "Each weight’s step is scaled by running means of its gradient and its square.",
+    adamw: "Adam, with the weight decay taken from W itself.",
+    rmsprop: "The gradient over the root of its running mean square.",
+    muon: "Updates of inner convolutions made orthogonal; all else as nesterov.",
+  },
+  schedule: {
+    constant: "lr throughout: training can be continued at any time.",
+    exponential: "lr falls by the same factor each epoch, a little at every step.",
+    step: "lr drops at once, every few epochs.",
+    "inverse-time": "lr falls as 1 over the epochs.",
+    plateau: "lr drops when val loss no longer falls.",
+    cosine: "lr falls to zero along half a cosine, over the epochs asked for.",
+    "one-cycle": "lr rises, then falls to zero, over the epochs asked for.",
+    linear: "lr falls to zero in a straight line, over the epochs asked for.",
+  },
+};

@@ -1,0 +1,63 @@
+"""The studio's OpenAPI description against the studio: whatever is sent, no 5xx and no answer that is not described."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+import uvicorn
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+import downstroke
+from downstroke.studio import jobs
+from downstroke.studio.app import create_app
+from downstroke.studio.guard import Settings
+
+NOWHERE = Path("/nowhere")
+TOKEN = {"Authorization": "Bearer secret"}
+schema = schemathesis.openapi.from_dict(
+    create_app(Settings(NOWHERE), jobs.Jobs(NOWHERE)).openapi(),
+    config=SchemathesisConfig.from_dict(
+        {
+            "seed": 1,
+            "generation": {"max-examples": 8},
+            # A recipe has many fields to try each wrong type with, and a look draws pictures: that takes too long.
+            "operations": [
+                {"include-name": name, "phases": {"coverage": {"enabled": False}}}
+                for name in ("POST /api/runs", "POST /api/runs/{name}/test")
+            ],
+        }
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def url(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio with the runs that the description has as examples; trainings are queued there and none is started."""
+    home = tmp_path_factory.mktemp("openapi") / "runs"
+    for name in ("calm-otter", "eager-wren"):
+        downstroke.train("textbook", data=str(tiny), model="linear", val_size=50, epochs=1, runs_dir=home, name=name)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(jobs, "AT_ONCE", 0)
+    with jobs.Jobs(home) as opened, socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        app = create_app(Settings(home, token="secret"), opened)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+    patch.undo()
+
+
+# What has the described form may still not be had: fields of a recipe that do not go together, a blank glyph.
+# A stream without end cannot be read to its end: test_studio_api.py watches it.
+@schema.exclude(path_regex="/events$").parametrize()
+def test_every_answer_is_one_that_is_described(case: schemathesis.Case, url: str) -> None:
+    case.call_and_validate(base_url=url, headers=TOKEN, excluded_checks=[positive_data_acceptance])

@@ -1,0 +1,401 @@
+"""The studio's page in a real browser: what a person does there, by mouse, by finger and by keyboard."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import downstroke
+from downstroke.data.dataset import Dataset
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("no chromium here, so the studio's page is not tested: apt install chromium", allow_module_level=True)
+sync = pytest.importorskip("playwright.sync_api", reason="no playwright, so the studio's page is not tested")
+expect = sync.expect
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+VIEWS = ("learn/one", "compare/one/two", "inside/one", "examine/one", "read")
+SEVEN = ((0.28, 0.14), (0.42, 0.14), (0.4, 0.22), (0.36, 0.32), (0.33, 0.42))  # in parts of the pad's width
+ONE = ((0.62, 0.13), (0.62, 0.42))
+LONG = 10_000  # epochs: nobody waits for the end of that
+PATIENCE_MS = 60_000  # on a machine that has much else to do
+
+Page = Any  # of playwright, which mypy need not know here
+
+
+@pytest.fixture(scope="module")
+def studio(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A studio with two runs, `one` and `two`, of the same val images; {url, runs}."""
+    runs = tmp_path_factory.mktemp("studio") / "runs"
+    fields = {"runs_dir": runs, "data": str(tiny), "model": "mlp", "val_size": 200, "epochs": 3}
+    downstroke.train("textbook", name="one", optimizer="adam", **fields)
+    downstroke.train("textbook", name="two", seed=1, **fields)
+    with served(runs) as (url, _):
+        yield {"url": url, "runs": str(runs)}
+    for job in (runs / ".studio").glob("*.job.json"):  # trainings outlive the studio
+        if pid := json.loads(job.read_text())["pid"]:
+            os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def served(runs: Path, *flags: str) -> Iterator[tuple[str, Any]]:
+    """A studio of these runs: its address and its process."""
+    command = [sys.executable, "-m", "downstroke", "studio", "--no-browser", "--json", "--runs-dir", str(runs), *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        said = ""
+        while not said.rstrip().endswith("}"):
+            line = server.stdout.readline()
+            assert line, "the studio ended before it served"
+            said += line
+        try:
+            yield json.loads(said)["url"], server
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, studio: dict[str, str]) -> Iterator[Any]:
+    """open_page(view, **context): a page of its own; at the end nothing may have gone wrong in any console.
+
+    With `refused` a request that is to be refused is not held against it: the browser itself logs it.
+    """
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def opened(view: str, *, refused: bool = False, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: hear(said, refused))
+        go(page, studio, view)
+        return page
+
+    def hear(said: Any, refused: bool) -> None:
+        if said.type in ("error", "warning") and not (refused and "status of 4" in said.text):
+            wrong.append(said.text)
+
+    expect.set_options(timeout=PATIENCE_MS)
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def go(page: Page, studio: dict[str, str], view: str) -> None:
+    page.goto(f"{studio['url']}#/{view}")
+    page.wait_for_selector(f"main:not([aria-busy]) .view-{view.partition('/')[0]} h1")
+
+
+def state(page: Page, wanted: str) -> None:
+    expect(page.locator(".run-head .chip")).to_have_text(wanted)
+
+
+def button(page: Page, name: str | re.Pattern[str]) -> Any:
+    return page.get_by_role("button", name=name, exact=isinstance(name, str))
+
+
+def train(page: Page, tiny: Path, name: str, epochs: int) -> None:
+    """By the form: a small network on few images."""
+    page.get_by_text("More fields").click()
+    page.get_by_label("data", exact=True).fill(str(tiny))
+    page.get_by_label("name", exact=True).fill(name)
+    page.get_by_label("model", exact=True).select_option("mlp")
+    page.get_by_label("epochs", exact=True).fill(str(epochs))
+    button(page, re.compile("^Train [0-9,]+ epochs$")).click()
+    expect(page.locator("#run-title")).to_have_text(name)
+
+
+def steps_drawn(page: Page) -> int:
+    """How far the lr curve reaches, which has every step."""
+    curve = "document.querySelector('.plot-run')?.data?.find(({yaxis}) => yaxis === 'y3')"
+    return int(page.evaluate(f"{curve}?.x.length ?? 0"))
+
+
+def wait_until(page: Page, condition: Any) -> None:
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        page.wait_for_timeout(50)
+
+
+def draw(page: Page, *strokes: tuple[tuple[float, float], ...]) -> None:
+    box = page.locator(".pad").bounding_box()
+    for first, *rest in strokes:
+        page.mouse.move(box["x"] + first[0] * box["width"], box["y"] + first[1] * box["width"])
+        page.mouse.down()
+        for x, y in rest:
+            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["width"], steps=4)
+        page.mouse.up()
+
+
+def reading(page: Page) -> Any:
+    return page.get_by_role("group", name="Reading of the pad").get_by_role("button")
+
+
+def note(mnist: Dataset) -> bytes:
+    """A photograph, of a kind: 4, 1 and 9 of MNIST in ink on grey paper."""
+    paper = np.full((120, 300), 215, np.uint8)
+    for place, index in enumerate((2, 3, 4)):
+        glyph = np.kron(mnist.train.images[index], np.ones((2, 2), np.uint8))
+        paper[30:86, 30 + 90 * place : 86 + 90 * place] -= (glyph * 0.75).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(paper).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_run_is_trained_and_watched_and_a_reload_in_the_middle_shows_where_it_is(open_page: Any, tiny: Path) -> None:
+    page = open_page("learn")
+    expect(button(page, "Train 3 epochs")).to_be_enabled()
+    train(page, tiny, "watched", LONG)
+    state(page, "training")
+    wait_until(page, lambda: steps_drawn(page) > 0)
+    before = steps_drawn(page)
+    wait_until(page, lambda: steps_drawn(page) > before)
+    page.reload()
+    wait_until(page, lambda: steps_drawn(page) > before)
+    button(page, "Pause").click()
+    state(page, "paused")
+    button(page, f"Continue to epoch {LONG}").click()
+    state(page, "training")
+    button(page, "Stop here").click()
+    state(page, "idle")
+    expect(page.locator(".advice")).to_contain_text(re.compile("Continue|Stop|Too early"))
+    expect(button(page, "Continue 3 more")).to_be_enabled()
+
+
+def test_what_cannot_be_trained_is_said_in_one_line_beside_the_form(open_page: Any) -> None:
+    page = open_page("learn", refused=True)
+    page.get_by_label("lr", exact=True).fill("-1")
+    page.get_by_label("epochs", exact=True).press("Enter")
+    expect(page.locator("form .problem")).to_contain_text("lr is -1")
+    page.get_by_label("lr", exact=True).fill("0.01")
+    expect(page.locator(".field.changed")).to_have_count(1)
+
+
+def test_a_seven_is_drawn_and_read_as_7_and_a_correction_is_kept(open_page: Any, studio: dict[str, str]) -> None:
+    page = open_page("read")
+    draw(page, SEVEN)
+    expect(reading(page)).to_have_text(["7"])
+    expect(page.locator(".bars .most th")).to_have_text("7")
+    expect(page.locator(".seen canvas")).to_have_attribute("aria-label", "The glyph that was read as 7")
+    expect(page.locator(".pad-tools")).to_contain_text(re.compile("read in [0-9]+ ms"))
+    draw(page, ONE)
+    expect(reading(page)).to_have_text(["7", "1"])
+    reading(page).first.click()
+    expect(page.locator(".bars .most th")).to_have_text("7")
+    button(page, "It is a 1").click()
+    expect(page.locator(".kept")).to_contain_text("Kept as a 1: 1 glyph")
+    kept = Path(studio["runs"]).parent / "digits" / "1"
+    assert len(list(kept.glob("*.png"))) == 1
+    button(page, "Clear").click()
+    expect(reading(page)).to_have_count(0)
+
+
+def test_a_finger_draws_without_scrolling_the_page(open_page: Any) -> None:
+    page = open_page("read", viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page.locator(".pad").scroll_into_view_if_needed()
+    scrolled = page.evaluate("scrollY")
+    box = page.locator(".pad").bounding_box()
+    touch = page.context.new_cdp_session(page)
+    points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["width"]} for x, y in SEVEN]
+    for kind, point in zip(("touchStart", *["touchMove"] * 4), points, strict=True):
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(reading(page)).to_have_text(["7"])
+    assert page.evaluate("scrollY") == scrolled
+
+
+def test_a_scribble_is_refused_and_looks_it(open_page: Any) -> None:
+    page = open_page("read")
+    zigzag = tuple((0.2 + 0.05 * i, 0.1 if i % 2 else 0.4) for i in range(13))
+    draw(page, zigzag, tuple((x, 0.5 - y) for x, y in zigzag))
+    expect(page.locator(".reading .refused").first).to_be_visible()
+
+
+def test_a_picture_is_dropped_and_boxes_and_readings_are_drawn_on_it(open_page: Any, mnist: Dataset) -> None:
+    page = open_page("read")
+    data = page.evaluate_handle(
+        """(bytes) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "note.png", {type: "image/png"}));
+            return data;
+        }""",
+        list(note(mnist)),
+    )
+    page.dispatch_event(".drop", "drop", {"dataTransfer": data})
+    expect(page.locator(".page-reading")).to_have_text("419")
+    boxes = page.get_by_role("group", name="Digits in the picture").get_by_role("button")
+    expect(boxes).to_have_count(3)
+    boxes.nth(2).press("Enter")
+    expect(page.locator(".bars .most th")).to_have_text("9")
+    page.set_input_files("#files", {"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"})
+    expect(page.get_by_role("alert").filter(has_text="no.png")).to_be_visible()
+
+
+def test_two_runs_are_compared_in_curves_fields_and_words(open_page: Any) -> None:
+    page = open_page("compare")
+    expect(page.get_by_text("Tick two runs or more, to read here")).to_be_visible()
+    page.get_by_label("one", exact=True).check()
+    page.get_by_label("two", exact=True).check()
+    expect(page.locator(".sentences")).to_contain_text(re.compile("chance|both read"))
+    expect(page.locator("table.words tbody th")).to_contain_text(["optimizer", "lr", "seed"])
+    wait_until(page, lambda: page.evaluate("document.querySelector('.plot-overlay').data?.length") == 4)
+    assert page.url.endswith("#/compare/one/two")
+
+
+def test_the_sealed_test_is_looked_at_and_a_cell_shows_its_digits(open_page: Any, studio: dict[str, str]) -> None:
+    page = open_page("examine/two")
+    expect(page.locator("main")).to_contain_text("The test set is sealed")
+    button(page, "Look at the test set").click()
+    expect(page.locator(".headline")).to_have_text(re.compile(r"^\d+\.\d+%$"))
+    assert len(json.loads(Path(studio["runs"], "two", "test.json").read_text())["looks"]) == 1
+    cell = page.locator(".confusion button").first
+    cell.click()
+    expect(page.locator(".misread > li")).to_have_count(int(cell.inner_text()))
+    page.reload()
+    expect(page.locator(".headline")).to_be_visible()
+    assert len(json.loads(Path(studio["runs"], "two", "test.json").read_text())["looks"]) == 1
+
+
+def test_inside_are_filters_sizes_noise_an_image_and_what_a_step_does(open_page: Any) -> None:
+    page = open_page("inside/one")
+    expect(page.locator(".filters canvas").first).to_be_visible()
+    expect(page.get_by_role("region", name="Sizes by layer").locator("tbody tr")).to_have_count(3)
+    expect(page.get_by_role("region", name="Noise by batch size").locator("tbody tr").first).to_be_visible()
+    told = page.locator("#slider + .verdict")
+    expect(told).to_contain_text("At lr")
+    before = told.inner_text()
+    page.locator("#slider").press("End")
+    expect(told).not_to_have_text(before)
+    button(page, "The next image").click()
+    expect(page.locator(".image-row canvas")).to_have_attribute("aria-label", re.compile("^Val image 1, a "))
+
+
+def tab_to(page: Page, wanted: Any) -> None:
+    """By the Tab key alone."""
+    for _ in range(120):
+        if wanted.evaluate("(element) => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{wanted} is not reached by Tab")
+
+
+def test_all_of_it_goes_by_keyboard(open_page: Any, studio: dict[str, str]) -> None:
+    page = open_page("learn/one")
+    tab_to(page, button(page, "Continue 3 more"))
+    page.keyboard.press("Enter")
+    expect(page.locator(".figures dd").first).to_have_text("6 of 6")
+    state(page, "idle")
+    tab_to(page, page.get_by_text("The curves as a table"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="The epochs of this run").locator("tbody tr")).to_have_count(6)
+    tab_to(page, page.get_by_label("epochs", exact=True))
+    page.keyboard.type("5")
+    expect(button(page, "Train 5 epochs")).to_be_visible()
+
+    tab_to_view(page, "Compare")
+    tab_to(page, page.get_by_label("one", exact=True))
+    page.keyboard.press("Space")
+    tab_to(page, page.get_by_label("two", exact=True))
+    page.keyboard.press("Space")
+    expect(page.locator(".sentences")).to_contain_text(re.compile("chance|both read"))
+
+    tab_to_view(page, "Look inside")
+    expect(page.locator("#slider")).to_be_enabled()
+    tab_to(page, page.locator("#slider"))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#slider")).to_have_attribute("aria-valuetext", re.compile("^lr "))
+
+    go(page, studio, "examine/one")
+    tab_to(page, button(page, "Look at the test set"))
+    page.keyboard.press("Enter")
+    expect(page.locator(".headline")).to_be_visible()
+
+    tab_to_view(page, "Draw and read")
+    tab_to(page, page.locator(".pad"))
+    for keys in ("Space", *["Shift+ArrowRight"] * 3, *["Shift+ArrowDown"] * 6, "Space"):
+        page.keyboard.press(keys)
+    expect(reading(page)).to_have_text(["7"])
+    tab_to(page, page.locator("#files"))
+
+
+def tab_to_view(page: Page, name: str) -> None:
+    tab_to(page, page.get_by_role("link", name=name, exact=True))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(open_page: Any, studio: dict[str, str], theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = open_page("learn/one", color_scheme=theme, reduced_motion="reduce")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    found = []
+    for view in VIEWS:
+        go(page, studio, view)
+        if view == "read":
+            draw(page, SEVEN)
+            expect(reading(page)).to_have_text(["7"])
+        page.wait_for_load_state("networkidle") if not view.startswith("learn") else page.wait_for_timeout(300)
+        for fault in axe.run(page).response["violations"]:
+            if fault["impact"] in ("serious", "critical"):
+                where = [node["html"][:160] for node in fault["nodes"][:3]]
+                found.append(f"{view}: {fault['id']}: {fault['help']}: {where}")
+    assert found == []
+
+
+def test_nothing_is_wider_than_a_narrow_telephone(open_page: Any, studio: dict[str, str]) -> None:
+    page = open_page("learn/one", viewport={"width": 360, "height": 740})
+    for view in VIEWS:
+        go(page, studio, view)
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, view
+
+
+def test_the_theme_is_switched_and_kept(open_page: Any) -> None:
+    page = open_page("read", color_scheme="light")
+    button(page, "Dark theme").click()
+    page.reload()
+    expect(button(page, "Dark theme")).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 21, 26)"
+
+
+def test_a_studio_without_runs_says_what_to_do(browser: Any, tmp_path: Path) -> None:
+    with served(tmp_path, "--read-only") as (url, server):
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        for view, told in (("learn", "Nothing has been trained"), ("compare", "no run yet"), ("examine", "no run yet")):
+            go(page, {"url": url}, view)
+            expect(page.locator("main")).to_contain_text(told)
+        go(page, {"url": url}, "learn")
+        expect(page.locator("main")).to_contain_text("reads only")
+        server.terminate()
+        expect(page.locator("#banner")).to_contain_text("does not answer")
+        page.close()
