@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from downstroke.errors import PictureError
 from downstroke.reading.reader import Prepared, Reader, Reading
@@ -145,7 +144,7 @@ def _read(tasks: Sequence[_Task]) -> None:
 def _answers(reader: Reader, asked: list[tuple[_Task, Prepared]]) -> list[tuple[_Task, bytes | Exception]]:
     try:
         logits = reader.logits(np.concatenate([made.glyphs for _, made in asked]))
-        own = torch.split(logits, [len(made.glyphs) for _, made in asked])
+        own = np.split(logits, np.cumsum([len(made.glyphs) for _, made in asked])[:-1])
         return [(task, task.told(made.read(part))) for (task, made), part in zip(asked, own, strict=True)]
     except Exception as error:
         return [(task, error) for task, _ in asked]
