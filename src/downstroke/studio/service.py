@@ -50,7 +50,7 @@ class Studio:
         self._inside: tuple[tuple[str, Any], Inside] | None = None
 
     async def readers(self) -> Readers:
-        """Loaded once, and torch with them; pages are served meanwhile."""
+        """Loaded once; pages are served meanwhile."""
         if self._readers is None:
             self._readers = asyncio.ensure_future(asyncio.to_thread(_load_readers))
         return await asyncio.shield(self._readers)
