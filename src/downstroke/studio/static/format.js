@@ -28,8 +28,7 @@ export function percent(value, decimals = 2) {
   return `${(100 * value).toFixed(decimals)}%`;
 }
 
-export const count = (value) =>
-  value === null || value === undefined ? NONE : Math.round(value).toLocaleString("en");
+export const count = (value) => (value === null || value === undefined ? NONE : Math.round(value).toLocaleString("en"));
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NONE;
