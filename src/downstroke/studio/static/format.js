@@ -1,6 +1,6 @@
 // Numbers as the plots of the command line write them.
 
-export const NONE = "–";
+const NONE = "–";
 
 // Three significant digits, as short as they go: 0.0352, 12, 1.5e-4.
 export function number(value) {

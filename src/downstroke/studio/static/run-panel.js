@@ -18,6 +18,7 @@ export class RunPanel {
     this.epochs = [];
     this.steps = [];
     this.busy = false;
+    this.saidAt = -Infinity;
     this.make();
   }
 
@@ -52,6 +53,12 @@ export class RunPanel {
     );
     this.next = h("p", { class: "small" });
     this.figuresTable = h("div", {});
+    this.tableDetails = h(
+      "details",
+      { ontoggle: () => this.showTable() },
+      h("summary", {}, "The curves as a table"),
+      this.figuresTable,
+    );
     this.recipe = h("div", {});
     this.node = h(
       "section",
@@ -67,7 +74,7 @@ export class RunPanel {
       this.advice,
       this.problem,
       this.next,
-      h("details", {}, h("summary", {}, "The curves as a table"), this.figuresTable),
+      this.tableDetails,
       h("details", {}, h("summary", {}, "The recipe of this run"), this.recipe),
     );
   }
@@ -118,8 +125,14 @@ export class RunPanel {
 
   hearEpoch(row) {
     this.epochs = merged(this.epochs, [row], "epoch");
-    say(`Epoch ${row.epoch}: val loss ${loss(row.val_loss)}, val accuracy ${percent(row.val_accuracy)}`);
+    // Small networks end many epochs a second: nobody can listen to all of them.
+    if (performance.now() - this.saidAt > 4000) this.sayEpoch(row);
     this.changed();
+  }
+
+  sayEpoch(row) {
+    this.saidAt = performance.now();
+    say(`Epoch ${row.epoch}: val loss ${loss(row.val_loss)}, val accuracy ${percent(row.val_accuracy)}`);
   }
 
   take(run) {
@@ -204,6 +217,7 @@ export class RunPanel {
   }
 
   showTable() {
+    if (!this.tableDetails.open) return;
     const rows = this.epochs.map((row) => [
       String(row.epoch),
       loss(row.val_loss),
