@@ -31,6 +31,11 @@ expect = sync.expect
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 VIEWS = ("learn/one", "compare/one/two", "inside/one", "examine/one", "read")
+SETTLED = {
+    "learn/one": [".plot-run .main-svg"],
+    "compare/one/two": [".sentences div", "table.words", ".plot-overlay .main-svg"],
+    "inside/one": [".filters canvas", "#slider:enabled", ".plot-small .main-svg"],
+}  # what is there when a view has all that it asked for
 SEVEN = ((0.28, 0.14), (0.42, 0.14), (0.4, 0.22), (0.36, 0.32), (0.33, 0.42))  # in parts of the pad's width
 ONE = ((0.62, 0.13), (0.62, 0.42))
 LONG = 10_000  # epochs: nobody waits for the end of that
@@ -363,7 +368,8 @@ def test_axe_finds_no_serious_fault(open_page: Any, studio: dict[str, str], them
         if view == "read":
             draw(page, SEVEN)
             expect(reading(page)).to_have_text(["7"])
-        page.wait_for_load_state("networkidle") if not view.startswith("learn") else page.wait_for_timeout(300)
+        for there in SETTLED.get(view, []):
+            expect(page.locator(there).first).to_be_visible()
         for fault in axe.run(page).response["violations"]:
             if fault["impact"] in ("serious", "critical"):
                 where = [node["html"][:160] for node in fault["nodes"][:3]]

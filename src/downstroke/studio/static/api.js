@@ -25,8 +25,7 @@ export class ApiError extends Error {
   }
 }
 
-const GONE =
-  "The studio does not answer. Start it again with “downstroke studio”; nothing that was trained is lost.";
+const GONE = "The studio does not answer. Start it again with “downstroke studio”; nothing that was trained is lost.";
 
 const headers = () => (token ? { Authorization: `Bearer ${token}` } : {});
 
@@ -49,12 +48,14 @@ async function ask(path, options = {}) {
 export const get = async (path, signal) => (await ask(path, { signal })).json();
 
 export const post = async (path, body = {}, signal) =>
-  (await ask(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  })).json();
+  (
+    await ask(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal,
+    })
+  ).json();
 
 export const upload = async (path, form, signal) => (await ask(path, { method: "POST", body: form, signal })).json();
 

@@ -13,11 +13,18 @@ export class Bars {
       "table",
       { class: "bars" },
       h("caption", { class: "unseen" }, caption),
-      h("thead", { class: two ? "" : "unseen" }, h("tr", {},
-        h("th", { scope: "col" }, h("span", { class: "unseen" }, "class")),
-        h("td", {}),
-        two ? h("th", { scope: "col" }, "before") : null,
-        h("th", { scope: "col" }, two ? "after" : "probability"))),
+      h(
+        "thead",
+        { class: two ? "" : "unseen" },
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, h("span", { class: "unseen" }, "class")),
+          h("td", {}),
+          two ? h("th", { scope: "col" }, "before") : null,
+          h("th", { scope: "col" }, two ? "after" : "probability"),
+        ),
+      ),
       this.body,
     );
   }

@@ -10,8 +10,16 @@ export async function show(root, names, signal) {
   const { runs } = await fetchRuns(signal);
   const trained = runs.filter((run) => run.epochs > 0);
   root.append(
-    h("div", { class: "lead" }, h("div", {}, h("h1", {}, "Compare"),
-      h("p", {}, "Tick two runs or more. They are compared on the same val images, paired: more than chance?"))),
+    h(
+      "div",
+      { class: "lead" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Compare"),
+        h("p", {}, "Tick two runs or more. They are compared on the same val images, paired: more than chance?"),
+      ),
+    ),
   );
   if (trained.length === 0) {
     root.append(nothing("Runs are compared once they have finished an epoch."));
@@ -38,8 +46,24 @@ export async function show(root, names, signal) {
   async function update() {
     const mine = (asked += 1);
     replace(legend, ticked.map(legendEntry));
-    replace(sentences, h("p", { class: "muted" }, ticked.length < 2 ? "Tick two runs or more, to read here which is better." : "Both read the val images; this takes a moment…"));
-    replace(differences, h("p", { class: "muted" }, ticked.length < 2 ? "Tick two runs or more, to see here in what their recipes differ." : "…"));
+    replace(
+      sentences,
+      h(
+        "p",
+        { class: "muted" },
+        ticked.length < 2
+          ? "Tick two runs or more, to read here which is better."
+          : "Both read the val images; this takes a moment…",
+      ),
+    );
+    replace(
+      differences,
+      h(
+        "p",
+        { class: "muted" },
+        ticked.length < 2 ? "Tick two runs or more, to see here in what their recipes differ." : "…",
+      ),
+    );
     for (const name of ticked)
       if (!histories.has(name)) histories.set(name, (await get(runPath(name, "/history"), signal)).epochs);
     drawing.setAttribute("aria-label", described(ticked, histories));
@@ -47,7 +71,13 @@ export async function show(root, names, signal) {
     if (ticked.length < 2) return;
     const details = await Promise.all(ticked.map((name) => get(runPath(name), signal)));
     if (mine !== asked) return;
-    replace(differences, differing(ticked, details.map((detail) => detail.recipe_fields)));
+    replace(
+      differences,
+      differing(
+        ticked,
+        details.map((detail) => detail.recipe_fields),
+      ),
+    );
     const told = [];
     for (const other of ticked.slice(1)) {
       told.push(await paired(ticked[0], other, signal));
@@ -57,12 +87,35 @@ export async function show(root, names, signal) {
   }
 
   root.append(
-    h("section", { class: "card", "aria-labelledby": "which" }, h("h2", { id: "which" }, "Runs"),
-      scroller("Runs to compare", choices(trained, ticked, tick))),
-    h("section", { class: "card stack", "aria-labelledby": "curves" }, h("h2", { id: "curves" }, "Curves"), legend, drawing),
-    h("div", { class: "two" },
-      h("section", { class: "card", "aria-labelledby": "better" }, h("h2", { id: "better" }, "Which is better"), sentences),
-      h("section", { class: "card", "aria-labelledby": "differs" }, h("h2", { id: "differs" }, "What differs"), differences)),
+    h(
+      "section",
+      { class: "card", "aria-labelledby": "which" },
+      h("h2", { id: "which" }, "Runs"),
+      scroller("Runs to compare", choices(trained, ticked, tick)),
+    ),
+    h(
+      "section",
+      { class: "card stack", "aria-labelledby": "curves" },
+      h("h2", { id: "curves" }, "Curves"),
+      legend,
+      drawing,
+    ),
+    h(
+      "div",
+      { class: "two" },
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "better" },
+        h("h2", { id: "better" }, "Which is better"),
+        sentences,
+      ),
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "differs" },
+        h("h2", { id: "differs" }, "What differs"),
+        differences,
+      ),
+    ),
   );
   update();
 }
@@ -70,19 +123,38 @@ export async function show(root, names, signal) {
 function choices(runs, ticked, tick) {
   const row = (run) => {
     const id = fresh("tick");
-    const box = h("input", { type: "checkbox", id, value: run.name, checked: ticked.includes(run.name), onchange: tick });
+    const box = h("input", {
+      type: "checkbox",
+      id,
+      value: run.name,
+      checked: ticked.includes(run.name),
+      onchange: tick,
+    });
     return h(
       "tr",
       {},
       h("th", { scope: "row" }, h("span", { class: "tick" }, box, h("label", { for: id }, run.name))),
-      [run.recipe, String(run.epochs), loss(run.val_loss), percent(run.val_accuracy), chip(run.state)].map((cell) => h("td", {}, cell)),
+      [run.recipe, String(run.epochs), loss(run.val_loss), percent(run.val_accuracy), chip(run.state)].map((cell) =>
+        h("td", {}, cell),
+      ),
     );
   };
   const head = ["run", "recipe", "epochs", "best val loss", "val accuracy", "state"];
-  return h("table", { class: "choices" },
+  return h(
+    "table",
+    { class: "choices" },
     h("caption", { class: "unseen" }, "Runs to compare"),
-    h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, runs.map(row)));
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        head.map((name) => h("th", { scope: "col" }, name)),
+      ),
+    ),
+    h("tbody", {}, runs.map(row)),
+  );
 }
 
 async function paired(first, second, signal) {
@@ -90,23 +162,40 @@ async function paired(first, second, signal) {
     const found = await get(`/api/compare?a=${encodeURIComponent(first)}&b=${encodeURIComponent(second)}`, signal);
     // A sentence begins with a name, which keeps its letters, or with a word.
     const sentence = (text) => `${text.replace(/^(the|both) /, (word) => word[0].toUpperCase() + word.slice(1))}.`;
-    return h("div", {}, found.words.map((text) => h("p", {}, sentence(text))));
+    return h(
+      "div",
+      {},
+      found.words.map((text) => h("p", {}, sentence(text))),
+    );
   } catch (error) {
     return h("p", { class: "problem" }, `${first} and ${second}: ${error.message}`);
   }
 }
 
 function differing(names, recipes) {
-  const keys = Object.keys(recipes[0]).filter((key) => key !== "name" && recipes.some((recipe) => recipe[key] !== recipes[0][key]));
-  if (!keys.length) return h("p", {}, "The recipes are the same; the runs differ in how long they were trained, if in anything.");
-  const rows = keys.map((key) => [words(key), ...recipes.map((recipe) => (recipe[key] === null ? "–" : String(recipe[key])))]);
-  return scroller("What differs between the recipes",
-    table(`${several(keys.length, "field")} of the recipes`, ["field", ...names], rows, { class: "words" }));
+  const keys = Object.keys(recipes[0]).filter(
+    (key) => key !== "name" && recipes.some((recipe) => recipe[key] !== recipes[0][key]),
+  );
+  if (!keys.length)
+    return h("p", {}, "The recipes are the same; the runs differ in how long they were trained, if in anything.");
+  const rows = keys.map((key) => [
+    words(key),
+    ...recipes.map((recipe) => (recipe[key] === null ? "–" : String(recipe[key]))),
+  ]);
+  return scroller(
+    "What differs between the recipes",
+    table(`${several(keys.length, "field")} of the recipes`, ["field", ...names], rows, { class: "words" }),
+  );
 }
 
 function legendEntry(name, index) {
   const dashes = ["", "6 3", "7 3 2 3", "2 3"][index % 4];
-  const line = svg("path", { d: "M0 7h28", "stroke-width": "2.6", "stroke-dasharray": dashes, class: `run-${index % 7}` });
+  const line = svg("path", {
+    d: "M0 7h28",
+    "stroke-width": "2.6",
+    "stroke-dasharray": dashes,
+    class: `run-${index % 7}`,
+  });
   return h("li", {}, svg("svg", { width: "28", height: "14", "aria-hidden": "true" }, line), name);
 }
 
@@ -143,7 +232,14 @@ function overlay(names, histories, c) {
       ];
     }),
     layout: {
-      xaxis: { range: [0, last * 1.02], tickformat: "d", nticks: 10, dtick: last <= 10 ? 1 : undefined, anchor: "y2", title: { text: "epoch", standoff: 10 } },
+      xaxis: {
+        range: [0, last * 1.02],
+        tickformat: "d",
+        nticks: 10,
+        dtick: last <= 10 ? 1 : undefined,
+        anchor: "y2",
+        title: { text: "epoch", standoff: 10 },
+      },
       yaxis: { domain: [0.42, 1], ...lossAxis(of("val_loss"), 3) },
       yaxis2: { domain: [0, 0.32], ...accuracy.axis },
       annotations: [panelName("val loss (nats, mean over images)", 1, c), panelName("val accuracy", 0.325, c)],

@@ -81,7 +81,17 @@ export class Plot {
 
 function framed(layout, c, element) {
   const size = 12.5 * (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
-  const axis = { color: c.muted, gridcolor: c.rule, zeroline: false, fixedrange: true, ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)", automargin: false, exponentformat: "e" };
+  const axis = {
+    color: c.muted,
+    gridcolor: c.rule,
+    zeroline: false,
+    fixedrange: true,
+    ticks: "outside",
+    ticklen: 5,
+    tickcolor: "rgba(0,0,0,0)",
+    automargin: false,
+    exponentformat: "e",
+  };
   const axes = {};
   for (const [key, value] of Object.entries(layout))
     if (/^[xy]axis/.test(key)) axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : {}), ...value };

@@ -10,7 +10,13 @@ const DIGITS = "0123456789".split("");
 export class DigitPanel {
   constructor(onlyReads) {
     this.digit = null;
-    this.glyph = h("canvas", { class: "pixels glyph", role: "img", "aria-label": "The glyph: nothing yet", width: 28, height: 28 });
+    this.glyph = h("canvas", {
+      class: "pixels glyph",
+      role: "img",
+      "aria-label": "The glyph: nothing yet",
+      width: 28,
+      height: 28,
+    });
     this.verdict = h("p", { class: "verdict" }, "Draw a digit, and see here what the network makes of it.");
     this.bars = new Bars("Probabilities of the chosen digit");
     this.bars.show(DIGITS, null);
@@ -21,9 +27,12 @@ export class DigitPanel {
       "section",
       { class: "card stack", "aria-labelledby": "chosen" },
       h("h2", { id: "chosen" }, "What the network sees"),
-      h("div", { class: "seen" },
+      h(
+        "div",
+        { class: "seen" },
         h("figure", {}, this.glyph, h("figcaption", {}, "the glyph, 28×28")),
-        h("div", {}, this.verdict)),
+        h("div", {}, this.verdict),
+      ),
       this.bars.node,
       onlyReads ? null : h("div", {}, h("p", {}, "That was wrong, it is a"), this.labels, this.kept),
     );
@@ -31,7 +40,16 @@ export class DigitPanel {
 
   setClasses(classes) {
     this.classes = classes;
-    replace(this.labels, classes.map((name) => h("button", { type: "button", disabled: true, onclick: () => this.keep(name), "aria-label": `It is a ${name}` }, name)));
+    replace(
+      this.labels,
+      classes.map((name) =>
+        h(
+          "button",
+          { type: "button", disabled: true, onclick: () => this.keep(name), "aria-label": `It is a ${name}` },
+          name,
+        ),
+      ),
+    );
     this.bars.show(classes, null);
   }
 
@@ -53,7 +71,14 @@ export class DigitPanel {
     const said = digit.accepted
       ? [`Read as ${digit.digit}, ${percent(digit.probability, 1)}.`]
       : [h("span", { class: "refusal" }, "Refused: not enough like a digit."), ` The nearest is ${digit.digit}.`];
-    const text = [...said, h("span", { class: "muted" }, digit.warnings.map((line) => ` ${line[0].toUpperCase()}${line.slice(1)}.`))];
+    const text = [
+      ...said,
+      h(
+        "span",
+        { class: "muted" },
+        digit.warnings.map((line) => ` ${line[0].toUpperCase()}${line.slice(1)}.`),
+      ),
+    ];
     const line = JSON.stringify([digit.digit, digit.accepted, percent(digit.probability, 1), digit.warnings]);
     if (line !== this.line || !this.verdict.childElementCount) replace(this.verdict, text);
     this.line = line;
@@ -67,7 +92,11 @@ export class DigitPanel {
     try {
       const { file, kept } = await post("/api/digits", { glyph: this.digit.glyph, label });
       const folder = file.replace(/[\\/][^\\/]*[\\/][^\\/]*$/, "");
-      replace(this.kept, `Kept as a ${label}: ${several(kept, "glyph")} of it now. Train on them with --data `, h("code", {}, folder));
+      replace(
+        this.kept,
+        `Kept as a ${label}: ${several(kept, "glyph")} of it now. Train on them with --data `,
+        h("code", {}, folder),
+      );
     } catch (error) {
       replace(this.kept, h("span", { class: "refusal" }, error.message));
     }

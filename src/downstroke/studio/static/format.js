@@ -1,6 +1,6 @@
 // Numbers as the plots of the command line write them.
 
-export const NONE = "–";
+const NONE = "–";
 
 // Three significant digits, as short as they go: 0.0352, 12, 1.5e-4.
 export function number(value) {
@@ -28,8 +28,7 @@ export function percent(value, decimals = 2) {
   return `${(100 * value).toFixed(decimals)}%`;
 }
 
-export const count = (value) =>
-  value === null || value === undefined ? NONE : Math.round(value).toLocaleString("en");
+export const count = (value) => (value === null || value === undefined ? NONE : Math.round(value).toLocaleString("en"));
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NONE;

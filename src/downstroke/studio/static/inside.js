@@ -12,9 +12,17 @@ export async function show(root, names, signal) {
   const run = chosen(runs, names);
   const trained = runs.filter(({ steps }) => steps > 0);
   root.append(
-    h("div", { class: "lead" },
-      h("div", {}, h("h1", {}, "Look inside"), h("p", {}, "The current W: what it looks at, how it moves, and what one step does.")),
-      run ? picker(trained, run.name, "inside") : null),
+    h(
+      "div",
+      { class: "lead" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Look inside"),
+        h("p", {}, "The current W: what it looks at, how it moves, and what one step does."),
+      ),
+      run ? picker(trained, run.name, "inside") : null,
+    ),
   );
   if (!run) {
     root.append(names[0] ? unknown(names[0]) : nothing("There is no W to look into."));
@@ -32,8 +40,11 @@ export async function show(root, names, signal) {
     try {
       const found = await get(runPath(run.name, "/inspect"), signal);
       whole.show(found);
-      write(at, `W of ${run.name} after epoch ${found.epoch}, step ${found.step.toLocaleString("en")}. ` +
-        "While it trains, this follows each checkpoint.");
+      write(
+        at,
+        `W of ${run.name} after epoch ${found.epoch}, step ${found.step.toLocaleString("en")}. ` +
+          "While it trains, this follows each checkpoint.",
+      );
       if (seen !== null) say(`W of epoch ${found.epoch}`);
     } catch (error) {
       if (!signal.aborted) replace(at, h("span", { class: "problem" }, error.message));
@@ -60,44 +71,91 @@ class Whole {
     this.layers = h("div", {});
     this.noise = [];
     this.noiseTable = h("div", {});
-    const drawing = h("div", { class: "plot plot-small", role: "img", "aria-label": "Relative error of a batch’s gradient by batch size" });
+    const drawing = h("div", {
+      class: "plot plot-small",
+      role: "img",
+      "aria-label": "Relative error of a batch’s gradient by batch size",
+    });
     this.drawing = drawing;
     this.plot = new Plot(drawing, (c) => noisePlot(this.noise, c), signal);
     this.node = h(
       "div",
       { class: "two" },
-      h("div", { class: "stack" },
-        h("section", { class: "card stack", "aria-labelledby": "filters" },
+      h(
+        "div",
+        { class: "stack" },
+        h(
+          "section",
+          { class: "card stack", "aria-labelledby": "filters" },
           h("h2", { id: "filters" }, "The first layer’s filters"),
           this.filters,
-          h("p", { class: "diverging" }, "−", h("i", {}), "+", h("span", {}, "weights, all on one scale"))),
-        h("section", { class: "card", "aria-labelledby": "sizes" },
-          h("h2", { id: "sizes" }, "How large W, dL/dW and the update are"), this.layers)),
-      h("section", { class: "card stack", "aria-labelledby": "noise" },
+          h("p", { class: "diverging" }, "−", h("i", {}), "+", h("span", {}, "weights, all on one scale")),
+        ),
+        h(
+          "section",
+          { class: "card", "aria-labelledby": "sizes" },
+          h("h2", { id: "sizes" }, "How large W, dL/dW and the update are"),
+          this.layers,
+        ),
+      ),
+      h(
+        "section",
+        { class: "card stack", "aria-labelledby": "noise" },
         h("h2", { id: "noise" }, "A batch’s gradient is an estimate"),
-        h("p", { class: "muted small" }, "How far it is from the gradient over all images, by batch size: here it is measured."),
-        drawing, this.noiseTable),
+        h(
+          "p",
+          { class: "muted small" },
+          "How far it is from the gradient over all images, by batch size: here it is measured.",
+        ),
+        drawing,
+        this.noiseTable,
+      ),
     );
     replace(this.layers, h("p", { class: "muted" }, "…"));
   }
 
   show({ filters, layers, noise }) {
-    replace(this.filters, filters.length
-      ? filters.map(({ pixels }, index) => h("li", {}, filterPicture(pixels, `Filter ${index + 1}`)))
-      : h("li", { class: "muted" }, "This model’s first layer has no filters to show."));
-    replace(this.layers, scroller("Sizes by layer", table(
-      "Root mean squares: dL/dW of the batch that comes next, and the update by it",
-      ["layer", "W", "dL/dW", "update", "update / W"],
-      layers.map((layer) => [layer.name, number(layer.weights), number(layer.gradient), number(layer.update),
-        number(layer.weights ? layer.update / layer.weights : null)]),
-    )));
+    replace(
+      this.filters,
+      filters.length
+        ? filters.map(({ pixels }, index) => h("li", {}, filterPicture(pixels, `Filter ${index + 1}`)))
+        : h("li", { class: "muted" }, "This model’s first layer has no filters to show."),
+    );
+    replace(
+      this.layers,
+      scroller(
+        "Sizes by layer",
+        table(
+          "Root mean squares: dL/dW of the batch that comes next, and the update by it",
+          ["layer", "W", "dL/dW", "update", "update / W"],
+          layers.map((layer) => [
+            layer.name,
+            number(layer.weights),
+            number(layer.gradient),
+            number(layer.update),
+            number(layer.weights ? layer.update / layer.weights : null),
+          ]),
+        ),
+      ),
+    );
     this.noise = noise;
-    replace(this.noiseTable, noise.length
-      ? scroller("Noise by batch size", table("1 is as large as the gradient itself; a cosine of 1 is the same direction",
-        ["batch size", "relative error", "cosine"],
-        noise.map((row) => [String(row.batch_size), number(row.relative_error), number(row.cosine)])))
-      : h("p", { class: "muted" }, "Nothing was measured."));
-    this.drawing.setAttribute("aria-label", noise.map((row) => `batch size ${row.batch_size}: relative error ${number(row.relative_error)}`).join("; "));
+    replace(
+      this.noiseTable,
+      noise.length
+        ? scroller(
+            "Noise by batch size",
+            table(
+              "1 is as large as the gradient itself; a cosine of 1 is the same direction",
+              ["batch size", "relative error", "cosine"],
+              noise.map((row) => [String(row.batch_size), number(row.relative_error), number(row.cosine)]),
+            ),
+          )
+        : h("p", { class: "muted" }, "Nothing was measured."),
+    );
+    this.drawing.setAttribute(
+      "aria-label",
+      noise.map((row) => `batch size ${row.batch_size}: relative error ${number(row.relative_error)}`).join("; "),
+    );
     this.plot.redraw();
   }
 }
@@ -116,19 +174,33 @@ function noisePlot(noise, c) {
   const errors = known.map((row) => row.relative_error);
   const ticks = known.length ? logTicks(Math.min(...errors) / 1.4, Math.max(...errors) * 1.4, 5) : [];
   return {
-    data: [{
-      x: sizes,
-      y: errors,
-      mode: "lines+markers",
-      line: { color: c.val, width: 2.2 },
-      marker: { color: c.val, size: 8 },
-      customdata: known.map((row) => [number(row.relative_error), number(row.cosine)]),
-      hovertemplate: "batch of %{x}: relative error %{customdata[0]}, cosine %{customdata[1]}<extra></extra>",
-    }],
+    data: [
+      {
+        x: sizes,
+        y: errors,
+        mode: "lines+markers",
+        line: { color: c.val, width: 2.2 },
+        marker: { color: c.val, size: 8 },
+        customdata: known.map((row) => [number(row.relative_error), number(row.cosine)]),
+        hovertemplate: "batch of %{x}: relative error %{customdata[0]}, cosine %{customdata[1]}<extra></extra>",
+      },
+    ],
     layout: {
       xaxis: { type: "log", tickvals: sizes, ticktext: sizes.map(String), title: { text: "batch size", standoff: 10 } },
       yaxis: { type: "log", tickvals: ticks, ticktext: ticks.map(number) },
-      annotations: [{ text: "relative error", x: 0, y: 1, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: c.muted } }],
+      annotations: [
+        {
+          text: "relative error",
+          x: 0,
+          y: 1,
+          xref: "paper",
+          yref: "paper",
+          xanchor: "left",
+          yanchor: "bottom",
+          showarrow: false,
+          font: { color: c.muted },
+        },
+      ],
     },
   };
 }
@@ -144,34 +216,69 @@ class Single {
     this.step = null;
     this.canvas = picture(blank(), "The image");
     this.label = h("p", { class: "small" });
-    this.input = h("input", { type: "number", id: "val-index", min: "0", value: "0", onchange: () => this.go(Number(this.input.value)) });
+    this.input = h("input", {
+      type: "number",
+      id: "val-index",
+      min: "0",
+      value: "0",
+      onchange: () => this.go(Number(this.input.value)),
+    });
     this.bars = new Bars("Probabilities before the epoch and after it", true);
     this.bars.show("0123456789".split(""), null);
-    this.slider = h("input", { type: "range", id: "slider", min: "0", max: "100", value: "50", step: "1", oninput: () => this.slide(), disabled: true });
+    this.slider = h("input", {
+      type: "range",
+      id: "slider",
+      min: "0",
+      max: "100",
+      value: "50",
+      step: "1",
+      oninput: () => this.slide(),
+      disabled: true,
+    });
     this.told = h("p", { "aria-live": "polite", class: "verdict" });
-    const drawing = h("div", { class: "plot plot-small", role: "img", "aria-label": "Loss of this image after one step, by lr" });
+    const drawing = h("div", {
+      class: "plot plot-small",
+      role: "img",
+      "aria-label": "Loss of this image after one step, by lr",
+    });
     this.plot = new Plot(drawing, (c) => this.draw(c), signal);
     this.problem = h("p", { class: "problem", role: "alert" });
     const move = (by) => () => this.go(this.index + by);
     this.node = h(
       "div",
       { class: "two" },
-      h("section", { class: "card stack", "aria-labelledby": "one-image" },
+      h(
+        "section",
+        { class: "card stack", "aria-labelledby": "one-image" },
         h("h2", { id: "one-image" }, "One val image, before the last epoch and after it"),
-        h("div", { class: "image-row" },
-          h("div", {}, this.canvas,
-            h("div", { class: "index-row" },
+        h(
+          "div",
+          { class: "image-row" },
+          h(
+            "div",
+            {},
+            this.canvas,
+            h(
+              "div",
+              { class: "index-row" },
               h("button", { type: "button", onclick: move(-1), "aria-label": "The image before" }, "←"),
               h("span", {}, h("label", { for: "val-index", class: "unseen" }, "Index of the val image"), this.input),
-              h("button", { type: "button", onclick: move(1), "aria-label": "The next image" }, "→")),
-            this.label),
-          this.bars.node),
-        this.problem),
-      h("section", { class: "card stack", "aria-labelledby": "one-step" },
+              h("button", { type: "button", onclick: move(1), "aria-label": "The next image" }, "→"),
+            ),
+            this.label,
+          ),
+          this.bars.node,
+        ),
+        this.problem,
+      ),
+      h(
+        "section",
+        { class: "card stack", "aria-labelledby": "one-step" },
         h("h2", { id: "one-step" }, "What one step of W − lr · dL/dW does to this image’s loss"),
         h("div", {}, h("label", { for: "slider" }, "lr of the step"), this.slider, this.told),
         drawing,
-        h("p", { class: "muted small" }, "Dotted: the loss before the step, and the lr that the run has now.")),
+        h("p", { class: "muted small" }, "Dotted: the loss before the step, and the lr that the run has now."),
+      ),
     );
   }
 
@@ -206,7 +313,10 @@ class Single {
     this.canvas.setAttribute("aria-label", `Val image ${index}, a ${classes[label]}`);
     this.bars.show(classes, probabilities, before);
     const top = probabilities.indexOf(Math.max(...probabilities));
-    write(this.label, `A ${classes[label]}, read as ${classes[top]} (${percent(probabilities[top], 1)}); loss ${loss(value)}`);
+    write(
+      this.label,
+      `A ${classes[label]}, read as ${classes[top]} (${percent(probabilities[top], 1)}); loss ${loss(value)}`,
+    );
   }
 
   // The slider reads from the measured curve: lr at its place, the loss between its two neighbours.
@@ -230,29 +340,69 @@ class Single {
     if (!this.step) return { data: [], layout: { xaxis: { visible: false }, yaxis: { visible: false } } };
     const { lrs, losses, loss: before, lr } = this.step;
     const known = lrs.map((_, index) => index).filter((index) => losses[index] !== null);
-    const seen = known.map((index) => losses[index]).concat(before ?? []).filter((value) => value > 0);
+    const seen = known
+      .map((index) => losses[index])
+      .concat(before ?? [])
+      .filter((value) => value > 0);
     const high = Math.max(...seen);
     const low = Math.max(Math.min(...seen), Math.min(before || high, high) / 1000); // below, nothing is left to gain
     const log = high > 10 * low;
     const ticks = log ? logTicks(low / 1.3, high * 1.3, 5) : null;
-    const rule = (x0, x1, y0, y1, extra) => ({ type: "line", x0, x1, y0, y1, line: { color: c.muted, width: 1, dash: "dot" }, ...extra });
+    const rule = (x0, x1, y0, y1, extra) => ({
+      type: "line",
+      x0,
+      x1,
+      y0,
+      y1,
+      line: { color: c.muted, width: 1, dash: "dot" },
+      ...extra,
+    });
     return {
       data: [
-        { x: known.map((index) => lrs[index]), y: known.map((index) => losses[index]), mode: "lines", line: { color: c.val, width: 2.2 },
-          customdata: known.map((index) => [number(lrs[index]), loss(losses[index])]), hovertemplate: "lr %{customdata[0]}: loss %{customdata[1]}<extra></extra>" },
-        { x: [this.at.lr], y: [this.at.after], mode: "markers", marker: { color: c.train, size: 13, line: { color: c.card, width: 2 } }, hoverinfo: "skip" },
+        {
+          x: known.map((index) => lrs[index]),
+          y: known.map((index) => losses[index]),
+          mode: "lines",
+          line: { color: c.val, width: 2.2 },
+          customdata: known.map((index) => [number(lrs[index]), loss(losses[index])]),
+          hovertemplate: "lr %{customdata[0]}: loss %{customdata[1]}<extra></extra>",
+        },
+        {
+          x: [this.at.lr],
+          y: [this.at.after],
+          mode: "markers",
+          marker: { color: c.train, size: 13, line: { color: c.card, width: 2 } },
+          hoverinfo: "skip",
+        },
       ],
       layout: {
-        xaxis: { type: "log", tickvals: logTicks(lrs[0], lrs.at(-1), 7), ticktext: logTicks(lrs[0], lrs.at(-1), 7).map(number), title: { text: "lr", standoff: 10 } },
+        xaxis: {
+          type: "log",
+          tickvals: logTicks(lrs[0], lrs.at(-1), 7),
+          ticktext: logTicks(lrs[0], lrs.at(-1), 7).map(number),
+          title: { text: "lr", standoff: 10 },
+        },
         yaxis: log
-          ? { type: "log", range: [Math.log10(low / 1.3), Math.log10(high * 1.3)], tickvals: ticks, ticktext: ticks.map(number) }
+          ? {
+              type: "log",
+              range: [Math.log10(low / 1.3), Math.log10(high * 1.3)],
+              tickvals: ticks,
+              ticktext: ticks.map(number),
+            }
           : { rangemode: "tozero", nticks: 5 },
-        shapes: [
-          rule(0, 1, before, before, { xref: "paper" }),
-          ...(lr ? [rule(lr, lr, 0, 1, { yref: "paper" })] : []),
-        ],
+        shapes: [rule(0, 1, before, before, { xref: "paper" }), ...(lr ? [rule(lr, lr, 0, 1, { yref: "paper" })] : [])],
         annotations: [
-          { text: "loss after the step", x: 0, y: 1, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: c.muted } },
+          {
+            text: "loss after the step",
+            x: 0,
+            y: 1,
+            xref: "paper",
+            yref: "paper",
+            xanchor: "left",
+            yanchor: "bottom",
+            showarrow: false,
+            font: { color: c.muted },
+          },
         ],
       },
     };

@@ -16,10 +16,7 @@ const FIVE = [
 ];
 
 export async function show(root, names, signal) {
-  const [{ runs, read_only: onlyReads }, recipes] = await Promise.all([
-    fetchRuns(signal),
-    get("/api/recipes", signal),
-  ]);
+  const [{ runs, read_only: onlyReads }, recipes] = await Promise.all([fetchRuns(signal), get("/api/recipes", signal)]);
   const name = names[0] ?? runs[0]?.name ?? null;
   const list = h("ul", { class: "runs-list" });
   const queue = h("p", { class: "muted small" });
@@ -30,8 +27,16 @@ export async function show(root, names, signal) {
     location.hash = `#/learn/${encodeURIComponent(run.name)}`;
   };
   root.append(
-    h("div", { class: "lead" }, h("div", {}, h("h1", {}, "Learn"),
-      h("p", {}, "Train a network on handwritten digits, and watch the loss decide when to stop."))),
+    h(
+      "div",
+      { class: "lead" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Learn"),
+        h("p", {}, "Train a network on handwritten digits, and watch the loss decide when to stop."),
+      ),
+    ),
     h(
       "div",
       { class: "learn-columns" },
@@ -39,10 +44,19 @@ export async function show(root, names, signal) {
       h(
         "div",
         { class: "stack" },
-        h("section", { class: "card", "aria-labelledby": "train-title" }, h("h2", { id: "train-title" }, "Train"),
-          onlyReads ? readOnly() : recipeForm(recipes, made)),
-        h("section", { class: "card", "aria-labelledby": "runs-title" }, h("h2", { id: "runs-title" }, "Runs"),
-          queue, list),
+        h(
+          "section",
+          { class: "card", "aria-labelledby": "train-title" },
+          h("h2", { id: "train-title" }, "Train"),
+          onlyReads ? readOnly() : recipeForm(recipes, made),
+        ),
+        h(
+          "section",
+          { class: "card", "aria-labelledby": "runs-title" },
+          h("h2", { id: "runs-title" }, "Runs"),
+          queue,
+          list,
+        ),
       ),
     ),
   );
@@ -67,12 +81,16 @@ export async function show(root, names, signal) {
     if (text === before) return;
     before = text;
     const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    replace(list, now.map((run) => entry(run, run.name === name)));
+    replace(
+      list,
+      now.map((run) => entry(run, run.name === name)),
+    );
     if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
     queue.hidden = now.length > 0 && !waiting.length;
     queue.textContent = now.length ? `${several(waiting.length, "training")} waiting` : "None yet.";
     // A run may be made elsewhere: in a terminal, or in another tab.
-    if (missing && now.some((run) => name === null || run.name === name)) dispatchEvent(new HashChangeEvent("hashchange"));
+    if (missing && now.some((run) => name === null || run.name === name))
+      dispatchEvent(new HashChangeEvent("hashchange"));
   };
   onRuns({ runs, queue: { waiting: [] } });
   look = watchRuns(onRuns, signal);
@@ -96,7 +114,17 @@ const welcome = (onlyReads) =>
     "section",
     { class: "card empty" },
     h("h2", {}, "Nothing has been trained here yet"),
-    h("p", {}, onlyReads ? "When a run is trained, it is shown here." : "Choose a recipe and press Train. This is what will happen, over and over:"),
-    h("ol", { class: "five" }, FIVE.map(([code, what]) => h("li", {}, h("code", {}, code), h("span", {}, what)))),
+    h(
+      "p",
+      {},
+      onlyReads
+        ? "When a run is trained, it is shown here."
+        : "Choose a recipe and press Train. This is what will happen, over and over:",
+    ),
+    h(
+      "ol",
+      { class: "five" },
+      FIVE.map(([code, what]) => h("li", {}, h("code", {}, code), h("span", {}, what))),
+    ),
     h("p", {}, "No run is needed to ", h("a", { href: "#/read" }, "draw a digit and have it read"), "."),
   );

@@ -70,8 +70,16 @@ export class Pad {
 
   key(event) {
     const by = (event.shiftKey ? 3 : 1) * STEP;
-    const moves = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by],
-      Home: [-by, -by], PageUp: [by, -by], End: [-by, by], PageDown: [by, by] };
+    const moves = {
+      ArrowLeft: [-by, 0],
+      ArrowRight: [by, 0],
+      ArrowUp: [0, -by],
+      ArrowDown: [0, by],
+      Home: [-by, -by],
+      PageUp: [by, -by],
+      End: [-by, by],
+      PageDown: [by, by],
+    };
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (moves[event.key]) this.moveBy(...moves[event.key]);
     else if (event.key === " ") this.press();
@@ -180,7 +188,13 @@ function trace(context, strokes, width, colour) {
     rest.forEach((point, index) => {
       const next = rest[index + 1];
       // Through the middles between points, bent at the points: a fast hand's corners are rounded.
-      if (next) context.quadraticCurveTo(point.x * width, point.y * width, ((point.x + next.x) / 2) * width, ((point.y + next.y) / 2) * width);
+      if (next)
+        context.quadraticCurveTo(
+          point.x * width,
+          point.y * width,
+          ((point.x + next.x) / 2) * width,
+          ((point.y + next.y) / 2) * width,
+        );
       else context.lineTo(point.x * width, point.y * width);
     });
     context.stroke();

@@ -10,7 +10,13 @@ export class Pictures {
   constructor(panel, run, signal) {
     Object.assign(this, { panel, run, signal });
     const take = (files) => this.read([...files].filter(Boolean));
-    const input = h("input", { type: "file", id: "files", accept: "image/*", multiple: true, onchange: () => take(input.files) });
+    const input = h("input", {
+      type: "file",
+      id: "files",
+      accept: "image/*",
+      multiple: true,
+      onchange: () => take(input.files),
+    });
     this.drop = h(
       "div",
       { class: "drop" },
@@ -25,16 +31,31 @@ export class Pictures {
     // A picture may fall anywhere on the page: a browser would else leave it for the picture.
     document.addEventListener("dragover", over(true), { signal });
     document.addEventListener("dragleave", over(false), { signal });
-    document.addEventListener("drop", (event) => {
-      over(false)(event);
-      take(event.dataTransfer.files);
-    }, { signal });
-    document.addEventListener("paste", (event) => {
-      if (event.clipboardData.files.length) take(event.clipboardData.files);
-    }, { signal });
+    document.addEventListener(
+      "drop",
+      (event) => {
+        over(false)(event);
+        take(event.dataTransfer.files);
+      },
+      { signal },
+    );
+    document.addEventListener(
+      "paste",
+      (event) => {
+        if (event.clipboardData.files.length) take(event.clipboardData.files);
+      },
+      { signal },
+    );
     this.status = h("p", { class: "muted small", role: "status" });
     this.results = h("div", { class: "stack" });
-    this.node = h("section", { class: "card stack", "aria-labelledby": "pictures" }, h("h2", { id: "pictures" }, "Pictures"), this.drop, this.status, this.results);
+    this.node = h(
+      "section",
+      { class: "card stack", "aria-labelledby": "pictures" },
+      h("h2", { id: "pictures" }, "Pictures"),
+      this.drop,
+      this.status,
+      this.results,
+    );
   }
 
   async read(files) {
@@ -53,7 +74,11 @@ export class Pictures {
       const shown = await Promise.all(readings.map((reading, index) => this.result(reading, files[index])));
       replace(this.results, shown);
       this.status.textContent = "";
-      say(readings.map(({ file, error, lines }) => error ?? `${file}: ${lines.map(({ text }) => text).join(", ")}`).join("; "));
+      say(
+        readings
+          .map(({ file, error, lines }) => error ?? `${file}: ${lines.map(({ text }) => text).join(", ")}`)
+          .join("; "),
+      );
     } catch (error) {
       if (!this.signal.aborted) this.status.textContent = error.message;
     }
@@ -62,17 +87,28 @@ export class Pictures {
   async result(reading, file) {
     const digits = reading.lines.flatMap((line) => line.digits);
     const head = h("h3", {}, reading.file);
-    if (reading.error) return h("article", { class: "stack" }, head, h("p", { class: "problem", role: "alert" }, reading.error));
+    if (reading.error)
+      return h("article", { class: "stack" }, head, h("p", { class: "problem", role: "alert" }, reading.error));
     const refused = digits.filter(({ accepted }) => !accepted).length;
     return h(
       "article",
       { class: "stack" },
       head,
       await this.drawn(file, digits),
-      h("p", { class: "page-reading" }, reading.lines.flatMap((line) => [line.digits.map(character), "\n"])),
-      h("p", { class: "muted small" }, `${several(digits.length, "digit")} in ${several(reading.lines.length, "line")}`,
+      h(
+        "p",
+        { class: "page-reading" },
+        reading.lines.flatMap((line) => [line.digits.map(character), "\n"]),
+      ),
+      h(
+        "p",
+        { class: "muted small" },
+        `${several(digits.length, "digit")} in ${several(reading.lines.length, "line")}`,
         refused ? h("span", { class: "refusal" }, `, ${refused} of them refused`) : null,
-        ". ", reading.notes.map((line) => `${line}. `), "Press a digit to see its glyph and probabilities."),
+        ". ",
+        reading.notes.map((line) => `${line}. `),
+        "Press a digit to see its glyph and probabilities.",
+      ),
     );
   }
 
@@ -87,8 +123,12 @@ export class Pictures {
     }
     const { naturalWidth: width, naturalHeight: height } = image;
     const boxes = digits.map((digit) => this.box(digit, width, () => boxes));
-    return h("div", { class: "picture" }, image,
-      svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Digits in the picture" }, boxes));
+    return h(
+      "div",
+      { class: "picture" },
+      image,
+      svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Digits in the picture" }, boxes),
+    );
   }
 
   box(digit, pictureWidth, all) {
@@ -107,10 +147,30 @@ export class Pictures {
       choose();
     };
     const above = y > 1.1 * size;
-    const text = svg("text", { x: x + width / 2, y: above ? y - 0.2 * size : y + height + 0.95 * size, "font-size": size, "stroke-width": size / 5 },
-      `${digit.digit}${digit.accepted ? "" : "?"}`);
-    const node = svg("g", { class: `box${digit.accepted ? "" : " refused"}`, tabindex: "0", role: "button", "aria-pressed": "false", "aria-label": said, onclick: choose, onkeydown: key },
-      svg("rect", { x, y, width, height, rx: 0.06 * height }), text);
+    const text = svg(
+      "text",
+      {
+        x: x + width / 2,
+        y: above ? y - 0.2 * size : y + height + 0.95 * size,
+        "font-size": size,
+        "stroke-width": size / 5,
+      },
+      `${digit.digit}${digit.accepted ? "" : "?"}`,
+    );
+    const node = svg(
+      "g",
+      {
+        class: `box${digit.accepted ? "" : " refused"}`,
+        tabindex: "0",
+        role: "button",
+        "aria-pressed": "false",
+        "aria-label": said,
+        onclick: choose,
+        onkeydown: key,
+      },
+      svg("rect", { x, y, width, height, rx: 0.06 * height }),
+      text,
+    );
     return node;
   }
 }

@@ -18,16 +18,27 @@ export async function show(root, names, signal) {
   const pictures = new Pictures(panel, run, signal);
   if (run) await get(runPath(run), signal).then(({ environment }) => panel.setClasses(environment.data.classes));
 
-  const choose = (event) => (location.hash = event.target.value ? `#/read/${encodeURIComponent(event.target.value)}` : "#/read");
-  const reader = h("select", { id: "reader", onchange: choose },
+  const choose = (event) =>
+    (location.hash = event.target.value ? `#/read/${encodeURIComponent(event.target.value)}` : "#/read");
+  const reader = h(
+    "select",
+    { id: "reader", onchange: choose },
     h("option", { value: SHIPPED, selected: run === SHIPPED }, "the shipped reader"),
-    trained.map((one) => h("option", { value: one.name, selected: one.name === run }, `${one.name} (${told(one)})`)));
+    trained.map((one) => h("option", { value: one.name, selected: one.name === run }, `${one.name} (${told(one)})`)),
+  );
   root.append(
-    h("div", { class: "lead" },
-      h("div", {}, h("h1", {}, "Draw and read"), h("p", {}, "Draw digits, or give a picture of some. The probabilities move as you draw.")),
-      h("div", { class: "picker" }, h("label", { for: "reader" }, "Reader"), reader)),
-    h("div", { class: "read-columns" },
-      reading.node, panel.node, pictures.node),
+    h(
+      "div",
+      { class: "lead" },
+      h(
+        "div",
+        {},
+        h("h1", {}, "Draw and read"),
+        h("p", {}, "Draw digits, or give a picture of some. The probabilities move as you draw."),
+      ),
+      h("div", { class: "picker" }, h("label", { for: "reader" }, "Reader"), reader),
+    ),
+    h("div", { class: "read-columns" }, reading.node, panel.node, pictures.node),
   );
   if (run) root.querySelector(".lead p").append(" A run has not learned to refuse: it finds a digit in everything.");
 }
@@ -50,13 +61,27 @@ class PadReading {
       h("h2", { id: "pad-title" }, "Pad"),
       this.pad.canvas,
       this.result,
-      h("div", { class: "pad-tools" },
+      h(
+        "div",
+        { class: "pad-tools" },
         h("button", { type: "button", onclick: () => this.pad.undo() }, "Undo"),
         h("button", { type: "button", onclick: () => this.pad.clear() }, "Clear"),
-        this.latency),
+        this.latency,
+      ),
       this.spoken,
-      h("p", { class: "muted small pad-keys", id: "pad-keys" }, "By keyboard: arrows move the pen, ", h("kbd", {}, "Space"), " puts it down and lifts it, ",
-        h("kbd", {}, "Backspace"), " takes the last stroke away, ", h("kbd", {}, "Delete"), " all. ", h("kbd", {}, "Shift"), " goes faster."),
+      h(
+        "p",
+        { class: "muted small pad-keys", id: "pad-keys" },
+        "By keyboard: arrows move the pen, ",
+        h("kbd", {}, "Space"),
+        " puts it down and lifts it, ",
+        h("kbd", {}, "Backspace"),
+        " takes the last stroke away, ",
+        h("kbd", {}, "Delete"),
+        " all. ",
+        h("kbd", {}, "Shift"),
+        " goes faster.",
+      ),
     );
     this.show([], null);
   }
@@ -87,9 +112,15 @@ class PadReading {
     const asked = { images: [{ name: "pad", data: this.pad.picture() }], explain: true };
     if (this.run) asked.run = this.run;
     try {
-      const { readings: [found] } = await post("/api/read", asked, this.signal);
+      const {
+        readings: [found],
+      } = await post("/api/read", asked, this.signal);
       if (this.pad.empty) return;
-      this.show(found.lines.flatMap(({ digits }) => digits), found.error, found.lines.map(({ text }) => text));
+      this.show(
+        found.lines.flatMap(({ digits }) => digits),
+        found.error,
+        found.lines.map(({ text }) => text),
+      );
       write(this.latency, `read in ${Math.max(1, Math.round(performance.now() - began))} ms`);
     } catch (error) {
       if (!this.signal.aborted) this.show([], error.message);
@@ -100,7 +131,10 @@ class PadReading {
     this.digits = digits;
     if (!digits.length) {
       const words = problem ? "No digit yet: draw on." : "Draw a digit, or several side by side.";
-      replace(this.result, h("p", { class: "muted" }, problem && !/no digit|blank|nothing/i.test(problem) ? problem : words));
+      replace(
+        this.result,
+        h("p", { class: "muted" }, problem && !/no digit|blank|nothing/i.test(problem) ? problem : words),
+      );
       write(this.latency, "");
       write(this.spoken, "");
       this.buttons = [];

@@ -13,7 +13,11 @@ let kept = null; // what was typed, while one looks at something else
 function control(field, id) {
   const described = { id, "aria-describedby": `${id}-note` };
   if (field.kind === "choice")
-    return h("select", described, field.choices.map((choice) => h("option", { value: choice }, choice)));
+    return h(
+      "select",
+      described,
+      field.choices.map((choice) => h("option", { value: choice }, choice)),
+    );
   const numeric = field.kind === "number" || field.kind === "integer";
   return h("input", {
     ...described,
@@ -55,16 +59,11 @@ export function recipeForm({ recipes, fields }, onMade) {
     notes.set(field.name, h("p", { class: "note", id: `${id}-note` }));
     rows.set(
       field.name,
-      h(
-        "div",
-        { class: "field" },
-        h("label", { for: id }, words(field.name)),
-        input,
-        notes.get(field.name),
-      ),
+      h("div", { class: "field" }, h("label", { for: id }, words(field.name)), input, notes.get(field.name)),
     );
   }
-  const explain = ({ name: key, note: own }) => replace(notes.get(key), code(CHOICES[key]?.[inputs.get(key).value] ?? own));
+  const explain = ({ name: key, note: own }) =>
+    replace(notes.get(key), code(CHOICES[key]?.[inputs.get(key).value] ?? own));
 
   const epochs = h("input", {
     id: "epochs",
@@ -76,8 +75,15 @@ export function recipeForm({ recipes, fields }, onMade) {
     "aria-describedby": "epochs-note",
   });
   const epochsNote = "Passes over the training images: few to begin with; the curve then says more.";
-  const name = h("input", { id: "run-name", type: "text", autocomplete: "off", spellcheck: "false", maxlength: "64",
-    placeholder: "two words at random", "aria-describedby": "run-name-note" });
+  const name = h("input", {
+    id: "run-name",
+    type: "text",
+    autocomplete: "off",
+    spellcheck: "false",
+    maxlength: "64",
+    placeholder: "two words at random",
+    "aria-describedby": "run-name-note",
+  });
   const problem = h("p", { class: "problem", role: "alert" });
   const button = h("button", { class: "primary", type: "submit" });
   epochs.addEventListener("input", () => label());
@@ -204,5 +210,3 @@ function code(text) {
 
 export const readOnly = () =>
   h("p", { class: "muted" }, "This studio reads only: it shows what there is, and trains nothing.");
-
-

@@ -18,6 +18,7 @@ export class RunPanel {
     this.epochs = [];
     this.steps = [];
     this.busy = false;
+    this.saidAt = -Infinity;
     this.make();
   }
 
@@ -26,9 +27,14 @@ export class RunPanel {
     this.told = h("span", { class: "muted small" });
     this.bar = h("progress", { max: 1, value: 0, class: "resting", "aria-label": "Training" });
     this.figures = Object.fromEntries(
-      [["epoch"], ["val loss", "best val loss"], ["accuracy", "val accuracy"], ["lr"], ["speed", "images/s"], ["time", "time left"]].map(
-        ([key, name = key]) => [key, figure(name)],
-      ),
+      [
+        ["epoch"],
+        ["val loss", "best val loss"],
+        ["accuracy", "val accuracy"],
+        ["lr"],
+        ["speed", "images/s"],
+        ["time", "time left"],
+      ].map(([key, name = key]) => [key, figure(name)]),
     );
     this.legend = h("ul", { class: "legend", "aria-label": "Curves" });
     const drawing = h("div", { class: "plot plot-run", role: "img", "aria-label": "Loss by epoch: nothing yet" });
@@ -47,18 +53,28 @@ export class RunPanel {
     );
     this.next = h("p", { class: "small" });
     this.figuresTable = h("div", {});
+    this.tableDetails = h(
+      "details",
+      { ontoggle: () => this.showTable() },
+      h("summary", {}, "The curves as a table"),
+      this.figuresTable,
+    );
     this.recipe = h("div", {});
     this.node = h(
       "section",
       { class: "card stack run-card", "aria-labelledby": "run-title" },
       h("header", { class: "run-head" }, h("h2", { id: "run-title" }, this.name), this.state, this.told, this.bar),
-      h("dl", { class: "figures" }, Object.values(this.figures).map(({ node }) => node)),
+      h(
+        "dl",
+        { class: "figures" },
+        Object.values(this.figures).map(({ node }) => node),
+      ),
       this.legend,
       drawing,
       this.advice,
       this.problem,
       this.next,
-      h("details", {}, h("summary", {}, "The curves as a table"), this.figuresTable),
+      this.tableDetails,
       h("details", {}, h("summary", {}, "The recipe of this run"), this.recipe),
     );
   }
@@ -109,8 +125,14 @@ export class RunPanel {
 
   hearEpoch(row) {
     this.epochs = merged(this.epochs, [row], "epoch");
-    say(`Epoch ${row.epoch}: val loss ${loss(row.val_loss)}, val accuracy ${percent(row.val_accuracy)}`);
+    // Small networks end many epochs a second: nobody can listen to all of them.
+    if (performance.now() - this.saidAt > 4000) this.sayEpoch(row);
     this.changed();
+  }
+
+  sayEpoch(row) {
+    this.saidAt = performance.now();
+    say(`Epoch ${row.epoch}: val loss ${loss(row.val_loss)}, val accuracy ${percent(row.val_accuracy)}`);
   }
 
   take(run) {
@@ -158,7 +180,8 @@ export class RunPanel {
     const { run } = this;
     const recipe = `recipe ${run.recipe}`;
     if (run.state === "queued") return `${recipe} · waits until the training before it is done`;
-    if (run.state === "training" && !run.steps && !this.progress) return `${recipe} · getting ready: images, then the first step`;
+    if (run.state === "training" && !run.steps && !this.progress)
+      return `${recipe} · getting ready: images, then the first step`;
     return `${recipe} · ${several(Math.max(run.steps, this.progress?.step ?? 0), "step")}`;
   }
 
@@ -186,7 +209,7 @@ export class RunPanel {
   // Of the last step while it trains, then of the epoch.
   batchLoss() {
     const step = this.steps.at(-1)?.batch_loss;
-    return this.run.state === "training" ? step : this.epochs.at(-1)?.batch_loss ?? step;
+    return this.run.state === "training" ? step : (this.epochs.at(-1)?.batch_loss ?? step);
   }
 
   overfits() {
@@ -194,20 +217,47 @@ export class RunPanel {
   }
 
   showTable() {
+    if (!this.tableDetails.open) return;
     const rows = this.epochs.map((row) => [
-      String(row.epoch), loss(row.val_loss), loss(row.loss), loss(row.batch_loss), percent(row.val_accuracy),
-      percent(row.accuracy), number(row.lr), duration(row.elapsed_s),
+      String(row.epoch),
+      loss(row.val_loss),
+      loss(row.loss),
+      loss(row.batch_loss),
+      percent(row.val_accuracy),
+      percent(row.accuracy),
+      number(row.lr),
+      duration(row.elapsed_s),
     ]);
-    const head = ["epoch", "val loss", "train loss", "batch loss", "val accuracy", "train accuracy", "lr", "trained for"];
-    replace(this.figuresTable, rows.length
-      ? scroller("The epochs of this run", table("Losses are mean cross-entropy in nats; batch loss is the criterion’s.", head, rows))
-      : h("p", { class: "muted" }, "No epoch is finished yet."));
+    const head = [
+      "epoch",
+      "val loss",
+      "train loss",
+      "batch loss",
+      "val accuracy",
+      "train accuracy",
+      "lr",
+      "trained for",
+    ];
+    replace(
+      this.figuresTable,
+      rows.length
+        ? scroller(
+            "The epochs of this run",
+            table("Losses are mean cross-entropy in nats; batch loss is the criterion’s.", head, rows),
+          )
+        : h("p", { class: "muted" }, "No epoch is finished yet."),
+    );
   }
 
   showRecipe() {
     const { recipe_fields: fields } = this.detail;
-    const rows = Object.entries(fields).filter(([key]) => key !== "name").map(([key, value]) => [words(key), value === null ? "–" : String(value)]);
-    replace(this.recipe, scroller("The recipe", table("Everything that decides W", ["field", "value"], rows, { class: "words" })));
+    const rows = Object.entries(fields)
+      .filter(([key]) => key !== "name")
+      .map(([key, value]) => [words(key), value === null ? "–" : String(value)]);
+    replace(
+      this.recipe,
+      scroller("The recipe", table("Everything that decides W", ["field", "value"], rows, { class: "words" })),
+    );
   }
 
   showAdvice(advice) {
@@ -216,11 +266,17 @@ export class RunPanel {
     if (run.state === "failed") write(this.reason, `It failed: ${run.error}`);
     else if (advice) write(this.reason, advice.reason);
     else if (run.state === "queued") write(this.reason, "It waits for its turn: one training at a time.");
-    else if (this.detail.recipe_fields.val_size === 0) write(this.reason, "No val images were set apart, so there is nothing to draw advice from.");
+    else if (this.detail.recipe_fields.val_size === 0)
+      write(this.reason, "No val images were set apart, so there is nothing to draw advice from.");
     else write(this.reason, "There is none before the first epoch is done.");
     // To continue is reasoned with the forecast; of a stop it is told beside.
     const far = advice && advice.verdict !== "continue" && advice.forecast.find(({ epochs }) => epochs === 5);
-    write(this.forecast, far ? `In 5 more epochs: val loss ${loss(far.val_loss)}, with 80% between ${loss(far.low)} and ${loss(far.high)}` : "");
+    write(
+      this.forecast,
+      far
+        ? `In 5 more epochs: val loss ${loss(far.val_loss)}, with 80% between ${loss(far.low)} and ${loss(far.high)}`
+        : "",
+    );
     this.showLegend();
   }
 
@@ -242,9 +298,19 @@ export class RunPanel {
     write(this.second, run.state === "queued" ? "Take it from the queue" : "Stop here");
     const rests = ["idle", "paused", "failed"].includes(run.state) && run.epochs > 0;
     const to = (view, text) => h("a", { href: `#/${view}/${encodeURIComponent(this.name)}` }, text);
-    replace(this.next, rests
-      ? ["With this W: ", to("inside", "look inside"), " · ", to("examine", "examine it on the sealed test set"), " · ", to("read", "draw and read with it")]
-      : []);
+    replace(
+      this.next,
+      rests
+        ? [
+            "With this W: ",
+            to("inside", "look inside"),
+            " · ",
+            to("examine", "examine it on the sealed test set"),
+            " · ",
+            to("read", "draw and read with it"),
+          ]
+        : [],
+    );
   }
 
   async press([path, body, words_]) {
@@ -275,10 +341,30 @@ function merged(old, rows, key) {
 
 function sample(kind) {
   const parts = {
-    val: [svg("path", { d: "M0 7h28", stroke: "var(--val)", "stroke-width": "2.4" }), svg("circle", { cx: "14", cy: "7", r: "3.6", fill: "var(--val)" })],
-    train: [svg("path", { d: "M0 7h28", stroke: "var(--train)", "stroke-width": "2", "stroke-dasharray": "6 3" }),
-      svg("rect", { x: "11", y: "4", width: "6.4", height: "6.4", fill: "var(--card)", stroke: "var(--train)", "stroke-width": "1.6" })],
-    batch: [svg("path", { d: "M0 9l4-5 4 6 4-7 4 5 4-4 4 6 4-3", fill: "none", stroke: "var(--batch)", "stroke-width": "1.4" })],
+    val: [
+      svg("path", { d: "M0 7h28", stroke: "var(--val)", "stroke-width": "2.4" }),
+      svg("circle", { cx: "14", cy: "7", r: "3.6", fill: "var(--val)" }),
+    ],
+    train: [
+      svg("path", { d: "M0 7h28", stroke: "var(--train)", "stroke-width": "2", "stroke-dasharray": "6 3" }),
+      svg("rect", {
+        x: "11",
+        y: "4",
+        width: "6.4",
+        height: "6.4",
+        fill: "var(--card)",
+        stroke: "var(--train)",
+        "stroke-width": "1.6",
+      }),
+    ],
+    batch: [
+      svg("path", {
+        d: "M0 9l4-5 4 6 4-7 4 5 4-4 4 6 4-3",
+        fill: "none",
+        stroke: "var(--batch)",
+        "stroke-width": "1.4",
+      }),
+    ],
     best: [svg("circle", { cx: "14", cy: "7", r: "5.4", fill: "none", stroke: "var(--ink)", "stroke-width": "1.4" })],
     gap: [svg("rect", { x: "2", y: "1", width: "24", height: "12", fill: "var(--shade)" })],
   };

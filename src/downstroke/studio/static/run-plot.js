@@ -38,10 +38,17 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
   const val = finite(epochs, "val_loss");
   const train = finite(epochs, "loss");
   const batch = finite(steps, "batch_loss");
-  const [batchX, batchY] = thinned(batch.map((row) => row.step / perEpoch), batch.map((row) => row.batch_loss), width / 3);
+  const [batchX, batchY] = thinned(
+    batch.map((row) => row.step / perEpoch),
+    batch.map((row) => row.batch_loss),
+    width / 3,
+  );
   const lrRows = finite(steps, "lr");
   const axis = lossAxis([...val.map((row) => row.val_loss), ...train.map((row) => row.loss), ...batchY]);
-  const accuracies = [...finite(epochs, "accuracy").map((row) => row.accuracy), ...finite(epochs, "val_accuracy").map((row) => row.val_accuracy)];
+  const accuracies = [
+    ...finite(epochs, "accuracy").map((row) => row.accuracy),
+    ...finite(epochs, "val_accuracy").map((row) => row.val_accuracy),
+  ];
   const reached = Math.max(0, ...finite(epochs, "val_accuracy").map((row) => row.val_accuracy));
   const accuracy = accuracyAxis(accuracies, reached || Math.max(0, ...accuracies));
   const marks = epochs.length > 30 ? "lines" : "lines+markers";
@@ -63,8 +70,14 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
   const data = [
     { x: batchX, y: batchY, mode: "lines", line: { color: c.batch, width: 1.1 }, hoverinfo: "skip" },
     ...gap(panel, run, epochs, c),
-    line(train, "loss", trainLook, { customdata: train.map((row) => loss(row.loss)), hovertemplate: "epoch %{x}: train %{customdata}<extra></extra>" }),
-    line(val, "val_loss", valLook, { customdata: val.map((row) => loss(row.val_loss)), hovertemplate: "epoch %{x}: val %{customdata}<extra></extra>" }),
+    line(train, "loss", trainLook, {
+      customdata: train.map((row) => loss(row.loss)),
+      hovertemplate: "epoch %{x}: train %{customdata}<extra></extra>",
+    }),
+    line(val, "val_loss", valLook, {
+      customdata: val.map((row) => loss(row.val_loss)),
+      hovertemplate: "epoch %{x}: val %{customdata}<extra></extra>",
+    }),
     line(finite(epochs, "accuracy"), "accuracy", trainLook, {
       y: place(finite(epochs, "accuracy"), "accuracy"),
       yaxis: "y2",
@@ -94,17 +107,41 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
   return {
     data,
     layout: {
-      xaxis: { range: [0, last * 1.02], nticks: narrow ? 6 : 11, tickformat: "d", dtick: last <= 10 ? 1 : undefined, anchor: "y3", title: { text: "epoch", standoff: 10 } },
+      xaxis: {
+        range: [0, last * 1.02],
+        nticks: narrow ? 6 : 11,
+        tickformat: "d",
+        dtick: last <= 10 ? 1 : undefined,
+        anchor: "y3",
+        title: { text: "epoch", standoff: 10 },
+      },
       yaxis: { domain: [0.47, 1], ...axis },
       yaxis2: { domain: [0.2, 0.38], ...accuracy.axis },
-      yaxis3: { domain: [0, 0.1], range: [0, 1.3 * lrTop], tickvals: lrs.length ? [lrTop] : [], ticktext: [number(lrTop)] },
+      yaxis3: {
+        domain: [0, 0.1],
+        range: [0, 1.3 * lrTop],
+        tickvals: lrs.length ? [lrTop] : [],
+        ticktext: [number(lrTop)],
+      },
       annotations: [
         panelName(narrow ? "loss (nats)" : "loss (nats, mean over images)", 1, c),
         panelName("accuracy", 0.385, c),
         panelName("lr", 0.105, c),
       ],
       shapes: best
-        ? [{ type: "line", xref: "x", yref: "paper", x0: best.epoch, x1: best.epoch, y0: 0, y1: 1, line: { color: c.muted, width: 1, dash: "dot" }, layer: "below" }]
+        ? [
+            {
+              type: "line",
+              xref: "x",
+              yref: "paper",
+              x0: best.epoch,
+              x1: best.epoch,
+              y0: 0,
+              y1: 1,
+              line: { color: c.muted, width: 1, dash: "dot" },
+              layer: "below",
+            },
+          ]
         : [],
     },
   };
@@ -113,7 +150,9 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
 // From the best epoch on, where the advice says that it overfits: between train and val.
 function gap(panel, run, epochs, c) {
   if (run.advice?.verdict !== "overfitting") return [];
-  const rows = epochs.filter((row) => row.epoch >= run.best_epoch && Number.isFinite(row.loss) && Number.isFinite(row.val_loss));
+  const rows = epochs.filter(
+    (row) => row.epoch >= run.best_epoch && Number.isFinite(row.loss) && Number.isFinite(row.val_loss),
+  );
   const edge = (key, fill) => ({
     x: rows.map((row) => row.epoch),
     y: rows.map((row) => row[key]),

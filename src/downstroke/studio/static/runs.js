@@ -41,7 +41,8 @@ export function watchRuns(onRuns, signal, seconds = 2.5) {
 export function picker(runs, name, view) {
   const id = fresh("run");
   const options = runs.map((run) =>
-    h("option", { value: run.name, selected: run.name === name }, `${run.name} (${told(run)})`));
+    h("option", { value: run.name, selected: run.name === name }, `${run.name} (${told(run)})`),
+  );
   const choose = (event) => (location.hash = `#/${view}/${encodeURIComponent(event.target.value)}`);
   return h("div", { class: "picker" }, h("label", { for: id }, "Run"), h("select", { id, onchange: choose }, options));
 }
@@ -59,7 +60,7 @@ export const nothing = (what) =>
 // The run that the address names, else the newest with an epoch; null where there is none.
 export function chosen(runs, names) {
   const trained = runs.filter((run) => run.epochs > 0 || run.steps > 0);
-  return trained.find((run) => run.name === names[0]) ?? (names[0] ? null : trained[0] ?? null);
+  return trained.find((run) => run.name === names[0]) ?? (names[0] ? null : (trained[0] ?? null));
 }
 
 export const unknown = (name) =>
