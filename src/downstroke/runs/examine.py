@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
     try:
         with np.load(run.folder / READINGS) as kept:
             look, probabilities = int(kept["look"]), kept["probabilities"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     if not taken or look != taken[-1]["look"]:
         return None

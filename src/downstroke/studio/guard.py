@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # an open bracket, say
+        return None
+
+
 class Guard:
     """ASGI middleware: refuses in one line of JSON, bounds the body and the time, and sets the security headers."""
 
@@ -114,9 +122,13 @@ class Guard:
                 await self.app(scope, _replay(body, receive), answering)
         except Refused as refused:
             await refuse(refused)
-        except TimeoutError:
+        except Exception as error:
             if began:
                 raise
+            if not isinstance(error, TimeoutError):
+                traceback.print_exception(error)
+                await refuse(Refused(500, "something unexpected happened; the studio's own log says what"))
+                return
             await refuse(Refused(503, f"this took longer than {ANSWER_S:g} s and was given up; ask for less"))
         finally:
             self._held -= held
@@ -128,7 +140,7 @@ class Guard:
         if self.settings.loopback and not is_loopback(_without_port(host)):
             raise Refused(403, f"the Host header is {host!r}; this studio is for 127.0.0.1 and localhost alone")
         origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != host
+        foreign = origin is not None and _netloc(origin) != host
         if (changes or path not in _OPEN) and (foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site")):
             raise Refused(403, f"a page of {origin or 'another site'} may not ask this; only the studio's own page may")
         if self._needs_token(path, changes) and not self._has_token(headers):

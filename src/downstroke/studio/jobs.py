@@ -212,7 +212,7 @@ class Jobs:
                     for job in [job for job in self._jobs.values() if job.status == "running"]:
                         self._look_at(job)
                     self._start_next()
-            except OSError as error:  # a full disk, say: the next look may fare better
+            except Exception as error:  # a full disk, a spoiled folder: the next look may fare better
                 print(f"the studio cannot keep its record of trainings: {error}", file=sys.stderr, flush=True)
                 self._closing.wait(10)
 

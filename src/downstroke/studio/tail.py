@@ -81,11 +81,11 @@ def _row(line: str, columns: tuple[str, ...]) -> dict[str, Any] | None:
     values = line.split(",")
     try:
         numbers = [float(value) if value else None for value in values]
-    except ValueError:  # the columns' names
+        if len(numbers) != len(columns) or numbers[0] is None:
+            return None
+        return {
+            name: int(value) if value is not None and name in _WHOLE else value
+            for name, value in zip(columns, numbers, strict=True)
+        }
+    except (ValueError, OverflowError):  # the columns' names, or a step that is no whole number
         return None
-    if len(numbers) != len(columns) or numbers[0] is None:
-        return None
-    return {
-        name: int(value) if value is not None and name in _WHOLE else value
-        for name, value in zip(columns, numbers, strict=True)
-    }

@@ -13,10 +13,11 @@ from typing import Any
 
 from downstroke import api
 from downstroke.api import Run
-from downstroke.errors import DownstrokeError, LogError
+from downstroke.errors import DownstrokeError
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.runs.run import METRICS, RECIPE, list_folders
 from downstroke.studio import tail
+from downstroke.studio.refused import Refused
 from downstroke.studio.jobs import Job, Jobs
 
 MOST_ROWS = 2000  # of steps in one answer
@@ -62,6 +63,9 @@ class Views:
             return self._run(run, job)
         except DownstrokeError as error:
             return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": str(error)}
+        except DAMAGED as error:  # one spoiled folder must not hide the others
+            line = f"the run's folder is damaged ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+            return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": line}
 
     def _run(self, run: Run, job: Job | None) -> dict[str, Any]:
         summary, position = run.summary(), run.position
@@ -95,7 +99,7 @@ class Views:
         if run.name not in self._advice or self._advice[run.name][0] != key:
             try:
                 found = run.advice().to_dict()
-            except (LogError, DownstrokeError):
+            except DownstrokeError:
                 found = None
             self._advice[run.name] = key, found
         return self._advice[run.name][1]
@@ -163,7 +167,12 @@ class Views:
         """Every epoch, and the steps after `since_step`: of more than 2,000 every second, third, ..., and the last."""
         if self.jobs.job(name) is not None and not (self.jobs.folder(name) / RECIPE).is_file():
             return {"epochs": [], "steps": []}
-        run = self.jobs.open(name)
+        try:
+            return self._history(self.jobs.open(name), since_step)
+        except DAMAGED as error:
+            raise Refused(409, f"the history of {name} is damaged ({type(error).__name__})") from None
+
+    def _history(self, run: Run, since_step: int) -> dict[str, Any]:
         steps = [asdict(row) for row in run.steps if row.step > since_step]
         every = math.ceil(len(steps) / (MOST_ROWS - 1))
         thinned = steps[::every] if every > 1 else steps
@@ -171,6 +180,9 @@ class Views:
             thinned.append(steps[-1])
         return {"epochs": [asdict(row) for row in run.history], "steps": thinned}
 
+
+#: What a folder raises whose files are not what downstroke wrote.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 _NOTHING: dict[str, Any] = {
     "epochs": 0,
