@@ -17,8 +17,8 @@ from downstroke.errors import DownstrokeError
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.runs.run import METRICS, RECIPE, list_folders
 from downstroke.studio import tail
-from downstroke.studio.refused import Refused
 from downstroke.studio.jobs import Job, Jobs
+from downstroke.studio.refused import Refused
 
 MOST_ROWS = 2000  # of steps in one answer
 PACE_S = 15.0  # over how long the pace is taken
