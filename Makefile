@@ -26,8 +26,15 @@ train: setup
 studio: setup
 	$(BIN)/python -m downstroke studio --runs-dir $(RUNS) $(ARGS)
 
+# All of it on two cores; with ARGS, what they say. The tests of the API's description share a name, and spread over two
+# processes all but one would be lost.
 test: setup
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/test_studio_openapi.py
+	$(BIN)/python -m pytest tests/test_studio_openapi.py
+endif
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow $(ARGS)
