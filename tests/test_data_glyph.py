@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from downstroke.data.glyph import cut, glyph
-from downstroke.data.ink import separate
+from downstroke.data.ink import separations
 from downstroke.data.sources import load
 from downstroke.errors import PictureError
 
@@ -140,7 +140,7 @@ def test_two_strokes_that_do_not_touch_are_both_kept():
 def test_paper_is_exactly_zero_and_ink_at_most_one(digits):
     rng = np.random.default_rng(0)
     page = np.clip(180 - np.pad(digits[0], 40) * 0.5 + rng.normal(0, 3, (108, 108)), 0, 255).astype(np.uint8)
-    ink = separate(page).density
+    ink = next(separations(page)).density
     assert ink.dtype == np.float32
     assert ink.shape == page.shape
     assert (ink[:30] == 0).all()

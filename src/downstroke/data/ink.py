@@ -49,13 +49,11 @@ class Ink:
     unrest: float  # of the paper, in grey levels
 
 
-def separate(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Ink:
-    """Separate the ink of uint8 [H,W] from its paper. Raises PictureError where there is no ink."""
-    return next(separations(image, polarity))
-
-
 def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterator[Ink]:
-    """As `separate`, and then with the other `FADES` where the paper is not clean: one to three of them."""
+    """The ink of uint8 [H,W] parted from its paper; where that is not clean, with each of the `FADES`.
+
+    Raises PictureError where there is no ink.
+    """
     assert image.dtype == np.uint8, image.dtype
     assert image.ndim == 2, image.shape
     if image.size == 0:
