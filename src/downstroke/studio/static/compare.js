@@ -31,6 +31,7 @@ export async function show(root, names, signal) {
   const drawing = h("div", { class: "plot plot-overlay", role: "img", "aria-label": "No run is ticked" });
   const plot = new Plot(drawing, (c) => overlay(ticked, histories, c), signal);
   const legend = h("ul", { class: "legend", "aria-label": "Curves" });
+  const hint = h("p", { class: "muted" }, "Tick a run, to see its curves here.");
   const sentences = h("div", { class: "sentences", "aria-live": "polite" });
   const differences = h("div", {});
   let asked = 0;
@@ -67,7 +68,9 @@ export async function show(root, names, signal) {
     for (const name of ticked)
       if (!histories.has(name)) histories.set(name, (await get(runPath(name, "/history"), signal)).epochs);
     drawing.setAttribute("aria-label", described(ticked, histories));
-    plot.redraw();
+    hint.hidden = ticked.length > 0;
+    drawing.hidden = ticked.length === 0;
+    if (hint.hidden) plot.redraw();
     if (ticked.length < 2) return;
     const details = await Promise.all(ticked.map((name) => get(runPath(name), signal)));
     if (mine !== asked) return;
@@ -98,6 +101,7 @@ export async function show(root, names, signal) {
       { class: "card stack", "aria-labelledby": "curves" },
       h("h2", { id: "curves" }, "Curves"),
       legend,
+      hint,
       drawing,
     ),
     h(

@@ -126,7 +126,7 @@ class Whole {
       scroller(
         "Sizes by layer",
         table(
-          "Root mean squares: dL/dW of the batch that comes next, and the update by it",
+          "Root mean squares; dL/dW is the next batch’s",
           ["layer", "W", "dL/dW", "update", "update / W"],
           layers.map((layer) => [
             layer.name,
