@@ -171,8 +171,10 @@ def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
             return None
         raise RecipeError(f"{f.name} is missing; expected {kind}")
     if "str" in kind:
-        if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= _LONGEST:
+        if not isinstance(value, str) or not value:
             raise RecipeError(f"{f.name} is {_short(value)}; expected a word: {f.metadata['note']}")
+        if not value.isprintable() or len(value) > _LONGEST:
+            raise RecipeError(f"{f.name} is no word: {_short(value)}; expected {_LONGEST} letters that print, at most")
         return value
     whole = "int" in kind
     try:

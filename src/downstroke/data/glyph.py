@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.ink import FADES, Ink, Polarity, extent, separations
+from downstroke.data.ink import FADES, Ink, Polarity, extent, separations, shrunk
 from downstroke.errors import PictureError
 
 SIZE, BOX = 28, 20
@@ -65,13 +65,10 @@ def looks(image: NDArray[np.uint8], polarity: Polarity = "auto", most: int = len
 
     One to `most` of them. Raises PictureError as `glyph` does.
     """
-    import cv2
-
     scale = _WORK / max(image.shape, default=1)
     if scale > 0.75:
         return _looks(image, polarity, most)
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    coarse = _looks(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), polarity, most)
+    coarse = _looks(shrunk(image, scale), polarity, most)
     coarse = [replace(one, box=_scaled(one.box, 1 / scale, image.shape)) for one in coarse]
     x, y, width, height = coarse[0].box
     margin = max(width, height) // 4 + 1

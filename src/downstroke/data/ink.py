@@ -56,13 +56,9 @@ def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterat
     """
     assert image.dtype == np.uint8, image.dtype
     assert image.ndim == 2, image.shape
-    if image.size == 0:
-        raise PictureError("the picture is blank: it has no pixels")
-    level = _clean_level(image, polarity)
-    if level is not None:
-        ink_is_high = polarity == "ink-high" or (polarity == "auto" and _mean(image) > level)
-        ink = image.astype(np.float32) - np.float32(level)
-        yield _strokes(ink if ink_is_high else -ink, image, ink_is_high, (0.0, 0.0), FADES[0], clean=True)
+    clean = _against_clean_paper(image, polarity)
+    if clean is not None:
+        yield _strokes(clean[0], image, clean[1], (0.0, 0.0), FADES[0], clean=True)
         return
     ink_is_high = _ink_is_high(image, 32, 2 / 3) if polarity == "auto" else polarity == "ink-high"
     # No stroke is wider than a third of the picture.
@@ -78,13 +74,9 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
     """
     import cv2
 
-    if image.size == 0:
-        raise PictureError("the picture is blank: it has no pixels")
-    level = _clean_level(image, polarity)
-    if level is not None:
-        ink_is_high = polarity == "ink-high" or (polarity == "auto" and _mean(image) > level)
-        ink = image.astype(np.float32) - np.float32(level)
-        ink, grain, noise = (ink if ink_is_high else -ink), 0.0, 0.0
+    clean = _against_clean_paper(image, polarity)
+    if clean is not None:
+        ink, grain, noise = clean[0], 0.0, 0.0
     else:
         # Of a page only what lies close by tells paper from ink: it may have shadows with hard edges.
         ink_is_high = _ink_is_high(image, 400, 1 / 12) if polarity == "auto" else polarity == "ink-high"
@@ -151,6 +143,21 @@ def _erase_rules(inked: NDArray[np.uint8]) -> None:
             inked[parts == number] = 0
 
 
+def _against_clean_paper(image: NDArray[np.uint8], polarity: Polarity) -> tuple[NDArray[np.float32], bool] | None:
+    """(how far each pixel is from a paper of one level, float32 [H,W], and whether ink is high); None without such one.
+
+    Raises PictureError for a picture without pixels.
+    """
+    if image.size == 0:
+        raise PictureError("the picture is blank: it has no pixels")
+    level = _clean_level(image, polarity)
+    if level is None:
+        return None
+    ink_is_high = polarity == "ink-high" or (polarity == "auto" and _mean(image) > level)
+    ink = image.astype(np.float32) - np.float32(level)
+    return (ink if ink_is_high else -ink), ink_is_high
+
+
 def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
     """The level of a paper that has only one, as in drawings and bitmaps; None where the paper has light and texture.
 
@@ -185,9 +192,7 @@ def _ink_is_high(image: NDArray[np.uint8], longest: int, around: float) -> bool:
     """
     import cv2
 
-    scale = min(1.0, longest / max(image.shape))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = shrunk(image, min(1.0, longest / max(image.shape)))
     window = max(3, round(around * max(small.shape)) | 1)
     rest = small.astype(np.float32) - cv2.medianBlur(small, window)
     return float((rest * rest * rest).sum()) > 0
@@ -317,6 +322,14 @@ def _erase_lines(inked: NDArray[np.uint8]) -> None:
 def _long(profile: NDArray[Any], length: int) -> bool:
     """Whether a line of that length may be in a profile of ink, leaning over three pixels at most."""
     return int((profile[:-2] + profile[1:-1] + profile[2:]).max()) >= 0.6 * length
+
+
+def shrunk(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """uint8 [H,W] at `scale` of its size, at most 1, no side below one pixel: the means of the pixels covered."""
+    import cv2
+
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def extent(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

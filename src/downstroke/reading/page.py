@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.ink import Polarity, separate_page
+from downstroke.data.ink import Polarity, separate_page, shrunk
 from downstroke.errors import PictureError
-
-Box = tuple[int, int, int, int]  # x, y, width, height
 
 _WORK = 1600  # pixels: a longer picture is read at this length
 _COARSE = 200  # pixels: in a larger picture, what is a pixel apart is together
@@ -73,12 +71,9 @@ def find_rows(image: NDArray[np.uint8], polarity: Polarity = "auto") -> tuple[li
 
     Raises PictureError where the page is blank.
     """
-    import cv2
-
     scale = max(image.shape, default=1) / _WORK
     if scale > 1:
-        size = (max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        image = shrunk(image, 1 / scale)
     scale = max(1.0, scale)
     pieces = _pieces(separate_page(image, polarity), image.shape)
     if not pieces:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.learning.acceptance import ACCEPTED, least_score
+
 Floats = NDArray[np.floating[Any]]
-ACCEPTED = 0.99  # the share of val's digits that the threshold accepts
 
 
 def score(logits: Floats) -> Floats:
@@ -50,8 +51,7 @@ def pooled(logits: Floats) -> Floats:
 
 def fit_threshold(logits: Floats, share: float = ACCEPTED) -> float:
     """The score that just `share` of these digits reach, logits [N,C] of val images, N > 0."""
-    scores = np.sort(score(logits))
-    return float(scores[round((1 - share) * len(scores))])
+    return least_score(score(logits), share)
 
 
 def curve(digits: Floats, strays: Floats, points: int = 400) -> tuple[Floats, Floats, Floats]:

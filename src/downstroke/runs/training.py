@@ -23,6 +23,7 @@ from downstroke.data import sources
 from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
 from downstroke.learning import schedules
+from downstroke.learning.acceptance import least_score
 from downstroke.learning.distributed import world
 from downstroke.learning.evaluate import Evaluation
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
@@ -301,8 +302,7 @@ class Training:
     def _save(self, name: str, val: Evaluation | None = None) -> None:
         tensors, state = self.learner.state()
         if val is not None and len(val.scores):
-            # From which score on a reader accepts a digit: 99% of val's.
-            state["least_score"] = float(np.sort(val.scores)[len(val.scores) // 100])
+            state["least_score"] = least_score(val.scores)
         checkpoint.save(self.run.folder, name, tensors, state)
 
     def _begin_files(self) -> None:

@@ -20,7 +20,6 @@ from downstroke.studio.keep import keep
 from downstroke.studio.refused import Refused
 from downstroke.studio.service import Studio, answer
 
-LONGEST = 4096  # letters of a word in a recipe: a path may be as long
 Answers = dict[int | str, dict[str, Any]]
 _NO_CACHE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _SAID = {
@@ -165,11 +164,6 @@ def _recipe(wanted: shapes.Train) -> Recipe:
     if not isinstance(base, str) or base not in RECIPES:
         raise RecipeError(f"no recipe {base!r}; there are {', '.join(RECIPES)}")
     given = {key: value for key in ("epochs", "data") if (value := getattr(wanted, key)) is not None}
-    for field, value in {**fields, **given}.items():
-        if isinstance(value, str) and not (len(value) <= LONGEST and value.isprintable()):
-            raise RecipeError(
-                f"{field} is no word: {value[:40]!r}; expected {LONGEST} letters, signs and spaces at most"
-            )
     recipe = RECIPES[base].replace(**{**fields, **given})
     for field, choices in views.choices().items():
         _refuse_unknown(field, getattr(recipe, field), choices)

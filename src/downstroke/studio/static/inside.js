@@ -2,7 +2,7 @@
 
 import { get, runPath } from "./api.js";
 import { Bars } from "./bars.js";
-import { logTicks, Plot } from "./curves.js";
+import { logTicks, panelName, Plot } from "./curves.js";
 import { h, paint, picture, replace, say, scroller, table, write } from "./dom.js";
 import { loss, number, percent } from "./format.js";
 import { chosen, fetchRuns, nothing, picker, unknown, watchRuns } from "./runs.js";
@@ -188,19 +188,7 @@ function noisePlot(noise, c) {
     layout: {
       xaxis: { type: "log", tickvals: sizes, ticktext: sizes.map(String), title: { text: "batch size", standoff: 10 } },
       yaxis: { type: "log", tickvals: ticks, ticktext: ticks.map(number) },
-      annotations: [
-        {
-          text: "relative error",
-          x: 0,
-          y: 1,
-          xref: "paper",
-          yref: "paper",
-          xanchor: "left",
-          yanchor: "bottom",
-          showarrow: false,
-          font: { color: c.muted },
-        },
-      ],
+      annotations: [panelName("relative error", 1, c)],
     },
   };
 }
@@ -391,19 +379,7 @@ class Single {
             }
           : { rangemode: "tozero", nticks: 5 },
         shapes: [rule(0, 1, before, before, { xref: "paper" }), ...(lr ? [rule(lr, lr, 0, 1, { yref: "paper" })] : [])],
-        annotations: [
-          {
-            text: "loss after the step",
-            x: 0,
-            y: 1,
-            xref: "paper",
-            yref: "paper",
-            xanchor: "left",
-            yanchor: "bottom",
-            showarrow: false,
-            font: { color: c.muted },
-          },
-        ],
+        annotations: [panelName("loss after the step", 1, c)],
       },
     };
   }
