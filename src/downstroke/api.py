@@ -152,7 +152,7 @@ def curve_of(
         if path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs)):
             return logs.read(path, loss, val_loss, say=say), None
     run = _opened(log, runs_dir)
-    return logs.read(run.folder, loss, val_loss, say=say), run.typed
+    return run.curve(loss, val_loss, say=say), run.typed
 
 
 def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs") -> dict[str, Any]:

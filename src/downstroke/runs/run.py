@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +14,7 @@ from downstroke.recipe import Recipe
 from downstroke.runs import files
 
 if TYPE_CHECKING:
+    from downstroke.advice.curve import Curve
     from downstroke.advice.verdict import Advice
     from downstroke.learning.models import Network
     from downstroke.runs.checkpoint import Checkpoint
@@ -143,9 +145,21 @@ class Run:
 
     def advice(self, operating_point: str = "balanced") -> Advice:
         """Whether to train on or to stop, and why: see `advice.verdict.advise`. Raises DownstrokeError without val."""
-        from downstroke.advice import logs, verdict
+        from downstroke.advice import verdict
 
-        return verdict.advise(logs.read(self.folder), run=self.typed, operating_point=operating_point)
+        return verdict.advise(self.curve(), run=self.typed, operating_point=operating_point)
+
+    def curve(
+        self, loss: str | None = None, val_loss: str | None = None, *, say: Callable[[str], None] = lambda line: None
+    ) -> Curve:
+        """What advice is drawn from: see `advice.logs.read`; it knows where the schedule ends. Raises LogError."""
+        from downstroke.advice import logs
+        from downstroke.learning import schedules
+
+        leg = self.position.get("leg", {})
+        horizon = schedules.SCHEDULES[leg.get("changes", {}).get("schedule", self.recipe.schedule)].horizon
+        last = float(leg.get("last_epoch", self.recipe.epochs)) if horizon else None
+        return replace(logs.read(self.folder, loss, val_loss, say=say), horizon=last)
 
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
