@@ -16,7 +16,7 @@ from downstroke.bench import advice as bench
 from downstroke.bench import histories
 
 NUMBER = r"\d+(?:\.\d+)?(?:e[+-]\d+)?"
-LR = rf"lr {NUMBER} is too large: try {NUMBER}\.|try a third of it"
+LR = rf"lr {NUMBER} is too large: try {NUMBER}\.|try a (?:third|tenth) of it"
 STEP = 9  # every so many rows of each history: the whole would take minutes
 
 

@@ -463,10 +463,12 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
     """The runs here, a line each, the newest first."""
     from downstroke.runs.run import Run, list_folders
 
-    rows = []
+    rows, lost = [], set()
     for folder in reversed(list_folders(Path(runs_dir))):
         run = Run(folder)
         try:
+            if run.history.lost:
+                lost.add(str(run.folder))
             rows.append({**run.summary(), "made": run.environment.get("made"), "error": None})
         except DownstrokeError as error:
             rows.append({"run": str(folder), "error": str(error)})
@@ -482,7 +484,7 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
         best = (
             f"val loss {row['val_loss']:.4f}, {row['val_accuracy']:.2%} at epoch {row['best_epoch']}"
             if row["best_epoch"]
-            else "no val"
+            else ("val loss is no number: it diverged" if row["run"] in lost else "no val")
         )
         click.echo(f"{name:24} {row['recipe']:10} {_count(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
 

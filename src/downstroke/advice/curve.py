@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 
 #: lr below this share of the epoch before is a drop: the loss begins a new leg there.
 DROP = 0.75
+ROUNDED = 1e-6  # relative noise below it is that of the digits logged
 MEASURABLE = 8  # rows from which the noise is told
 
 
@@ -76,7 +77,7 @@ class Curve:
         middle = bends[len(bends) // 4 : len(bends) - len(bends) // 4]
         # Of a standard normal, the middle half of the distances from 0 has the mean 0.693.
         relative = float(middle.mean()) / (0.693 * 6**0.5)
-        return relative * float(np.median(recent[-10:])) or None
+        return relative * float(np.median(recent[-10:])) if relative > ROUNDED else None
 
     @property
     def drops(self) -> Floats:

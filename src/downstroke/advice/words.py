@@ -44,7 +44,8 @@ def not_finite(curve: Curve) -> str:
     what = "is no number" if np.isnan(curve.val_loss[first]) else "is infinite"
     if not bad[-1]:
         what += " (it was one again later)"
-    return f"Stop: val loss {what} at epoch {curve.epoch[first]:g}.{_smaller_lr(curve, first)}{_kept_if_any(curve)}"
+    told = f"val loss {what} at epoch {curve.epoch[first]:g}"
+    return f"Stop: {told}.{_smaller_lr(curve, first, factor=10)}{_kept_if_any(curve)}"
 
 
 def far_off(curve: Curve) -> str:
@@ -54,7 +55,7 @@ def far_off(curve: Curve) -> str:
         told += f"; guessing among the classes would cost {_n(curve.guess)}"
     else:
         told += f", and was {_at(curve, 0)}"
-    return f"Stop: unstable: {told}.{_smaller_lr(curve, -1)} {_kept(curve)}"
+    return f"Stop: unstable: {told}.{_smaller_lr(curve, -1, factor=10)} {_kept(curve)}"
 
 
 def nothing_left(curve: Curve) -> str:
@@ -138,11 +139,11 @@ def warnings(curve: Curve) -> list[str]:
     return said
 
 
-def _smaller_lr(curve: Curve, row: int) -> str:
+def _smaller_lr(curve: Curve, row: int, factor: int = 3) -> str:
     if curve.lr is None or not np.isfinite(curve.lr[row]) or curve.lr[row] <= 0:
-        return " A smaller lr should help: try a third of it."
+        share = "a third" if factor == 3 else "a tenth"
+        return f" A smaller lr should help: try {share} of it."
     lr = float(curve.lr[row])
-    factor = 10 if not np.isfinite(curve.val_loss[row]) else 3
     return f" lr {lr:.3g} is too large: try {lr / factor:.2g}."
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from downstroke.data.glyph import Box, Cut, looks
 from downstroke.data.picture import read_picture
-from downstroke.errors import PictureError, shown
+from downstroke.errors import PictureError, RunError, shown
 from downstroke.reading import refusal
 from downstroke.reading.page import Piece, Row, find_rows
 from downstroke.reading.shipped import shipped
@@ -186,9 +186,17 @@ class Reader:
             yield reading
 
     def logits(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C]."""
+        """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C].
+
+        RunError where W gives no numbers.
+        """
         parts = [self._logits(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+        logits = np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+        if not np.isfinite(logits).all():
+            raise RunError(
+                f"{self.note} gives no numbers, so nothing can be read: its training diverged; use another run"
+            )
+        return logits
 
     def probabilities(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
         """uint8 [N,28,28], ink high on zero -> float32 [N,C], each row sums to 1."""

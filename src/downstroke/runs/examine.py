@@ -17,7 +17,7 @@ from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
 from downstroke.runs import files
-from downstroke.runs.run import LOOKS, Run
+from downstroke.runs.run import LOOKS, Run, refuse_diverged
 
 READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
 
@@ -36,7 +36,8 @@ def looks(run: Run) -> list[dict[str, Any]]:
 def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evaluation, Dataset]:
     """Read the test images with the run's W and record the look: (what is recorded, the evaluation, the data).
 
-    `source`: best or last; left out, best where there is one. Raises RunError where the data is not the run's.
+    `source`: best or last; left out, best where there is one. Raises RunError where the data is not the run's, and
+    where W gives no numbers; neither is recorded.
     """
     data = _data(run)
     weights = run.weights(source)
@@ -47,6 +48,7 @@ def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evalua
     images = torch.from_numpy(data.test.images).to(device)
     evaluation = Evaluation.of(read_logits(network, images), torch.from_numpy(data.test.labels).to(device))
     total = len(data.test)
+    refuse_diverged(run, weights, evaluation.lost, total)
     confusion = evaluation.confusion
     look = {
         "weights": weights.source,

@@ -13,13 +13,13 @@ from downstroke.data.dataset import split
 from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, read_logits
-from downstroke.runs.run import Run, Weights
+from downstroke.runs.run import Run, Weights, refuse_diverged
 
 
 def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple[Weights, Evaluation]]:
     """Each run's W, its best where there is one, and how that W reads their val images, in one order.
 
-    Raises RunError where the two have not the same val images, or none.
+    Raises RunError where the two have not the same val images, or none, or where a W gives no numbers.
     """
     _refuse_different_val(first, second)
     recipe = first.recipe
@@ -32,7 +32,9 @@ def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple
 
     def read(run: Run) -> tuple[Weights, Evaluation]:
         weights = run.weights()
-        return weights, Evaluation.of(read_logits(weights.network.to(device), images), labels)
+        evaluation = Evaluation.of(read_logits(weights.network.to(device), images), labels)
+        refuse_diverged(run, weights, evaluation.lost, len(labels))
+        return weights, evaluation
 
     return read(first), read(second)
 

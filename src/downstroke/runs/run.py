@@ -200,6 +200,15 @@ class Run:
         }
 
 
+def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
+    """RunError where W gives no number for `lost` of the `images` that it was to read."""
+    if lost:
+        raise RunError(
+            f"{run.name} diverged: its W ({weights.source}, epoch {weights.epoch}) gives no number for {lost:,} of "
+            f"{images:,} images; train it anew with a smaller lr (it was {run.recipe.lr:g})"
+        )
+
+
 def _load(folder: Path, source: str, *, or_last: bool) -> tuple[Checkpoint, str]:
     """Checkpoint `source`, and its name; the last one, where no whole best is left and that will do."""
     from downstroke.runs import checkpoint
