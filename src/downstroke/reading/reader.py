@@ -180,6 +180,8 @@ class Reader:
                 reading = self.read(picture, digit=digit, explain=explain)
             except PictureError as error:
                 reading = Reading(file, error=str(error))
+            except RunError:  # the reader's own fault: no picture after this one would fare better
+                raise
             except Exception as error:  # a defect, or no memory: of ten thousand pictures, the rest are still read
                 reason = shown(" ".join(str(error).split()))
                 reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
