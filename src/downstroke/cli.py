@@ -91,6 +91,15 @@ def _machine(command: Command) -> Command:
     )
 
 
+def _max_epochs(command: Command) -> Command:
+    return click.option(
+        "--max-epochs",
+        type=click.IntRange(1),
+        metavar="N",
+        help="With --until-done: train N epochs at most; left out, 1000.",
+    )(command)
+
+
 def _recipe_fields(command: Command) -> Command:
     """An option for every field of a recipe; one that is not given leaves the recipe's own value."""
     kinds = {"int": click.INT, "float": click.FLOAT}
@@ -124,6 +133,7 @@ def main() -> None:
     is_flag=True,
     help="Train until the advice is to stop, on a plateau with lr to 0 at last; the best W is kept.",
 )
+@_max_epochs
 @click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
 @_machine
 @click.option("--name", help="The run's name; left out, two words at random.")
@@ -143,8 +153,14 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         options["val_size"] = 0.0
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
+    _bounded(options)
     given = {key: value for key, value in options.items() if value is not None}
     _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
+
+
+def _bounded(options: dict[str, Any]) -> None:
+    if options["max_epochs"] is not None and not options["until_done"]:
+        raise click.UsageError("--max-epochs bounds --until-done; give both, or --epochs N for N epochs")
 
 
 train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIPES)}."
@@ -154,6 +170,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.argument("run", required=False)
 @click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
 @click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
+@_max_epochs
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @_runs_dir
@@ -163,6 +180,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     """Train RUN further, from the very state it was left in."""
     from downstroke.api import Run
 
+    _bounded(options)
     opened = Run.open(run, runs_dir)
     before = opened.summary()["epochs"]
     extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)

@@ -71,6 +71,15 @@ def goes_on(curve: Curve, seen: Futures, judged: Judged, forecast: Sequence[Fore
     return f"Continue. Val loss moves within its noise (±{noise:.2g}), but {hope}. {coming}{large}"
 
 
+def outlook(curve: Curve, judged: Judged) -> str:
+    """How likely something better is, and how much of it is expected."""
+    return (
+        f"after epoch {curve.epoch[-1]:g}: the best val loss so far is {_n(curve.val_loss.min())}; with more epochs one "
+        f"lower by more than 1% is {_chance(judged.better)} likely, and {judged.gain / (1 + judged.gain):.1%} lower is "
+        f"expected (a forecast)"
+    )
+
+
 def overfits(curve: Curve, seen: Futures, judged: Judged) -> str:
     """Since when, and by how much."""
     best = int(np.argmin(curve.val_loss))
@@ -90,12 +99,11 @@ def flat(curve: Curve, seen: Futures, judged: Judged) -> str:
     """Why nothing more is expected."""
     if seen.ends is not None and curve.epoch[-1] >= seen.ends - 0.5:
         return f"Stop: the schedule has brought lr to 0, and val loss stays where it is. {_kept(curve)}"
-    chance = "less than 1%" if judged.better < 0.01 else f"{judged.better:.0%}"
     told = (
         f"the best val loss, {_n(curve.val_loss.min())}, is expected to get {judged.gain / (1 + judged.gain):.1%} lower"
     )
     noise = f"noise ±{_noise(curve, seen):.2g}"
-    return f"Stop: plateau. With more epochs {told} ({noise}; by more than 1%: {chance} likely). {_kept(curve)}"
+    return f"Stop: plateau. With more epochs {told} ({noise}; by more than 1%: {_chance(judged.better)} likely). {_kept(curve)}"
 
 
 def swings(curve: Curve, seen: Futures) -> str:
@@ -129,6 +137,12 @@ def _noise(curve: Curve, seen: Futures) -> float:
     """In units of the loss; of two epochs compared on the same images, where their losses are known."""
     paired = curve.paired_noise
     return seen.noise * float(curve.val_loss[-1]) if paired is None else paired
+
+
+def _chance(share: float) -> str:
+    if share < 0.01:
+        return "less than 1%"
+    return "more than 99%" if share > 0.99 else f"{share:.0%}"
 
 
 def _best(curve: Curve) -> str:
