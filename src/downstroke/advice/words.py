@@ -74,9 +74,9 @@ def goes_on(curve: Curve, seen: Futures, judged: Judged, forecast: Sequence[Fore
 def outlook(curve: Curve, judged: Judged) -> str:
     """How likely something better is, and how much of it is expected."""
     return (
-        f"after epoch {curve.epoch[-1]:g}: the best val loss so far is {_n(curve.val_loss.min())}; with more epochs one "
-        f"lower by more than 1% is {_chance(judged.better)} likely, and {judged.gain / (1 + judged.gain):.1%} lower is "
-        f"expected (a forecast)"
+        f"after epoch {curve.epoch[-1]:g}: the best val loss so far is {_n(curve.val_loss.min())}; with more epochs "
+        f"one lower by more than 1% is {_chance(judged.better)} likely, and "
+        f"{judged.gain / (1 + judged.gain):.1%} lower is expected (a forecast)"
     )
 
 
@@ -103,7 +103,8 @@ def flat(curve: Curve, seen: Futures, judged: Judged) -> str:
         f"the best val loss, {_n(curve.val_loss.min())}, is expected to get {judged.gain / (1 + judged.gain):.1%} lower"
     )
     noise = f"noise ±{_noise(curve, seen):.2g}"
-    return f"Stop: plateau. With more epochs {told} ({noise}; by more than 1%: {_chance(judged.better)} likely). {_kept(curve)}"
+    likely = f"by more than 1%: {_chance(judged.better)} likely"
+    return f"Stop: plateau. With more epochs {told} ({noise}; {likely}). {_kept(curve)}"
 
 
 def swings(curve: Curve, seen: Futures) -> str:
