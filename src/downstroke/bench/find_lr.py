@@ -70,11 +70,15 @@ def measure(
 ) -> dict[str, Any]:
     """Measure what `lines` does not hold yet; save the figures to `out`, and return them. Empty sequences are all."""
     recorded = _Lines(lines)
+    first = Case(MODELS[0], "sgd", 0, train_size).recipe  # all cases have the same images
+    data = sources.load(first.data, first.split_seed)
+    parts = Parts(data, first)
+    images = Images(parts.train, "cpu"), Images(parts.val, "cpu")
     rows = []
     for seed in range(seeds):
         for model in models or MODELS:
             for optimizer in optimizers or tuple(DEFAULT_LR):
-                rows.append(_measured(Case(model, optimizer, seed, train_size), recorded))
+                rows.append(_measured(Case(model, optimizer, seed, train_size), images, len(data.classes), recorded))
                 row = rows[-1]
                 say(
                     f"{model}, {optimizer}, seed {seed}: lr {row['lr']:g}, val loss {row['val_loss']:.4f}; the grid's "
@@ -98,13 +102,11 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join([head, "|---" * 8 + "|", *rows, "", share])
 
 
-def _measured(case: Case, recorded: _Lines) -> dict[str, Any]:
-    data = sources.load(case.recipe.data, case.recipe.split_seed)
-    parts = Parts(data, case.recipe)
-    train, val = Images(parts.train, "cpu"), Images(parts.val, "cpu")
+def _measured(case: Case, images: tuple[Images, Images], classes: int, recorded: _Lines) -> dict[str, Any]:
+    train, val = images
 
     def learner(recipe: Recipe) -> Learner:
-        made = Learner(recipe, len(data.classes), device="cpu", precision="float32", threads=1)
+        made = Learner(recipe, classes, device="cpu", precision="float32", threads=1)
         made.machine.use()
         made.begin(train.images)
         return made
