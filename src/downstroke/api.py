@@ -50,10 +50,13 @@ class Run(run_room.Run):
         lr: float | None = None,
         schedule: str | None = None,
         until_done: bool = False,
+        max_epochs: int | None = None,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
         """Train `epochs` more, or until the advice is to stop; with neither, finish what was interrupted.
+
+        `max_epochs` bounds how many more it may be until then (left out, 1000).
 
         Returns this run. See `Training.resume`.
         """
@@ -62,7 +65,9 @@ class Run(run_room.Run):
 
         with (
             joined(self.environment["device"]),
-            Training.resume(self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done) as training,
+            Training.resume(
+                self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done, max_epochs=max_epochs
+            ) as training,
         ):
             _follow(training, self, watch, tensorboard)
         return self
@@ -241,13 +246,15 @@ def train(
     precision: str = "auto",
     threads: int | None = None,
     until_done: bool = False,
+    max_epochs: int | None = None,
     watch: Watcher | None = None,
     tensorboard: bool = False,
     **fields: Any,
 ) -> Run:
     """Train by a recipe, with `fields` of it changed, into a new run.
 
-    With `until_done` it is trained until the advice is to stop, not for the recipe's epochs.
+    With `until_done` it is trained until the advice is to stop, not for the recipe's epochs: for `max_epochs` at most
+    (left out, 1000).
 
     `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved, and
     the run is returned with `stopped` saying so. Raises DownstrokeError.
@@ -272,6 +279,7 @@ def train(
             precision=precision,
             threads=threads,
             until_done=until_done,
+            max_epochs=max_epochs,
         ) as training,
     ):
         run = Run(training.run.folder)

@@ -6,7 +6,7 @@ import inspect
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,14 +91,31 @@ def _machine(command: Command) -> Command:
     )
 
 
-def _recipe_fields(command: Command) -> Command:
+def _max_epochs(command: Command) -> Command:
+    return click.option(
+        "--max-epochs",
+        type=click.IntRange(1),
+        metavar="N",
+        help="With --until-done: train N epochs at most; left out, 1000.",
+    )(command)
+
+
+def _recipe_fields(command: Command, without: Sequence[str] = ()) -> Command:
     """An option for every field of a recipe; one that is not given leaves the recipe's own value."""
     kinds = {"int": click.INT, "float": click.FLOAT}
-    for field in reversed([f for f in fields(Recipe) if f.name != "name"]):
+    for field in reversed([f for f in fields(Recipe) if f.name not in ("name", *without)]):
         kind = kinds.get(str(field.type).split(" |")[0], click.STRING)
         flag = f"--{field.name.replace('_', '-')}"
         command = click.option(flag, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
     return command
+
+
+#: Fields that a sweep of lr does not look at: it has an lr of its own at every step, and judges no W.
+_NOT_SWEPT = ("lr", "schedule", "lr_decay", "lr_decay_epochs", "warmup_steps", "epochs", "average")
+
+
+def _swept_fields(command: Command) -> Command:
+    return _recipe_fields(command, _NOT_SWEPT)
 
 
 def _sentence(note: str) -> str:
@@ -124,6 +141,7 @@ def main() -> None:
     is_flag=True,
     help="Train until the advice is to stop, on a plateau with lr to 0 at last; the best W is kept.",
 )
+@_max_epochs
 @click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
 @_machine
 @click.option("--name", help="The run's name; left out, two words at random.")
@@ -143,8 +161,14 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         options["val_size"] = 0.0
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
+    _bounded(options)
     given = {key: value for key, value in options.items() if value is not None}
     _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
+
+
+def _bounded(options: dict[str, Any]) -> None:
+    if options["max_epochs"] is not None and not options["until_done"]:
+        raise click.UsageError("--max-epochs bounds --until-done; give both, or --epochs N for N epochs")
 
 
 train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIPES)}."
@@ -154,6 +178,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.argument("run", required=False)
 @click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
 @click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
+@_max_epochs
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @_runs_dir
@@ -163,6 +188,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     """Train RUN further, from the very state it was left in."""
     from downstroke.api import Run
 
+    _bounded(options)
     opened = Run.open(run, runs_dir)
     before = opened.summary()["epochs"]
     extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
@@ -491,7 +517,7 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
 
 @main.command("find-lr")
 @click.argument("recipe", default="standard")
-@_recipe_fields
+@_swept_fields
 @_machine
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="Draw the sweep into this .png or .svg file.")
 @_common
@@ -501,7 +527,6 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
     RECIPE is a name or a .json or .toml file, as in train.
     """
     from downstroke import api
-    from downstroke.learning.range_test import BELOW
 
     if picture:
         from downstroke.show.style import check_suffix
@@ -513,15 +538,15 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
         from downstroke.show.range_plot import range_plot
 
         picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe}").resolve()
-    changed = {key: value for key, value in given.items() if key != "lr" and value != "auto"}
+    changed = {key: value for key, value in given.items() if value != "auto"}
     flags = [word for key, value in changed.items() for word in (f"--{key.replace('_', '-')}", _plain(value))]
     command = shlex.join(["downstroke", "train", recipe, *flags, "--lr", f"{found.suggestion:g}"])
     if as_json:
         _print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
         return
     click.echo(
-        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The loss falls up to lr {found.lowest:.2g} and rises "
-        f"beyond; {BELOW:g} times less is an lr to stay at."
+        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The smoothed loss falls up to lr {found.falls_to:.2g}; "
+        f"the lr suggested lies on the way down."
     )
     click.echo(command)
     if picture:
@@ -604,6 +629,28 @@ def speed(recipes: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     from downstroke.bench.speed import measure
 
     _print_figures(measure(recipes=recipes or ("sprint", "standard"), **options, say=_say), as_json)
+
+
+@bench.command("find-lr")
+@click.option("--model", "models", type=click.Choice(["linear", "mlp", "cnn"]), multiple=True, help="Only these.")
+@click.option("--optimizer", "optimizers", multiple=True, help="Only these.")
+@click.option("--seeds", default=3, show_default=True, help="Seeds 0..N-1.")
+@click.option("--train-size", type=float, help="Training images; left out, all.")
+@click.option("--lines", type=click.Path(path_type=Path), default=Path("bench-find-lr.jsonl"), show_default=True)
+@_out("bench-find-lr.json")
+@_common
+def bench_find_lr(*, as_json: bool, **options: Any) -> None:
+    """Three epochs at the lr that find-lr suggests, against a grid of nine lrs, by model, optimizer and seed.
+
+    What is measured goes into the file of --lines at once; the same command goes on from there.
+    """
+    from downstroke.bench.find_lr import measure, table
+
+    figures = measure(**options, say=_say)
+    if as_json:
+        _print_json(figures)
+    else:
+        click.echo(table(figures))
 
 
 @bench.command("advice")

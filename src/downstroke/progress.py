@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from downstroke.learning.events import EpochDone, Event, StepDone
+from downstroke.learning.events import EpochDone, Event, Note, StepDone
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,6 +61,8 @@ class LineProgress:
         if isinstance(event, EpochDone):
             named = zip(COLUMNS, cells(event.row, self._speed.of_epoch()), strict=True)
             print("  ".join(f"{name} {value}" for name, value in named), file=sys.stderr, flush=True)
+        elif isinstance(event, Note):
+            print(event.text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -83,6 +85,8 @@ class LiveProgress:
             row[4] += mark
             self._rows.append(row)
             self._draw(self._table())
+        elif isinstance(event, Note) and self._live:
+            self._live.console.print(event.text, markup=False, highlight=False)  # above the table
         elif isinstance(event, StepDone) and time.monotonic() - self._drawn > REFRESH_S:
             from rich.console import Group
             from rich.progress_bar import ProgressBar

@@ -148,6 +148,16 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
     return Judged(memorises or bool(worth[0] <= worth.min()), float(loss[0]), likely, unfollowed, risen)
 
 
+def outlook(curve: Curve) -> str | None:
+    """What more epochs may still bring, in a line; None where val loss is no number or of fewer than ENOUGH epochs."""
+    if len(curve) < ENOUGH or not np.isfinite(curve.val_loss).all():
+        return None
+    ahead = _ahead(curve)
+    seen = futures(curve, max(ahead, AHEAD[-1]))
+    judged = judge(curve, seen, min(ahead, _left(curve, seen)), OPERATING_POINTS["balanced"])
+    return words.outlook(curve, judged)
+
+
 def _diverged(curve: Curve, seen: Futures) -> bool:
     """Whether both losses climb away, under a lr that no schedule is about to lower."""
     if curve.loss is None or seen.ends is not None or not np.all(np.isfinite(curve.loss)):

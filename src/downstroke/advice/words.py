@@ -89,6 +89,15 @@ def goes_on(curve: Curve, judged: Judged, forecast: Sequence[Forecast]) -> str:
     return f"{head} {_moved(curve)} {_coming(judged, forecast[1])}"
 
 
+def outlook(curve: Curve, judged: Judged) -> str:
+    """How likely something better is, and how much of it is expected."""
+    return (
+        f"after epoch {curve.epoch[-1]:g}: the best val loss so far is {_at(curve, _least(curve))}; with more epochs "
+        f"one lower by more than 1% is {_chance(judged.better)} likely, and "
+        f"{judged.gain / (1 + judged.gain):.1%} lower is expected (a forecast)"
+    )
+
+
 def overfits(curve: Curve) -> str:
     """Since when, and by how much."""
     best = _least(curve)
@@ -179,9 +188,9 @@ def _coming(judged: Judged, ahead: Forecast) -> str:
 
 
 def _hope(judged: Judged) -> str:
-    chance = "less than 1%" if judged.better < 0.01 else f"{judged.better:.0%}"
     lower = judged.gain / (1 + judged.gain)
-    return f"Forecast: the best gets {lower:.1%} lower with more epochs, by more than 1%: {chance} likely"
+    likely = f"by more than 1%: {_chance(judged.better)} likely"
+    return f"Forecast: the best gets {lower:.1%} lower with more epochs, {likely}"
 
 
 def _noise(curve: Curve) -> str:
@@ -195,6 +204,12 @@ def _at(curve: Curve, row: int) -> str:
 
 def _least(curve: Curve) -> int:
     return int(np.nanargmin(np.where(np.isfinite(curve.val_loss), curve.val_loss, np.nan)))
+
+
+def _chance(share: float) -> str:
+    if share < 0.01:
+        return "less than 1%"
+    return "more than 99%" if share > 0.99 else f"{share:.0%}"
 
 
 def _best(curve: Curve) -> str:

@@ -51,6 +51,7 @@ class Leg:
     first_step: int = 0
     last_epoch: int = 0  # epochs done when it will be complete
     until_done: bool = False  # it is made an epoch longer after each, until the advice is to stop
+    max_epoch: int | None = None  # epochs done when it ends at the latest, where it lasts until it is done
     changes: dict[str, Any] = field(default_factory=dict)  # recipe fields that this leg has otherwise
 
 

@@ -161,6 +161,12 @@ class Run:
         last = float(leg.get("last_epoch", self.recipe.epochs)) if horizon else None
         return replace(logs.read(self.folder, loss, val_loss, say=say), horizon=last)
 
+    def outlook(self) -> str | None:
+        """How likely a better val loss is, and by how much, in a line; None where it is too early to say."""
+        from downstroke.advice import logs, verdict
+
+        return verdict.outlook(logs.read(self.folder))
+
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
 
