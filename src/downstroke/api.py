@@ -50,6 +50,7 @@ class Run(run_room.Run):
         lr: float | None = None,
         schedule: str | None = None,
         until_done: bool = False,
+        threads: int | None = None,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
@@ -62,7 +63,9 @@ class Run(run_room.Run):
 
         with (
             joined(self.environment["device"]),
-            Training.resume(self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done) as training,
+            Training.resume(
+                self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done, threads=threads
+            ) as training,
         ):
             _follow(training, self, watch, tensorboard)
         return self
@@ -293,7 +296,7 @@ def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bo
                 if writer:
                     writer.write(event)
                 if isinstance(event, Stopped):
-                    run.stopped = event.reason
+                    run.stopped, run.notices = event.reason, tuple(training.notices)
     except BaseException:
         with suppress(DownstrokeError):  # what went wrong is to be told, not that it could not be drawn either
             _draw(run, first)

@@ -82,9 +82,15 @@ def _runs_dir(command: Command) -> Command:
     )
 
 
+def _threads(command: Command) -> Command:
+    return click.option("--threads", type=int, help="Threads of the CPU; left out, as many as there are idle cores.")(
+        command
+    )
+
+
 def _machine(command: Command) -> Command:
     """Where to compute, and how."""
-    command = click.option("--threads", type=int, help="Threads of the CPU.")(command)
+    command = _threads(command)
     precision = click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")(
         precision(command)
@@ -156,6 +162,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
+@_threads
 @_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @_common
