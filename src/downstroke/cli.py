@@ -583,7 +583,7 @@ def _out(name: str) -> Callable[[Command], Command]:
 @click.option("--trials", default=20, show_default=True, help="Random trials of continuing, and of being killed.")
 @click.option(
     "--only",
-    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill"]),
+    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill", "together", "precision"]),
     multiple=True,
     help="Only these parts.",
 )
