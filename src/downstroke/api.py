@@ -51,6 +51,7 @@ class Run(run_room.Run):
         schedule: str | None = None,
         until_done: bool = False,
         max_epochs: int | None = None,
+        threads: int | None = None,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
@@ -66,7 +67,13 @@ class Run(run_room.Run):
         with (
             joined(self.environment["device"]),
             Training.resume(
-                self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done, max_epochs=max_epochs
+                self,
+                epochs=epochs,
+                lr=lr,
+                schedule=schedule,
+                until_done=until_done,
+                max_epochs=max_epochs,
+                threads=threads,
             ) as training,
         ):
             _follow(training, self, watch, tensorboard)
@@ -301,7 +308,7 @@ def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bo
                 if writer:
                     writer.write(event)
                 if isinstance(event, Stopped):
-                    run.stopped = event.reason
+                    run.stopped, run.notices = event.reason, tuple(training.notices)
     except BaseException:
         with suppress(DownstrokeError):  # what went wrong is to be told, not that it could not be drawn either
             _draw(run, first)

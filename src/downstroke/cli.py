@@ -82,9 +82,15 @@ def _runs_dir(command: Command) -> Command:
     )
 
 
+def _threads(command: Command) -> Command:
+    return click.option("--threads", type=int, help="Threads of the CPU; left out, as many as there are idle cores.")(
+        command
+    )
+
+
 def _machine(command: Command) -> Command:
     """Where to compute, and how."""
-    command = click.option("--threads", type=int, help="Threads of the CPU.")(command)
+    command = _threads(command)
     precision = click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")(
         precision(command)
@@ -181,6 +187,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @_max_epochs
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
+@_threads
 @_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @_common
@@ -603,7 +610,7 @@ def _out(name: str) -> Callable[[Command], Command]:
 @click.option("--trials", default=20, show_default=True, help="Random trials of continuing, and of being killed.")
 @click.option(
     "--only",
-    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill"]),
+    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill", "together", "precision"]),
     multiple=True,
     help="Only these parts.",
 )

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from downstroke.errors import RunError
 from downstroke.learning import models
 from downstroke.learning.events import StepDone, StopReason
 from downstroke.learning.learner import Images
-from downstroke.learning.machine import native_bfloat16, processor
+from downstroke.learning.machine import choose, native_bfloat16, processor
 from downstroke.learning.optimizers import OPTIMIZERS
+from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
@@ -51,6 +54,8 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
             "until-done": lambda: until_done(home, seeds, say),
             "continue": lambda: continuing(home, trials, say),
             "kill": lambda: killing(home, trials, say),
+            "together": lambda: together(home, say),
+            "precision": lambda: precisions(home, say),
         }
         for name, part in parts.items():
             if not only or name in only:
@@ -111,7 +116,10 @@ def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
     precisions = ["float32", "bfloat16"] if native_bfloat16() else ["float32"]
     for precision in precisions:
         recipe = named("standard").replace(augment="none", average=0.0, label_smoothing=0.0, epochs=rounds)
-        with Training.start(recipe, runs_dir=home, name=f"loop-{precision}", precision=precision) as training:
+        threads = torch.get_num_threads()  # both loops are in this process: its threads stay as they are
+        with Training.start(
+            recipe, runs_dir=home, name=f"loop-{precision}", precision=precision, threads=threads
+        ) as training:
             ours, bare = _our_blocks(training), _bare_blocks(recipe, precision == "bfloat16")
             next(ours), next(bare)  # the first block of each is for warming up
             pairs = [(next(ours), next(bare)) for _ in range(rounds)]
@@ -210,6 +218,52 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         equal += not unlike
         say(f"kill -9 {trial}, after {steps} of {len(unbroken.steps)} steps: {', '.join(unlike) or 'equal'}")
     return {"kill_equal": equal, "kill_trials": trials}
+
+
+def together(home: Path, say: Say, rounds: int = 3) -> dict[str, Any]:
+    """Two trainings at once, each against one alone, in turn: training seconds of one epoch, threads left to choose."""
+    ratios = []
+    for turn in range(rounds):
+        (alone,) = _at_once(home, [f"alone-{turn}"])
+        both = _at_once(home, [f"first-{turn}", f"second-{turn}"])
+        ratios += [alone / seconds for seconds in both]
+        said = " and ".join(f"{seconds:.1f}" for seconds in both)
+        say(f"together, round {turn + 1}: alone {alone:.1f} s, two at once {said} s")
+    return {"together_over_alone_speed_median": statistics.median(ratios), "together_over_alone_speed": ratios}
+
+
+def _at_once(home: Path, names: Sequence[str]) -> list[float]:
+    """Training seconds of `downstroke train` in a process for each name, all started together."""
+    fields = "standard --train-size 10000 --val-size 500 --epochs 2 --json".split()
+    command = [sys.executable, "-m", "downstroke", "train", *fields, "--runs-dir", str(home)]
+    begun = [
+        subprocess.Popen([*command, "--name", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for name in names
+    ]
+    said = [process.communicate()[0] for process in begun]
+    return [json.loads(text)["train_seconds"] for text in said]
+
+
+def precisions(home: Path, say: Say, rounds: int = 6) -> dict[str, Any]:
+    """A row of `learning.precision.MEASURED` for each recipe here: blocks of steps in both precisions, in turn."""
+    machine, rows = choose(), []
+    for name in ("standard", "sprint"):
+        recipe = named(name).replace(epochs=rounds + 1)  # an epoch holds a block at least
+        with ExitStack() as open_:
+            blocks = []
+            for kind in ("float32", "bfloat16"):
+                begun = Training.start(
+                    recipe, runs_dir=home, name=f"{name}-{kind}", precision=kind, threads=machine.threads
+                )
+                blocks.append(_our_blocks(open_.enter_context(begun)))
+            for block in blocks:
+                next(block)  # the first of each is for warming up
+            times = [tuple(next(block) for block in blocks) for _ in range(rounds)]
+        ratio = statistics.median(bfloat16 / float32 for float32, bfloat16 in times)
+        row = Measured(family(machine.device), recipe.model, name, ratio, time.strftime("%Y-%m-%d"), "bench core")
+        say(f"precision, {name}: a step in bfloat16 takes {ratio:.3f} times that in float32; {row}")
+        rows.append(asdict(row))
+    return {"precision": rows}
 
 
 def _small(chance: random.Random) -> Recipe:

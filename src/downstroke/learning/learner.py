@@ -22,6 +22,7 @@ from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.average import Average
 from downstroke.learning.distributed import world
 from downstroke.learning.machine import Machine, choose
+from downstroke.learning.threads import Watch
 from downstroke.learning.whitening import whiten
 from downstroke.recipe import Recipe
 
@@ -69,6 +70,7 @@ class Position:
     best_epoch: int | None = None
     best_val_loss: float | None = None
     val_losses: list[float | None] = field(default_factory=list)  # an epoch each, since the leg began
+    threads: list[list[int]] = field(default_factory=list)  # [step, threads from there on], where they changed
     leg: Leg = field(default_factory=Leg)
 
 
@@ -98,7 +100,8 @@ class Learner:
         self.criterion = criteria.build(recipe, classes)
         self.augmentation = augment.augmentation(recipe.augment)
         self.network = models.build(recipe, classes)
-        self.machine: Machine = choose(device, precision, threads, self.network)
+        self.machine: Machine = choose(device, precision, threads, recipe.model)
+        self.watch: Watch | None = None  # where threads are not given
         self.network.to(self.machine.device)
         self.weights = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = optimizers.build(recipe, self.network)

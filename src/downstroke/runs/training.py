@@ -30,6 +30,7 @@ from downstroke.learning.events import EpochDone, Event, Note, StepDone, Stopped
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
+from downstroke.learning.threads import Watch, free_threads, given_threads
 from downstroke.recipe import Recipe
 from downstroke.runs import checkpoint, files, names
 from downstroke.runs.run import ENVIRONMENT, LOCK, METRICS, RECIPE, STEPS, VAL_LOSSES, Run
@@ -82,9 +83,11 @@ class Training:
         if recipe.data != "mnist":
             recipe = recipe.replace(data=str(Path(recipe.data).expanduser().resolve()))
         loaded = sources.load(recipe.data, recipe.split_seed)
+        given, all_threads = given_threads(threads), torch.get_num_threads()
+        settled = _settled(given)
         began = time.perf_counter()
         parts = Parts(loaded, recipe)
-        learner = Learner(recipe, len(loaded.classes), device=device, precision=precision, threads=threads)
+        learner = Learner(recipe, len(loaded.classes), device=device, precision=precision, threads=settled)
         machine = learner.machine
         machine.use()
         train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
@@ -95,9 +98,11 @@ class Training:
 
         run = Run(Path(learner.world.share(_new_folder(Path(runs_dir), name) if learner.world.first else None)))
         self = cls(run, learner, train, val)
+        self._mind_threads(given, all_threads)
         try:
             if learner.world.first:
-                files.write_json(run.folder / ENVIRONMENT, _environment(learner, loaded, parts))
+                environment = _environment(learner, loaded, parts, threads_given=given is not None)
+                files.write_json(run.folder / ENVIRONMENT, environment)
                 files.write_json(run.folder / RECIPE, recipe.to_dict())  # from here on the folder is a run
                 self._begin_files()
                 self._save("last")
@@ -117,13 +122,15 @@ class Training:
         schedule: str | None = None,
         until_done: bool = False,
         max_epochs: int | None = None,
+        threads: int | None = None,
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
         With `until_done` the end is where the advice is to stop, one epoch from here at the earliest and `max_epochs`
         at the latest. Where lr has fallen to 0, it goes on with the lr from before the fall. With `lr` or
-        `schedule`, or where the schedule has a horizon, this is a new leg. RunError where the run is in use elsewhere,
-        its data changed, or no whole checkpoint is left.
+        `schedule`, or where the schedule has a horizon, this is a new leg. `threads`: left out, those that were given
+        when the run began, or, where none were, as many as there are idle cores. RunError where the run is in use
+        elsewhere, its data changed, or no whole checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
@@ -139,7 +146,9 @@ class Training:
         if epochs is not None and epochs < 1:
             raise RunError(f"epochs is {epochs}; expected a whole number from 1")
         recipe.replace(**changes)  # refuses what cannot be used, before anything is loaded
-        machine, notices = _same_machine(environment)
+        all_threads = torch.get_num_threads()
+        given = _threads_again(environment, threads)
+        machine, notices = _same_machine(environment, _settled(given))
         loaded = sources.load(recipe.data, recipe.split_seed)
         if loaded.fingerprint() != environment["data"]["fingerprint"]:
             raise RunError(
@@ -151,16 +160,42 @@ class Training:
         train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
 
         self = cls(run, learner, train, val)
+        self._mind_threads(given, all_threads)
         self.notices = notices
         try:
             if learner.world.first:
                 self._restore()
+                self._record_threads(environment["threads"])
                 self._set_goal(epochs, changes, most if until_done else None)
             self._share_state()
         except BaseException:
             self._held.close()
             raise
         return self
+
+    def _mind_threads(self, given: int | None, before: int) -> None:
+        """Watch the cores where the threads were not given; at the end torch has as many threads as `before`."""
+        self._held.callback(torch.set_num_threads, before)
+        learner = self.learner
+        if given is None and before > 1 and learner.machine.device == "cpu" and learner.world.size == 1:
+            learner.watch = Watch(learner.machine.threads, before)
+
+    def _record_threads(self, begun_with: int) -> None:
+        """Note it in the state where the run goes on with other threads than it had."""
+        at, now = self.learner.at, self.learner.machine.threads
+        if now != (at.threads[-1][1] if at.threads else begun_with):
+            at.threads.append([at.step, now])
+
+    def _say_threads(self, known: int) -> None:
+        """A line about the changes of threads in this training: those after the first `known` of the record."""
+        changes = self.learner.at.threads[known:]
+        if changes:
+            steps = ", ".join(f"{threads} from step {step + 1}" for step, threads in changes[:3])
+            more = f", and {len(changes) - 3} changes more" if len(changes) > 3 else ""
+            self.notices.append(
+                f"threads changed as other programs used the cores: {steps}{more}; W's last bits depend on them. "
+                f"--threads N keeps them"
+            )
 
     def _restore(self) -> None:
         folder, learner = self.run.folder, self.learner
@@ -268,14 +303,15 @@ class Training:
                     self._decide()
                 yield event
             return
-        folder = self.run.folder
         done, spent = self.learner.at.epoch, self.learner.at.elapsed_s
+        folder, known_threads = self.run.folder, len(self.learner.at.threads)
         try:
             with (
                 (folder / METRICS).open("a", encoding="utf-8", newline="") as metrics,
                 (folder / STEPS).open("a", encoding="utf-8", newline="") as steps,
             ):
                 saved = time.monotonic()
+                said: list[str] = []
                 for event in learn(self.learner, self.train, self.val):
                     if isinstance(event, StepDone):
                         _write_row(steps, event.row)
@@ -295,12 +331,14 @@ class Training:
                             self._save("best", event.val)
                         self._save("last", event.val)
                         saved = time.monotonic()
-                    elif isinstance(event, Stopped) and event.reason is StopReason.INTERRUPTED:
-                        files.sync(steps)
-                        self._save("last")
+                    elif isinstance(event, Stopped):
+                        self._say_threads(known_threads)
+                        if event.reason is StopReason.INTERRUPTED:
+                            files.sync(steps)
+                            self._save("last")
                     yield event
-                    if isinstance(event, EpochDone):
-                        yield from map(Note, said)
+                    yield from map(Note, said)
+                    said = []
         except OSError as error:
             raise RunError(
                 f"{folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
@@ -486,11 +524,17 @@ def _new_folder(runs_dir: Path, name: str | None) -> Path:
     raise RunError(f"no free name was found in {runs_dir}; give one with --name")
 
 
-def _environment(learner: Learner, loaded: data.Dataset, parts: Parts) -> dict[str, Any]:
+def _settled(given: int | None) -> int | None:
+    """The threads to begin with; processes that share the machine leave it to torch, and to who started them."""
+    return given if given is not None or world().size > 1 else free_threads()
+
+
+def _environment(learner: Learner, loaded: data.Dataset, parts: Parts, *, threads_given: bool) -> dict[str, Any]:
     machine = learner.machine
     return {
         **_versions(),
         **asdict(machine),
+        "threads_given": threads_given,
         "processes": learner.world.size,
         "processor": machine.describe(),
         "git_commit": _git_commit(),
@@ -517,12 +561,18 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _same_machine(environment: dict[str, Any]) -> tuple[Machine, list[str]]:
+def _threads_again(environment: dict[str, Any], asked: int | None) -> int | None:
+    """The threads given now, or when the run began; None where the program is to choose."""
+    # Other numbers of processes share the machine otherwise: the threads of then would be too many, or too few, now.
+    # Runs made before it was noted whether threads were given keep theirs.
+    kept = environment.get("threads_given", True) and world().size == environment["processes"]
+    return environment["threads"] if asked is None and kept else given_threads(asked)
+
+
+def _same_machine(environment: dict[str, Any], threads: int | None) -> tuple[Machine, list[str]]:
     """The machine that the run began on, as far as it can be had, and a line for each difference."""
     notices = []
     processes = world().size
-    # Other numbers of processes share the machine otherwise: the threads of then would be too many, or too few, now.
-    threads = environment["threads"] if processes == environment["processes"] else None
     try:
         machine = choose(environment["device"], environment["precision"], threads)
     except DownstrokeError:
