@@ -91,6 +91,7 @@ class Training:
 
         run = Run(Path(learner.world.share(_new_folder(Path(runs_dir), name) if learner.world.first else None)))
         self = cls(run, learner, train, val)
+        self.notices = list(loaded.notices)
         try:
             if learner.world.first:
                 files.write_json(run.folder / ENVIRONMENT, _environment(learner, loaded, parts))
@@ -341,9 +342,12 @@ class Parts:
 
     def __init__(self, loaded: data.Dataset, recipe: Recipe) -> None:
         seed = recipe.split_seed
-        train, val = data.split(loaded.train.labels, recipe.val_size, seed)
-        self.val = loaded.train.take(val)
-        self.train = loaded.train.take(train) if len(val) else loaded.train
+        if loaded.val is not None and recipe.val_size:
+            self.val, self.train = loaded.val, loaded.train
+        else:
+            train, val = data.split(loaded.train.labels, recipe.val_size, seed)
+            self.val = loaded.train.take(val)
+            self.train = loaded.train.take(train) if len(val) else loaded.train
         if recipe.train_size is not None:
             share = recipe.train_size < 1
             size = round(recipe.train_size * len(self.train)) if share else int(recipe.train_size)
