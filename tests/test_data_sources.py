@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import downstroke
 from downstroke.data.sources import load
-from downstroke.errors import DataError
+from downstroke.errors import DataError, RunError
 from downstroke.recipe import Recipe
 from downstroke.runs.training import Parts
 
@@ -333,6 +334,33 @@ def test_what_a_class_folder_holds_beside_pictures_is_named(tmp_path):
     said = "\n".join(load(folder).notices)
     assert "1 file (a.heic)" in said
     assert "1 sub-folder (more)" in said
+
+
+@pytest.mark.parametrize("colour", [255, 0, 130])
+def test_pictures_of_one_colour_on_transparent_have_their_alpha_as_ink(tmp_path, colour):
+    images, labels = digits(30)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        picture = np.full((28, 28, 4), colour, np.uint8)
+        picture[..., 3] = image
+        Image.fromarray(picture).save(tmp_path / str(label) / f"{index}.png")
+    write_pictures(dark := tmp_path.with_name(tmp_path.name + "dark"), 255 - images, labels)
+    np.testing.assert_array_equal(together(load(tmp_path))[0], together(load(dark))[0])
+
+
+def test_a_run_goes_on_and_is_tested_where_its_data_was_moved_to_and_on_no_other(tmp_path):
+    file, moved, other = tmp_path / "d.npz", tmp_path / "moved.npz", tmp_path / "other.npz"
+    images, labels = digits(60)
+    np.savez(file, images=images, labels=labels)
+    np.savez(other, images=images[:30], labels=labels[:30])
+    run = downstroke.train(data=str(file), epochs=1, model="linear", runs_dir=tmp_path / "runs")
+    file.rename(moved)
+    with pytest.raises(RunError, match="not those that"):
+        run.extend(1, data=other)
+    with pytest.raises(RunError, match="not those that"):
+        run.test(data=other)
+    assert run.extend(1, data=moved).summary()["epochs"] == 2
+    assert run.test(data=moved)["looks"] == 1
 
 
 # What is refused

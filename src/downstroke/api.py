@@ -50,19 +50,27 @@ class Run(run_room.Run):
         lr: float | None = None,
         schedule: str | None = None,
         until_done: bool = False,
+        data: str | os.PathLike[str] | None = None,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
         """Train `epochs` more, or until the advice is to stop; with neither, finish what was interrupted.
 
-        Returns this run. See `Training.resume`.
+        `data`: where the run's data is now, if it was moved. Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
         from downstroke.runs.training import Training
 
         with (
             joined(self.environment["device"]),
-            Training.resume(self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done) as training,
+            Training.resume(
+                self,
+                epochs=epochs,
+                lr=lr,
+                schedule=schedule,
+                until_done=until_done,
+                data=os.fspath(data) if data else None,
+            ) as training,
         ):
             _follow(training, self, watch, tensorboard)
         return self
@@ -74,7 +82,7 @@ class Run(run_room.Run):
         target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
         return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
 
-    def test(self, source: str | None = None) -> dict[str, Any]:
+    def test(self, source: str | None = None, *, data: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Look at the sealed test set. The look is recorded in `test.json`; two pictures show what was misread.
 
         Returns the JSON of `downstroke test`: accuracies 0..1, `looks` the number of looks so far, this one included.
@@ -82,15 +90,15 @@ class Run(run_room.Run):
         from downstroke.runs.examine import examine
         from downstroke.show import report
 
-        look, evaluation, data = examine(self, source)
+        look, evaluation, held = examine(self, source, os.fspath(data) if data else None)
         wrong = evaluation.predictions != evaluation.labels
-        confusion = report.confusion_picture(evaluation.confusion, data.classes, self.folder / "confusion.png")
+        confusion = report.confusion_picture(evaluation.confusion, held.classes, self.folder / "confusion.png")
         misread = report.misread_picture(
-            data.test.images[wrong],
+            held.test.images[wrong],
             evaluation.labels[wrong],
             evaluation.predictions[wrong],
             evaluation.probabilities.max(1)[wrong],
-            data.classes,
+            held.classes,
             self.folder / "misread.png",
         )
         shown = {key: value for key, value in look.items() if key not in ("look", "at")}

@@ -113,11 +113,13 @@ class Training:
         lr: float | None = None,
         schedule: str | None = None,
         until_done: bool = False,
+        data: str | Path | None = None,
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
         With `until_done` the end is where the advice is to stop, one epoch from here at the earliest. With `lr` or
-        `schedule`, or where the schedule has a horizon, this is a new leg. RunError where the run is in use elsewhere,
+        `schedule`, or where the schedule has a horizon, this is a new leg. `data`: where the run's data is now, if it
+        was moved. RunError where the run is in use elsewhere,
         its data changed, or no whole checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
@@ -133,10 +135,11 @@ class Training:
             raise RunError(f"epochs is {epochs}; expected a whole number from 1")
         recipe.replace(**changes)  # refuses what cannot be used, before anything is loaded
         machine, notices = _same_machine(environment)
-        loaded = sources.load(recipe.data, recipe.split_seed)
+        loaded = sources.load(data or recipe.data, recipe.split_seed)
         if loaded.fingerprint() != environment["data"]["fingerprint"]:
             raise RunError(
-                f"the images in {recipe.data} are not those that {run.name} began with; start a new run on them"
+                f"the images in {data or recipe.data} are not those that {run.name} began with; "
+                f"give the place of those with --data, or start a new run on these"
             )
         parts = Parts(loaded, recipe)
         machine.use()
