@@ -72,6 +72,10 @@ def assemble(name: str, found: Found, split_seed: int) -> Dataset:
     names = tuple(str(value) if found.names is None else found.names[value] for value in classes.tolist())
     parts = {"train": train_part, "test": test_part, **others}
     notices += _remarks(parts, names)
+    if "emnist" in train.where.lower() and not train.where.lower().endswith(("-ubyte", "-ubyte.gz")):
+        notices.append(
+            "EMNIST's files hold each image mirrored at its diagonal, and these were taken as they are: look at some"
+        )
     return Dataset(name, train_part, test_part, names, "test" in others, others.get("val"), tuple(notices))
 
 
@@ -207,7 +211,7 @@ def _grey(raw: Raw) -> NDArray[Any]:
 def _luminance(images: NDArray[Any]) -> NDArray[Any]:
     """[N, H, W] of colours [N, H, W, 3], or [N, H, W, 4] with alpha: on white, or, of one colour, alpha as the ink."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow and OpenCV
-    grey = np.empty(images.shape[:3], np.float32)
+    grey: NDArray[np.float32] = np.empty(images.shape[:3], np.float32)
     for index, image in enumerate(images):  # one at a time: as floats the whole takes four times the memory
         grey[index] = image[..., :3] @ weights
     if images.shape[3] == 4:
@@ -215,9 +219,9 @@ def _luminance(images: NDArray[Any]) -> NDArray[Any]:
         white = np.float32(np.iinfo(images.dtype).max if images.dtype == np.uint16 else 255 if images.max() > 1 else 1)
         visible = images[..., :3][alpha > 0]
         if alpha.min(initial=white) != alpha.max(initial=0) and not np.ptp(visible, axis=0).any():
-            grey = white - alpha.astype(np.float32)
+            grey = (white - alpha).astype(np.float32)
         else:
-            grey = white + (grey - white) * (alpha / white)
+            grey = (white + (grey - white) * (alpha / white)).astype(np.float32)
     if images.dtype.kind not in "iu":
         return grey
     if images.dtype == np.uint16:
@@ -240,10 +244,10 @@ def _levels(images: NDArray[Any], where: str, notices: list[str]) -> NDArray[np.
     if images.dtype == np.uint16 and (most := int(images.max(initial=0))) > 255:
         bits = 12 if most < 1 << 12 else 16
         notices.append(f"{where}: levels up to {most} are taken for {bits} bits")
-        factor = np.float32(255 / ((1 << bits) - 1))
+        scale = np.float32(255 / ((1 << bits) - 1))
         levels = np.empty(images.shape, np.uint8)
         for index, image in enumerate(images):
-            levels[index] = np.rint(image * factor)
+            levels[index] = np.rint(image * scale)
         return levels
     low, high = images.min(initial=0), images.max(initial=0)
     if not (np.isfinite(low) and np.isfinite(high)):
