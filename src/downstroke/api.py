@@ -52,6 +52,7 @@ class Run(run_room.Run):
         until_done: bool = False,
         max_epochs: int | None = None,
         threads: int | None = None,
+        data: str | os.PathLike[str] | None = None,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
@@ -59,7 +60,7 @@ class Run(run_room.Run):
 
         `max_epochs` bounds how many more it may be until then (left out, 1000).
 
-        Returns this run. See `Training.resume`.
+        `data`: where the run's data is now, if it was moved. Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
         from downstroke.runs.training import Training
@@ -74,6 +75,7 @@ class Run(run_room.Run):
                 until_done=until_done,
                 max_epochs=max_epochs,
                 threads=threads,
+                data=os.fspath(data) if data else None,
             ) as training,
         ):
             _follow(training, self, watch, tensorboard)
@@ -86,7 +88,7 @@ class Run(run_room.Run):
         target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
         return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
 
-    def test(self, source: str | None = None) -> dict[str, Any]:
+    def test(self, source: str | None = None, *, data: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Look at the sealed test set. The look is recorded in `test.json`; two pictures show what was misread.
 
         Returns the JSON of `downstroke test`: accuracies 0..1, `looks` the number of looks so far, this one included.
@@ -94,15 +96,15 @@ class Run(run_room.Run):
         from downstroke.runs.examine import examine
         from downstroke.show import report
 
-        look, evaluation, data = examine(self, source)
+        look, evaluation, held = examine(self, source, os.fspath(data) if data else None)
         wrong = evaluation.predictions != evaluation.labels
-        confusion = report.confusion_picture(evaluation.confusion, data.classes, self.folder / "confusion.png")
+        confusion = report.confusion_picture(evaluation.confusion, held.classes, self.folder / "confusion.png")
         misread = report.misread_picture(
-            data.test.images[wrong],
+            held.test.images[wrong],
             evaluation.labels[wrong],
             evaluation.predictions[wrong],
             evaluation.probabilities.max(1)[wrong],
-            data.classes,
+            held.classes,
             self.folder / "misread.png",
         )
         shown = {key: value for key, value in look.items() if key not in ("look", "at")}

@@ -188,6 +188,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @_threads
+@click.option("--data", help="Where the run's data is now, if it was moved.")
 @_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @_common
@@ -356,14 +357,15 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
 @main.command()
 @click.argument("run", required=False)
 @click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
+@click.option("--data", help="Where the run's data is now, if it was moved.")
 @_runs_dir
 @_common
-def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) -> None:
+def test(run: str | None, *, weights: str | None, data: str | None, runs_dir: str, as_json: bool) -> None:
     """Look at the sealed test set. Every look is recorded: choices belong on val."""
     from downstroke.api import Run
 
     opened = Run.open(run, runs_dir)
-    result = opened.test(weights)
+    result = opened.test(weights, data=data)
     if result["damage"]:
         _say(f"note: {result['damage']}")
     if as_json:

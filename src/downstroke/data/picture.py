@@ -37,7 +37,8 @@ def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray
 def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[NDArray[np.uint8], list[str]]:
     """The grey levels of a picture file or of a file's bytes, and what is to be said of it.
 
-    uint8 [H, W], upright, on white where transparent. Of an animation or of several pages the first, and that is said.
+    uint8 [H, W], upright, on white where transparent; where all that is seen has one colour, alpha is dark ink.
+    Of an animation or of several pages the first, and that is said.
     `name` stands in messages; it is the path unless given. Raises PictureError for
     what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
     these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel, it takes 1 byte a pixel and 0.1 GB.
@@ -121,7 +122,10 @@ def _upright(grey: NDArray[np.uint8], orientation: int | None) -> NDArray[np.uin
 
 def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
     """[H, W] of any of Pillow's modes."""
-    convert = _stretched(image) if image.mode == "F" or image.mode.startswith("I") else _tile_to_grey
+    if image.mode == "F" or image.mode.startswith("I"):
+        convert = _stretched(image)
+    else:
+        convert = _alpha_as_ink if _is_drawn_in_alpha(image) else _tile_to_grey
     grey = np.empty((image.height, image.width), np.uint8)
     for place, tile in _tiles(image):
         grey[place] = convert(tile)
@@ -135,10 +139,34 @@ def _tiles(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], Image.Imag
             yield (slice(top, bottom), slice(left, right)), image.crop((left, top, right, bottom))
 
 
+def _is_transparent(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+
+
+def _is_drawn_in_alpha(image: Image.Image) -> bool:
+    """Whether all that is to be seen has one colour, so that only the alpha tells ink from paper."""
+    if not _is_transparent(image):
+        return False
+    colours, alphas = [], []
+    for _, tile in _tiles(image):
+        rgba = np.asarray(tile.convert("RGBA"))
+        alpha = rgba[..., 3]
+        alphas += [int(alpha.min()), int(alpha.max())]
+        if (seen := rgba[..., :3][alpha > 0]).size:
+            colours += [seen.min(axis=0), seen.max(axis=0)]
+        if colours and np.ptp(colours, axis=0).any():
+            return False
+    return bool(colours) and min(alphas) < max(alphas)
+
+
+def _alpha_as_ink(image: Image.Image) -> NDArray[np.uint8]:
+    return 255 - np.asarray(image.convert("RGBA").getchannel("A"), dtype=np.uint8)
+
+
 def _tile_to_grey(image: Image.Image) -> NDArray[np.uint8]:
     from PIL import Image
 
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+    if _is_transparent(image):
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
     grey = image.getchannel(0) if image.mode == "LAB" else image.convert("L")

@@ -26,7 +26,7 @@ def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple
     data = sources.load(recipe.data, recipe.split_seed)
     if data.fingerprint() != first.environment["data"]["fingerprint"]:
         raise RunError(f"the images in {recipe.data} are not those that {first.name} was trained on")
-    val = data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
+    val = data.val or data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
     device = machine.choose().device
     images, labels = torch.from_numpy(val.images).to(device), torch.from_numpy(val.labels).to(device)
 

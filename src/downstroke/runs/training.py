@@ -99,6 +99,7 @@ class Training:
         run = Run(Path(learner.world.share(_new_folder(Path(runs_dir), name) if learner.world.first else None)))
         self = cls(run, learner, train, val)
         self._mind_threads(given, all_threads)
+        self.notices = list(loaded.notices)
         try:
             if learner.world.first:
                 environment = _environment(learner, loaded, parts, threads_given=given is not None)
@@ -123,14 +124,15 @@ class Training:
         until_done: bool = False,
         max_epochs: int | None = None,
         threads: int | None = None,
+        data: str | Path | None = None,
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
         With `until_done` the end is where the advice is to stop, one epoch from here at the earliest and `max_epochs`
         at the latest. Where lr has fallen to 0, it goes on with the lr from before the fall. With `lr` or
         `schedule`, or where the schedule has a horizon, this is a new leg. `threads`: left out, those that were given
-        when the run began, or, where none were, as many as there are idle cores. RunError where the run is in use
-        elsewhere, its data changed, or no whole checkpoint is left.
+        when the run began, or, where none were, as many as there are idle cores. `data`: where the run's data is now,
+        if it was moved. RunError where the run is in use elsewhere, its data changed, or no whole checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
@@ -149,10 +151,11 @@ class Training:
         all_threads = torch.get_num_threads()
         given = _threads_again(environment, threads)
         machine, notices = _same_machine(environment, _settled(given))
-        loaded = sources.load(recipe.data, recipe.split_seed)
+        loaded = sources.load(data or recipe.data, recipe.split_seed)
         if loaded.fingerprint() != environment["data"]["fingerprint"]:
             raise RunError(
-                f"the images in {recipe.data} are not those that {run.name} began with; start a new run on them"
+                f"the images in {data or recipe.data} are not those that {run.name} began with; "
+                f"give the place of those with --data, or start a new run on these"
             )
         parts = Parts(loaded, recipe)
         machine.use()
@@ -421,9 +424,12 @@ class Parts:
 
     def __init__(self, loaded: data.Dataset, recipe: Recipe) -> None:
         seed = recipe.split_seed
-        train, val = data.split(loaded.train.labels, recipe.val_size, seed)
-        self.val = loaded.train.take(val)
-        self.train = loaded.train.take(train) if len(val) else loaded.train
+        if loaded.val is not None and recipe.val_size:
+            self.val, self.train = loaded.val, loaded.train
+        else:
+            train, val = data.split(loaded.train.labels, recipe.val_size, seed)
+            self.val = loaded.train.take(val)
+            self.train = loaded.train.take(train) if len(val) else loaded.train
         if recipe.train_size is not None:
             share = recipe.train_size < 1
             size = round(recipe.train_size * len(self.train)) if share else int(recipe.train_size)
