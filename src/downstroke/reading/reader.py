@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +30,8 @@ Lines = Callable[[Floats], "list[Line]"]  # what logits make of a picture
 Picture = str | os.PathLike[str] | bytes
 REFUSED = "?"
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
+_CLOSE, _APART = 0.25, 0.6  # of a digit's height: a gap within a group, and what one between groups has more
+_WIDER = 1.7  # by which it is wider at least: far apart, hands space less evenly
 _VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
 
 
@@ -56,10 +59,17 @@ class Digit:
 
 @dataclass(frozen=True)
 class Line:
-    """Digits in reading order."""
+    """Digits in reading order; in the text a space stands where a gap parts two groups of them."""
 
     text: str
     digits: list[Digit]
+
+    @classmethod
+    def of(cls, digits: list[Digit], *, strict: bool = False) -> Self:
+        """The line of some digits, at least one; with `strict` a refused one is `?` in the text."""
+        names = [REFUSED if strict and not digit.accepted else str(digit.digit) for digit in digits]
+        spaces = [" " if apart else "" for apart in (False, *_gaps([digit.box for digit in digits]))]
+        return cls("".join(space + name for space, name in zip(spaces, names, strict=True)), digits)
 
 
 @dataclass(frozen=True)
@@ -82,11 +92,7 @@ class Reading:
 
     def strict(self) -> Reading:
         """The same with a `?` in the text for each digit that was refused."""
-        lines = [
-            Line("".join(str(digit.digit) if digit.accepted else REFUSED for digit in line.digits), line.digits)
-            for line in self.lines
-        ]
-        return replace(self, lines=lines)
+        return replace(self, lines=[Line.of(line.digits, strict=True) for line in self.lines])
 
     def to_dict(self) -> dict[str, Any]:
         names = [entry.name for entry in dataclasses.fields(Digit) if entry.name != "steps"]
@@ -217,7 +223,7 @@ class Reader:
                     warnings.append("touches its neighbour, cut apart")
             steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
             read = self._digit(logits, found.box, warnings, steps)
-            return [Line(str(read.digit), [read])]
+            return [Line.of([read])]
 
         return np.stack([one.glyph for one in every]), lines
 
@@ -263,7 +269,7 @@ class Reader:
                     steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
                     digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
                 if digits:
-                    lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
+                    lines.append(Line.of(digits))
             return lines
 
         return np.stack(glyphs), read
@@ -280,6 +286,22 @@ class Reader:
             warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
         accepted = bool(refusal.score(logits[None])[0] >= self.threshold)
         return Digit(self.classes[first], float(y[first]), [float(p) for p in y], box, accepted, warnings, steps)
+
+
+def _gaps(boxes: list[Box]) -> list[bool]:
+    """Whether a gap parts two groups, after each of a line's boxes but the last.
+
+    Such a gap is wider than the usual one of the line by a good part of a digit's height: heights differ less than
+    widths, of which a 1 has nearly none. A line whose digits all stand far apart, as in the boxes of a form, is one
+    group.
+    """
+    between = np.array([after[0] - before[0] - before[2] for before, after in itertools.pairwise(boxes)], float)
+    if not len(between):
+        return []
+    tall = float(np.median([box[3] for box in boxes]))
+    usual = float(np.quantile(between, 0.4, method="lower")) if len(between) > 1 else _CLOSE * tall
+    least = max(usual + _APART * tall, _WIDER * usual, (_CLOSE + _APART) * tall)
+    return [bool(gap > least) for gap in between]
 
 
 def _about_stroke(stroke: float) -> list[str]:
