@@ -353,9 +353,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
 @click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
-@click.option(
-    "--strict", is_flag=True, help="A refused digit is ? in the JSON's text, too, and the exit code is then 3."
-)
+@click.option("--strict", is_flag=True, help="A refused digit is ? in the JSON's text too; the exit code is then 3.")
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
 @_runs_dir

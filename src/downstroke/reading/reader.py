@@ -15,8 +15,8 @@ import numpy as np
 from numpy import uint8
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import Box, Cut, looks
-from downstroke.data.picture import read_picture
+from downstroke.data.glyph import SIZE, Box, Cut, looks
+from downstroke.data.picture import levels, read_picture, to_grey
 from downstroke.errors import PictureError, shown
 from downstroke.reading import refusal
 from downstroke.reading.page import Piece, Row, find_rows
@@ -28,6 +28,7 @@ AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's
 Floats = refusal.Floats
 Lines = Callable[[Floats], "list[Line]"]  # what logits make of a picture
 Picture = str | os.PathLike[str] | bytes
+InMemory = Any  # a PIL image, an array or a nested list: see `data.picture.to_grey`
 REFUSED = "?"
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
 _CLOSE, _APART = 0.25, 0.6  # of a digit's height: a gap within a group, and what one between groups has more
@@ -155,8 +156,8 @@ class Reader:
         one = shipped()
         return cls(one.logits(), one.classes, one.note, one.threshold, strays=True)
 
-    def read(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Reading:
-        """Read one picture: a path, a file's bytes, or grey uint8 [H,W] of either polarity.
+    def read(self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False) -> Reading:
+        """Read one picture: a path, a file's bytes, a PIL image or an array, of either polarity.
 
         It is a page; with `digit` it is one digit, the one at its centre. With `explain` each digit has its steps.
         Raises PictureError for what cannot be opened, is blank, or has nothing like a digit in it.
@@ -164,14 +165,14 @@ class Reader:
         prepared = self.prepare(picture, digit=digit, explain=explain)
         return prepared.read(self.logits(prepared.glyphs))
 
-    def prepare(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Prepared:
+    def prepare(self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False) -> Prepared:
         """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError."""
         notes: list[str] = []
         if isinstance(picture, bytes | str | os.PathLike):
             file = "-" if isinstance(picture, bytes) else str(picture)
             image, notes = read_picture(picture if isinstance(picture, bytes) else Path(picture), name=file)
         else:
-            file, image = "-", picture
+            file, image = "-", to_grey(picture)
         try:
             glyphs, lines = self._one(image, explain) if digit else self._page(image, explain)
         except PictureError as error:
@@ -191,17 +192,23 @@ class Reader:
                 reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
             yield reading
 
-    def logits(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C]."""
+    def logits(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
+        """Of every class for each of many glyphs at once: [N,28,28], ink high on zero -> float32 [N,C].
+
+        uint8, or levels as `data.picture.levels` takes them, floats 0..1 among them. PictureError.
+        """
+        glyphs = levels(glyphs)
+        if glyphs.shape[1:] != (SIZE, SIZE):
+            raise PictureError(f"glyphs of shape {list(glyphs.shape)}; expected [N, {SIZE}, {SIZE}]")
         parts = [self._logits(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
 
-    def probabilities(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """uint8 [N,28,28], ink high on zero -> float32 [N,C], each row sums to 1."""
+    def probabilities(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
+        """[N,28,28] as `logits` takes them, ink high on zero -> float32 [N,C], each row sums to 1."""
         return refusal.softmax(self.logits(glyphs))
 
-    def accepts(self, glyphs: NDArray[uint8]) -> NDArray[np.bool_]:
-        """Whether each of uint8 [N,28,28] is enough like a digit for its reading to be relied on: [N]."""
+    def accepts(self, glyphs: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each of [N,28,28], as `logits` takes them, is enough like a digit to be relied on: [N]."""
         accepted: NDArray[np.bool_] = refusal.score(self.logits(glyphs)) >= self.threshold
         return accepted
 
