@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from downstroke.data.dataset import Dataset
 from downstroke.data.glyph import glyph
 from downstroke.errors import PictureError
 from downstroke.reading.reader import Reader
+from downstroke.show import readings
 
 KINDS = {
     "floats 0..1": lambda image: image / 255,
@@ -84,3 +86,11 @@ def test_the_probabilities_of_glyphs_are_those_of_their_levels_in_any_type(reade
 def test_a_blank_picture_is_told_by_its_own_size(shape: tuple[int, int]) -> None:
     with pytest.raises(PictureError, match=f"{shape[1]}x{shape[0]}"):
         glyph(np.full(shape, 200, np.uint8))
+
+
+def test_a_shown_picture_keeps_its_colours(tmp_path: Path, reader: Reader, mnist: Dataset) -> None:
+    page = np.full((120, 120, 3), (255, 240, 180), np.uint8)
+    page[40:68, 40:68] = page[40:68, 40:68] * (1 - mnist.test.images[0][..., None] / 255)
+    Image.fromarray(page).save(tmp_path / "page.png")
+    drawn = readings.draw(reader.read(tmp_path / "page.png"), tmp_path / "drawn.png")
+    assert Image.open(drawn).getpixel((2, 118)) == (255, 240, 180)

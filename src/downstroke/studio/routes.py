@@ -30,7 +30,7 @@ _SAID = {
     408: "It did not come whole in time.",
     409: "Not now: the run is being trained, or is not.",
     413: "Too large.",
-    415: "Neither multipart nor JSON.",
+    415: "Neither multipart nor JSON nor an image.",
     422: "It has not the form that is described here.",
     429: "Too many wait already.",
     500: "Something unexpected; the server's own log says what.",
