@@ -388,7 +388,7 @@ def test(run: str | None, *, weights: str | None, data: str | None, runs_dir: st
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
 @click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
-@click.option("--strict", is_flag=True, help="A refused digit is ? in the text, and the exit code is then 3.")
+@click.option("--strict", is_flag=True, help="A refused digit is ? in the JSON's text too; the exit code is then 3.")
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
 @_runs_dir
@@ -396,7 +396,8 @@ def test(run: str | None, *, weights: str | None, data: str | None, runs_dir: st
 def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bool, **options: Any) -> None:
     """Read the digits in photographs, scans and drawings; - is stdin.
 
-    PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size. Lines from top to bottom, digits from left to right.
+    PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size. Lines from top to bottom, digits from left to right; a digit
+    that is refused, as not enough like one, is printed as ?.
     """
     from downstroke.progress import over
 
@@ -466,9 +467,16 @@ def _stdin() -> bytes:
 
 def _print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     digits = [digit for line in reading.lines for digit in line.digits]
+    reading = reading.strict()  # a text that goes on to another program must not hold what is not to be relied on
+    if reading.refused:
+        _say(
+            f"note: {shown(reading.file)}: {reading.refused} of {_count(len(digits), 'digit')} refused (?), "
+            f"not enough like a digit to rely on"
+        )
     if len(digits) == 1 and not explain:
-        refused = "" if digits[0].accepted else ", refused"
-        click.echo(f"{shown(reading.file)}: {reading.text} ({digits[0].probability:.1%}{refused})")
+        chance = f"{digits[0].probability:.1%}"
+        told = chance if digits[0].accepted else f"refused; nearest is {digits[0].digit}, {chance}"
+        click.echo(f"{shown(reading.file)}: {reading.text} ({told})")
         click.echo(_bars(names, digits[0].probabilities))
         return
     for line in reading.lines:

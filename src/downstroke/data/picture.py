@@ -9,7 +9,7 @@ import stat
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,54 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[N
             raise PictureError(
                 f"{name}: the picture is damaged or cut short ({reason}); save or download it again"
             ) from None
+
+
+def to_grey(picture: Any) -> NDArray[np.uint8]:
+    """A picture that is in memory: uint8 [H, W], upright, on white where transparent. PictureError.
+
+    A PIL image; or an array or nested list [H, W], or [H, W, C] or [C, H, W] with C 1 (grey), 3 (RGB) or 4 (RGBA), of
+    levels as `levels` takes them.
+    """
+    from PIL import Image
+
+    if isinstance(picture, Image.Image):
+        return _upright(_to_grey(picture), picture.getexif().get(_ORIENTATION))
+    grey = levels(picture)
+    if grey.ndim == 3 and grey.shape[2] not in (1, 3, 4) and grey.shape[0] in (1, 3, 4):
+        grey = np.moveaxis(grey, 0, 2)
+    if grey.ndim == 3 and grey.shape[2] == 1:
+        grey = grey[..., 0]
+    if grey.ndim == 2:
+        return grey
+    if grey.ndim != 3 or grey.shape[2] not in (3, 4):
+        raise PictureError(f"an array of shape {list(grey.shape)}; expected one picture: [H, W], or [H, W, 3] of RGB")
+    return _to_grey(Image.fromarray(np.ascontiguousarray(grey))) if grey.size else grey[..., 0]
+
+
+def levels(values: Any) -> NDArray[np.uint8]:
+    """Levels as uint8 0..255: bool, whole numbers 0..255 of any type, uint16 0..65535, or floats 0..1 or 0..255.
+
+    Raises PictureError for any other value.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # a ragged list; a tensor that wants its gradient
+        raise PictureError(f"no array of grey levels ({' '.join(str(error).split())})") from None
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "buif":
+        raise PictureError(f"{type(values).__name__} of {array.dtype}; expected a picture, or an array of grey levels")
+    least, most = (array.min(), array.max()) if array.size else (0, 0)
+    top = 1 if array.dtype.kind == "b" or (array.dtype.kind == "f" and most <= 1) else 255
+    top = 65535 if array.dtype == np.uint16 and most > 255 else top
+    if not (least >= 0 and most <= top):  # what is no number is neither
+        raise PictureError(f"levels from {least:g} to {most:g} ({array.dtype}); expected 0 to 255, or floats 0 to 1")
+    return array.astype(np.uint8) if top == 255 and array.dtype.kind != "f" else _scaled(array, top)
+
+
+def _scaled(array: NDArray[Any], top: int) -> NDArray[np.uint8]:
+    scaled: NDArray[np.uint8] = np.rint(array.astype(np.float32) * np.float32(255 / top)).astype(np.uint8)
+    return scaled
 
 
 def _read(path: Path, name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -70,11 +71,11 @@ class Run:
 
     @property
     def typed(self) -> str:
-        """The folder as one would type it here."""
+        """The folder as one would type it here, in quotes where a shell needs them."""
         try:
-            return str(self.folder.relative_to(Path.cwd()))
+            return shlex.quote(str(self.folder.relative_to(Path.cwd())))
         except ValueError:
-            return str(self.folder)
+            return shlex.quote(str(self.folder))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+import shlex
 import shutil
 import subprocess
 import time
@@ -345,7 +346,7 @@ class Training:
         except OSError as error:
             raise RunError(
                 f"{folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
-                f"Make room, then: downstroke continue {folder}"
+                f"Make room, then: downstroke continue {shlex.quote(str(folder))}"
             ) from None
 
     def _decide(self) -> list[str]:
