@@ -50,12 +50,13 @@ class Run(run_room.Run):
         lr: float | None = None,
         schedule: str | None = None,
         until_done: bool = False,
+        progress: bool = True,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
         """Train `epochs` more, or until the advice is to stop; with neither, finish what was interrupted.
 
-        Returns this run. See `Training.resume`.
+        Returns this run. Progress is shown on stderr unless `progress` is False. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
         from downstroke.runs.training import Training
@@ -64,7 +65,7 @@ class Run(run_room.Run):
             joined(self.environment["device"]),
             Training.resume(self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done) as training,
         ):
-            _follow(training, self, watch, tensorboard)
+            _follow(training, self, progress, watch, tensorboard)
         return self
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
@@ -241,6 +242,7 @@ def train(
     precision: str = "auto",
     threads: int | None = None,
     until_done: bool = False,
+    progress: bool = True,
     watch: Watcher | None = None,
     tensorboard: bool = False,
     **fields: Any,
@@ -249,8 +251,9 @@ def train(
 
     With `until_done` it is trained until the advice is to stop, not for the recipe's epochs.
 
-    `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved, and
-    the run is returned with `stopped` saying so. Raises DownstrokeError.
+    Progress is shown on stderr: a growing table in a terminal, elsewhere a line an epoch; `progress=False` turns it
+    off. `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved,
+    and the run is returned with `stopped` saying so. Raises DownstrokeError.
 
     In processes started by torchrun, all of them train the one run; the first alone writes and watches.
     """
@@ -275,19 +278,21 @@ def train(
         ) as training,
     ):
         run = Run(training.run.folder)
-        _follow(training, run, watch, tensorboard)
+        _follow(training, run, progress, watch, tensorboard)
     return run
 
 
-def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bool) -> None:
+def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None, tensorboard: bool) -> None:
     from downstroke.learning.events import Stopped
+    from downstroke.progress import shown_progress
 
     first = training.learner.world.first
     writer = _TensorBoard(run.folder) if tensorboard and first else None
     run.notices = tuple(training.notices)
     try:
-        with _interruptible(training.learner.stop):
+        with _interruptible(training.learner.stop), shown_progress(training, progress and first) as show:
             for event in training:
+                show(training, event)
                 if watch and first:
                     watch(training, event)
                 if writer:

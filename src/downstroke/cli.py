@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.errors import DownstrokeError, LogError, PictureError, RecipeError, shown
+from downstroke.errors import DownstrokeError, LogError, PictureError, RecipeError, counted, shown
 from downstroke.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     given = {key: value for key, value in options.items() if value is not None}
-    _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
+    _report(api.train(recipe, **given), as_json)
 
 
 train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIPES)}."
@@ -165,25 +165,18 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
 
     opened = Run.open(run, runs_dir)
     before = opened.summary()["epochs"]
-    extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
+    extended = _report(opened.extend(**options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
         click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
 
 
-def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
+def _report(run: Run, as_json: bool) -> Run:
+    """Say how a training ended; of several processes, the first alone."""
     from downstroke.learning.distributed import rank_speaks
     from downstroke.learning.events import StopReason
-    from downstroke.progress import LineProgress, LiveProgress
 
-    progress = LiveProgress() if sys.stderr.isatty() else LineProgress()
-    try:
-        run = training(progress)
-    finally:
-        progress.close()
     if not rank_speaks():
         return run
-    for notice in run.notices:
-        _say(f"note: {notice}")
     advice = _advice(run)
     summary = {
         **run.summary(),
@@ -211,7 +204,7 @@ def _advice(run: Run) -> Advice | None:
 
 def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> None:
     click.echo(
-        f"{run.typed}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
+        f"{run.typed}: {counted(summary['epochs'], 'epoch')}, {counted(summary['steps'], 'step')}, "
         f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
     )
     if summary["best_epoch"] is not None:
@@ -484,7 +477,7 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
             if row["best_epoch"]
             else "no val"
         )
-        click.echo(f"{name:24} {row['recipe']:10} {_count(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
+        click.echo(f"{name:24} {row['recipe']:10} {counted(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
 
 
 @main.command("find-lr")
@@ -724,10 +717,6 @@ def _print_json(value: Any) -> None:
     from downstroke.runs.files import dumps
 
     click.echo(dumps(value))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _peak_rss_mb() -> float:
