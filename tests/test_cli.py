@@ -23,7 +23,7 @@ from PIL import Image
 from rich.console import Console
 
 import downstroke
-from downstroke.cli import main
+from downstroke.cli import _print_figures, main
 from downstroke.data.dataset import Dataset
 from downstroke.history import EpochRow, StepRow
 from downstroke.learning import criteria, models, optimizers, schedules
@@ -412,3 +412,36 @@ def test_from_python_training_says_what_the_data_holds_and_shows_progress(
     trained.extend(epochs=1, progress=False)
     downstroke.train(epochs=1, progress=False, **fields)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["train", "nosuch"], 2),
+        (["train", "--epochs", "0"], 2),
+        (["train", "--epochs", "many"], 2),
+        (["train", "--no-such-flag"], 2),
+        (["continue"], 1),
+        (["advise", "nope.csv"], 1),
+        (["test"], 1),
+        (["plot"], 1),
+        (["compare", "a", "b"], 1),
+        (["read", "x.png", "--run", "none"], 1),
+        (["find-lr", "nosuch"], 2),
+    ],
+)
+def test_an_error_under_json_is_one_json_value_and_its_line_on_stderr(
+    args: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in ([args[0], "--json", *args[1:]], [*args, "--json"]):
+        result = run(*given)
+        said = json.loads(result.stdout)
+        assert list(said) == ["error"]
+        assert said["error"] in result.stderr
+        assert result.exit_code == code
+
+
+def test_bench_tables_print_three_significant_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_figures({"a": 0.123456, "b": {"c": 1234.567, "n": 12345}, "d": {"e": [0.98765, 2]}}, as_json=False)
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["0.123", "1230", "12345", "2"]

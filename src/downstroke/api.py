@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import DownstrokeError, RunError
+from downstroke.errors import DownstrokeError, LogError, RunError, shown
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -152,6 +152,8 @@ def curve_of(
         path, runs = Path(log), (Path(log), Path(runs_dir) / log)
         if path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs)):
             return logs.read(path, loss, val_loss, say=say), None
+        if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
+            raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
     run = _opened(log, runs_dir)
     return logs.read(run.folder, loss, val_loss, say=say), run.typed
 
@@ -342,7 +344,7 @@ def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise RunError("--tensorboard needs tensorboard: pip install 'downstroke[tensorboard]'") from None
+        raise RunError("--tensorboard needs tensorboard: pip install '.[tensorboard]' in the clone") from None
     return SummaryWriter
 
 

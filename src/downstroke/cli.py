@@ -28,9 +28,17 @@ FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 class Program(click.Group):
     """The group of commands; turns what downstroke raises into one line and an exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["json"] = "--json" in args  # known also where the command's own options cannot be parsed
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            if ctx.meta.get("json"):
+                _print_json({"error": shown(error.format_message())})
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
             raise
         except KeyboardInterrupt:
@@ -42,14 +50,20 @@ class Program(click.Group):
         except Exception as error:
             if ctx.meta.get("debug"):
                 raise
-            if isinstance(error, DownstrokeError):
-                _say(f"error: {error}")
-            elif isinstance(error, OSError):
-                _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
-            else:
-                text = " ".join(str(error).split())
-                _say(f"error: {type(error).__name__}: {text} (unexpected; --debug shows where)")
+            line = shown(_line(error))
+            _say(f"error: {line}")
+            if ctx.meta.get("json"):
+                _print_json({"error": line})
             ctx.exit(USAGE if isinstance(error, RecipeError) else FAILED)
+
+
+def _line(error: Exception) -> str:
+    """What a person sees of an error."""
+    if isinstance(error, DownstrokeError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; --debug shows where)"
 
 
 def _say(text: str) -> None:
@@ -59,9 +73,12 @@ def _say(text: str) -> None:
 
 def _common(command: Command) -> Command:
     """The options of every command."""
-    command = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, nothing else there.")(
-        command
-    )
+    command = click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help='One JSON value on stdout, nothing else there; an error is {"error": LINE}.',
+    )(command)
     return click.option(
         "--debug",
         is_flag=True,
@@ -143,6 +160,8 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         options["val_size"] = 0.0
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
+    if options["epochs"] is not None and options["epochs"] < 1:
+        raise RecipeError(f"epochs is {options['epochs']}; expected a whole number from 1")
     given = {key: value for key, value in options.items() if value is not None}
     _report(api.train(recipe, **given), as_json)
 
@@ -228,11 +247,12 @@ def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> 
 @click.option("--loss", help="The column of a log that holds the training loss.")
 @click.option("--val-loss", help="The column of a log that holds the val loss.")
 @click.option(
+    "--operating-point",
     "--patience-like",
     "operating_point",
     default="balanced",
     show_default=True,
-    help="quick, balanced or thorough: how much patience, as it were.",
+    help="quick, balanced or thorough, of which each stops later than the one before.",
 )
 @_runs_dir
 @_common
@@ -542,7 +562,9 @@ def studio(
         from downstroke.studio.guard import Settings
         from downstroke.studio.serve import serve
     except ImportError as error:
-        raise DownstrokeError(f'{error.name} is not installed; to have it: pip install "downstroke[studio]"') from None
+        raise DownstrokeError(
+            f'{error.name} is not installed; to have it: pip install ".[studio]" in the clone'
+        ) from None
 
     def say(served: dict[str, str]) -> None:
         _say(f"the studio is at {served['url']}  (token {served['token']}; Ctrl-C ends it, trainings go on)")
@@ -627,7 +649,7 @@ def peers(*, as_json: bool, **options: Any) -> None:
     for model in options["names"]:
         for name, found in figures[model].items():
             numbers = [found[key] for key in columns.values()] + [figures["import_seconds"][name]]
-            click.echo(f"{model:6} {name:14} {' '.join(f'{number:12.3f}' for number in numbers)}")
+            click.echo(f"{model:6} {name:14} {' '.join(f'{_brief(number):>12}' for number in numbers)}")
 
 
 @bench.command()
@@ -710,7 +732,18 @@ def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     for name, value in figures.items():
         inner = value.items() if isinstance(value, dict) else [("", value)]
         for key, number in inner:
-            click.echo(f"{f'{name} {key}'.strip():40} {number}")
+            click.echo(f"{f'{name} {key}'.strip():40} {_brief(number)}")
+
+
+def _brief(value: Any) -> Any:
+    """A figure as a table shows it: 3 significant digits of what was measured, and what was counted as it is."""
+    if isinstance(value, float):
+        return f"{float(f'{value:.3g}'):g}" if math.isfinite(value) else "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_brief(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_brief(one)) for one in value)
+    return value
 
 
 def _print_json(value: Any) -> None:
