@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import DownstrokeError, RunError
+from downstroke.errors import DownstrokeError, LogError, RunError, shown
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -53,6 +53,7 @@ class Run(run_room.Run):
         max_epochs: int | None = None,
         threads: int | None = None,
         data: str | os.PathLike[str] | None = None,
+        progress: bool = True,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
@@ -60,7 +61,8 @@ class Run(run_room.Run):
 
         `max_epochs` bounds how many more it may be until then (left out, 1000).
 
-        `data`: where the run's data is now, if it was moved. Returns this run. See `Training.resume`.
+        `data`: where the run's data is now, if it was moved. Progress is shown on stderr unless `progress` is False.
+        Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
         from downstroke.runs.training import Training
@@ -78,7 +80,7 @@ class Run(run_room.Run):
                 data=os.fspath(data) if data else None,
             ) as training,
         ):
-            _follow(training, self, watch, tensorboard)
+            _follow(training, self, progress, watch, tensorboard)
         return self
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
@@ -165,6 +167,8 @@ def curve_of(
         path, runs = Path(log), (Path(log), Path(runs_dir) / log)
         if path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs)):
             return logs.read(path, loss, val_loss, say=say), None
+        if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
+            raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
     run = _opened(log, runs_dir)
     return run.curve(loss, val_loss, say=say), run.typed
 
@@ -256,6 +260,7 @@ def train(
     threads: int | None = None,
     until_done: bool = False,
     max_epochs: int | None = None,
+    progress: bool = True,
     watch: Watcher | None = None,
     tensorboard: bool = False,
     **fields: Any,
@@ -265,8 +270,9 @@ def train(
     With `until_done` it is trained until the advice is to stop, not for the recipe's epochs: for `max_epochs` at most
     (left out, 1000).
 
-    `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved, and
-    the run is returned with `stopped` saying so. Raises DownstrokeError.
+    Progress is shown on stderr: a growing table in a terminal, elsewhere a line an epoch; `progress=False` turns it
+    off. `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved,
+    and the run is returned with `stopped` saying so. Raises DownstrokeError.
 
     In processes started by torchrun, all of them train the one run; the first alone writes and watches.
     """
@@ -292,19 +298,21 @@ def train(
         ) as training,
     ):
         run = Run(training.run.folder)
-        _follow(training, run, watch, tensorboard)
+        _follow(training, run, progress, watch, tensorboard)
     return run
 
 
-def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bool) -> None:
+def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None, tensorboard: bool) -> None:
     from downstroke.learning.events import Stopped
+    from downstroke.progress import shown_progress
 
     first = training.learner.world.first
     writer = _TensorBoard(run.folder) if tensorboard and first else None
     run.notices = tuple(training.notices)
     try:
-        with _interruptible(training.learner.stop):
+        with _interruptible(training.learner.stop), shown_progress(training, progress and first) as show:
             for event in training:
+                show(training, event)
                 if watch and first:
                     watch(training, event)
                 if writer:
@@ -354,7 +362,7 @@ def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise RunError("--tensorboard needs tensorboard: pip install 'downstroke[tensorboard]'") from None
+        raise RunError("--tensorboard needs tensorboard: pip install '.[tensorboard]' in the clone") from None
     return SummaryWriter
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.errors import DownstrokeError, LogError, PictureError, RecipeError, shown
+from downstroke.errors import DownstrokeError, LogError, PictureError, RecipeError, counted, shown
 from downstroke.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -28,9 +28,17 @@ FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 class Program(click.Group):
     """The group of commands; turns what downstroke raises into one line and an exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["json"] = "--json" in args  # known also where the command's own options cannot be parsed
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            if ctx.meta.get("json"):
+                _print_json({"error": shown(error.format_message())})
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
             raise
         except KeyboardInterrupt:
@@ -42,14 +50,20 @@ class Program(click.Group):
         except Exception as error:
             if ctx.meta.get("debug"):
                 raise
-            if isinstance(error, DownstrokeError):
-                _say(f"error: {error}")
-            elif isinstance(error, OSError):
-                _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
-            else:
-                text = " ".join(str(error).split())
-                _say(f"error: {type(error).__name__}: {text} (unexpected; --debug shows where)")
+            line = shown(_line(error))
+            _say(f"error: {line}")
+            if ctx.meta.get("json"):
+                _print_json({"error": line})
             ctx.exit(USAGE if isinstance(error, RecipeError) else FAILED)
+
+
+def _line(error: Exception) -> str:
+    """What a person sees of an error."""
+    if isinstance(error, DownstrokeError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; --debug shows where)"
 
 
 def _say(text: str) -> None:
@@ -59,9 +73,12 @@ def _say(text: str) -> None:
 
 def _common(command: Command) -> Command:
     """The options of every command."""
-    command = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, nothing else there.")(
-        command
-    )
+    command = click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help='One JSON value on stdout, nothing else there; an error is {"error": LINE}.',
+    )(command)
     return click.option(
         "--debug",
         is_flag=True,
@@ -168,8 +185,10 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     _bounded(options)
+    if options["epochs"] is not None and options["epochs"] < 1:
+        raise RecipeError(f"epochs is {options['epochs']}; expected a whole number from 1")
     given = {key: value for key, value in options.items() if value is not None}
-    _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
+    _report(api.train(recipe, **given), as_json)
 
 
 def _bounded(options: dict[str, Any]) -> None:
@@ -199,25 +218,18 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     _bounded(options)
     opened = Run.open(run, runs_dir)
     before = opened.summary()["epochs"]
-    extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
+    extended = _report(opened.extend(**options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
         click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
 
 
-def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
+def _report(run: Run, as_json: bool) -> Run:
+    """Say how a training ended; of several processes, the first alone."""
     from downstroke.learning.distributed import rank_speaks
     from downstroke.learning.events import StopReason
-    from downstroke.progress import LineProgress, LiveProgress
 
-    progress = LiveProgress() if sys.stderr.isatty() else LineProgress()
-    try:
-        run = training(progress)
-    finally:
-        progress.close()
     if not rank_speaks():
         return run
-    for notice in run.notices:
-        _say(f"note: {notice}")
     advice = _advice(run)
     summary = {
         **run.summary(),
@@ -245,7 +257,7 @@ def _advice(run: Run) -> Advice | None:
 
 def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> None:
     click.echo(
-        f"{run.typed}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
+        f"{run.typed}: {counted(summary['epochs'], 'epoch')}, {counted(summary['steps'], 'step')}, "
         f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
     )
     if summary["best_epoch"] is not None:
@@ -269,11 +281,12 @@ def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> 
 @click.option("--loss", help="The column of a log that holds the training loss.")
 @click.option("--val-loss", help="The column of a log that holds the val loss.")
 @click.option(
+    "--operating-point",
     "--patience-like",
     "operating_point",
     default="balanced",
     show_default=True,
-    help="quick, balanced or thorough: how much patience, as it were.",
+    help="quick, balanced or thorough, of which each stops later than the one before.",
 )
 @_runs_dir
 @_common
@@ -529,7 +542,7 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
             if row["best_epoch"]
             else ("val loss is no number: it diverged" if row["run"] in lost else "no val")
         )
-        click.echo(f"{name:24} {row['recipe']:10} {_count(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
+        click.echo(f"{name:24} {row['recipe']:10} {counted(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
 
 
 @main.command("find-lr")
@@ -593,7 +606,9 @@ def studio(
         from downstroke.studio.guard import Settings
         from downstroke.studio.serve import serve
     except ImportError as error:
-        raise DownstrokeError(f'{error.name} is not installed; to have it: pip install "downstroke[studio]"') from None
+        raise DownstrokeError(
+            f'{error.name} is not installed; to have it: pip install ".[studio]" in the clone'
+        ) from None
 
     def say(served: dict[str, str]) -> None:
         _say(f"the studio is at {served['url']}  (token {served['token']}; Ctrl-C ends it, trainings go on)")
@@ -700,7 +715,7 @@ def peers(*, as_json: bool, **options: Any) -> None:
     for model in options["names"]:
         for name, found in figures[model].items():
             numbers = [found[key] for key in columns.values()] + [figures["import_seconds"][name]]
-            click.echo(f"{model:6} {name:14} {' '.join(f'{number:12.3f}' for number in numbers)}")
+            click.echo(f"{model:6} {name:14} {' '.join(f'{_brief(number):>12}' for number in numbers)}")
 
 
 @bench.command()
@@ -783,17 +798,24 @@ def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     for name, value in figures.items():
         inner = value.items() if isinstance(value, dict) else [("", value)]
         for key, number in inner:
-            click.echo(f"{f'{name} {key}'.strip():40} {number}")
+            click.echo(f"{f'{name} {key}'.strip():40} {_brief(number)}")
+
+
+def _brief(value: Any) -> Any:
+    """A figure as a table shows it: 3 significant digits of what was measured, and what was counted as it is."""
+    if isinstance(value, float):
+        return f"{float(f'{value:.3g}'):g}" if math.isfinite(value) else "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_brief(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_brief(one)) for one in value)
+    return value
 
 
 def _print_json(value: Any) -> None:
     from downstroke.runs.files import dumps
 
     click.echo(dumps(value))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _peak_rss_mb() -> float:

@@ -75,7 +75,7 @@ def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
     """Test accuracy of the default recipe over seeds 0..n-1, none dropped."""
     found, seconds = [], []
     for seed in range(seeds):
-        run = whole(train(runs_dir=home, name=f"accuracy-{seed}", seed=seed))
+        run = whole(train(progress=False, runs_dir=home, name=f"accuracy-{seed}", seed=seed))
         found.append(run.test()["accuracy"])
         seconds.append(run.summary()["train_seconds"])
         say(f"standard, seed {seed}: test accuracy {found[-1]:.2%} after {seconds[-1]:.1f} s")
@@ -94,9 +94,19 @@ def until_done(home: Path, seeds: int, say: Say) -> dict[str, Any]:
     names = ("epochs", "val_accuracy", "val_loss", "known_val_accuracy", "known_val_loss")
     found: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(seeds):
-        free = whole(train(runs_dir=home, name=f"until-done-{seed}", seed=seed, until_done=True)).summary()
+        free = whole(
+            train(progress=False, runs_dir=home, name=f"until-done-{seed}", seed=seed, until_done=True)
+        ).summary()
         known = whole(
-            train(runs_dir=home, name=f"known-{seed}", seed=seed, epochs=free["epochs"], average=0, schedule="linear")
+            train(
+                progress=False,
+                runs_dir=home,
+                name=f"known-{seed}",
+                seed=seed,
+                epochs=free["epochs"],
+                average=0,
+                schedule="linear",
+            )
         ).summary()
         values = (free["epochs"], *(run[key] for run in (free, known) for key in ("val_accuracy", "val_loss")))
         for name, value in zip(names, values, strict=True):
@@ -183,9 +193,9 @@ def continuing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         recipe = _small(chance).replace(
             optimizer=chance.choice(list(OPTIMIZERS)), schedule=chance.choice(free), seed=trial
         )
-        parts = whole(train(recipe.replace(epochs=n), runs_dir=home, name=f"parts-{trial}"))
-        parts = whole(parts.extend(epochs=m))
-        at_once = whole(train(recipe.replace(epochs=n + m), runs_dir=home, name=f"at-once-{trial}"))
+        parts = whole(train(recipe.replace(epochs=n), progress=False, runs_dir=home, name=f"parts-{trial}"))
+        parts = whole(parts.extend(epochs=m, progress=False))
+        at_once = whole(train(recipe.replace(epochs=n + m), progress=False, runs_dir=home, name=f"at-once-{trial}"))
         unlike = differences(parts, at_once)
         equal += not unlike
         said = ", ".join(unlike) or "equal"
@@ -198,7 +208,7 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
     chance, equal = random.Random(1), 0
     recipe = _small(chance).replace(model="cnn", optimizer="adam", epochs=3, train_size=4000)
     began = time.monotonic()
-    unbroken = whole(train(recipe, runs_dir=home, name="unbroken"))
+    unbroken = whole(train(recipe, progress=False, runs_dir=home, name="unbroken"))
     lasts = time.monotonic() - began
     for trial in range(trials):
         name = f"killed-{trial}"
@@ -212,7 +222,7 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         killed = Run.open(name, home)
         steps = len(killed.steps)
         try:
-            unlike = differences(whole(killed.extend()), unbroken)
+            unlike = differences(whole(killed.extend(progress=False)), unbroken)
         except RunError as error:
             unlike = [str(error)]
         equal += not unlike
