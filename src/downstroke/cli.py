@@ -483,7 +483,7 @@ def _print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     reading = reading.strict()  # a text that goes on to another program must not hold what is not to be relied on
     if reading.refused:
         _say(
-            f"note: {shown(reading.file)}: {reading.refused} of {_count(len(digits), 'digit')} refused (?), "
+            f"note: {shown(reading.file)}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
             f"not enough like a digit to rely on"
         )
     if len(digits) == 1 and not explain:

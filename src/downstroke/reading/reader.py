@@ -197,8 +197,8 @@ class Reader:
     def logits(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
         """Of every class for each of many glyphs at once: [N,28,28], ink high on zero -> float32 [N,C].
 
-        uint8, or levels as `data.picture.levels` takes them, floats 0..1 among them. PictureError; RunError where W gives
-        no numbers.
+        uint8, or levels as `data.picture.levels` takes them, floats 0..1 among them. PictureError; RunError where W
+        gives no numbers.
         """
         glyphs = levels(glyphs)
         if glyphs.shape[1:] != (SIZE, SIZE):
