@@ -20,8 +20,8 @@ from nbclient import NotebookClient
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$(?:\n\n^```text\n.*?^```$)?", re.M | re.S)
 DRAWN = re.compile(r"--out (\S+\.png)")
-BEGIN = """This is [walk.md](walk.md) as a notebook, made by `tools/walk_notebook.py`. Everything it makes goes into a new
-empty folder.
+BEGIN = """This is [walk.md](walk.md) as a notebook, made by `tools/walk_notebook.py`. Everything it makes goes into
+a new empty folder.
 
 ```python
 import os
