@@ -107,6 +107,15 @@ def test_several_runs_are_plotted_in_one_picture(home: Path, tmp_path: Path) -> 
     assert "mine" in out.read_text()
 
 
+def test_plot_writes_where_its_help_says(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = " ".join(run("plot", "--help").stdout.split())
+    assert "loss.png in the run's folder, or of several runs losses.png in the current folder" in told
+    monkeypatch.chdir(tmp_path)
+    assert run("plot", "mine", "mine", "--runs-dir", home).stdout.split() == [str(tmp_path / "losses.png")]
+    assert (tmp_path / "losses.png").is_file()
+    assert run("plot", "mine", "--runs-dir", home).stdout.split() == [str((home / "mine" / "loss.png").resolve())]
+
+
 def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
     args = ("--data", tiny, *SMALL, "--epochs", 1, "--name", "a", "--runs-dir", tmp_path, "--tensorboard")
     # In a process of its own: tensorboard's libraries warn of their own affairs.
