@@ -27,13 +27,15 @@ studio: setup
 	$(BIN)/python -m downstroke studio --runs-dir $(RUNS) $(ARGS)
 
 # All of it on two cores; with ARGS, what they say. The tests of the API's description share a name, and spread over two
-# processes all but one would be lost.
+# processes all but one would be lost. Each part runs, also after another that failed; one failure fails the whole.
 test: setup
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/test_studio_openapi.py
-	$(BIN)/python -m pytest tests/test_studio_openapi.py
+	failed=0; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/test_studio_openapi.py || failed=1; \
+	$(BIN)/python -m pytest tests/test_studio_openapi.py || failed=1; \
+	exit $$failed
 endif
 
 test-slow: setup

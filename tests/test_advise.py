@@ -85,8 +85,10 @@ def test_a_loss_that_is_no_number_is_unstable_and_no_error(tmp_path: Path) -> No
     ("args", "line"),
     [
         (["nosuch"], "no run 'nosuch'"),
+        (["nope.csv"], "no such file: nope.csv"),
+        (["there/nope"], "no such file: there/nope"),
         ([LOGS / "keras.csv", "--val-loss", "vall_loss"], "no column 'vall_loss'; did you mean val_loss?"),
-        ([LOGS / "keras.csv", "--patience-like", "much"], "no operating point 'much'"),
+        ([LOGS / "keras.csv", "--operating-point", "much"], "no operating point 'much'"),
     ],
 )
 def test_what_cannot_be_advised_on_is_one_line(args: list[Any], line: str, tmp_path: Path) -> None:

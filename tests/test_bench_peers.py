@@ -20,7 +20,7 @@ SMALL = {"optimizer": "adam", "lr": 0.002, "batch_size": 32, "val_size": 50}
 def test_a_peer_trains_the_same_model_and_learns(tiny: Path, tmp_path: Path, name: str, model: str) -> None:
     package = PEERS[name][0]
     if package and find_spec(package) is None:
-        pytest.skip(f'{package} is not installed: pip install "downstroke[peers]"')
+        pytest.skip(f'{package} is not installed: pip install ".[peers]" in the clone')
     task = Task.of(Recipe(model=model, data=str(tiny), epochs=4, **SMALL), tmp_path)
     figures = run_in_turn(task, ["downstroke", name], 3, lambda said: None)
     assert figures["downstroke"]["ratio"] == 1
@@ -37,7 +37,7 @@ def test_a_peer_that_is_not_installed_is_told_in_one_line(tmp_path: Path, monkey
     said: list[str] = []
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     figures = measure(names=["mlp"], steps=2, rounds=1, out=tmp_path / "peers.json", say=said.append)
-    assert 'Nobody is not installed, and left out; to have it: pip install "downstroke[peers]"' in said
+    assert 'Nobody is not installed, and left out; to have it: pip install ".[peers]" in the clone' in said
     assert figures["missing"] == ["Nobody"]
     assert list(figures["mlp"]) == ["downstroke"]
     assert before is None or os.sched_getaffinity(0) == before

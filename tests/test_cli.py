@@ -1,15 +1,18 @@
 """The commands: one JSON value on stdout, one line for an error, and the exit codes of the design."""
 
+import io
 import json
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -17,10 +20,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from rich.console import Console
 
-from downstroke.cli import main
+import downstroke
+from downstroke.cli import _print_figures, main
 from downstroke.data.dataset import Dataset
+from downstroke.history import EpochRow, StepRow
 from downstroke.learning import criteria, models, optimizers, schedules
+from downstroke.learning.events import EpochDone, StepDone
+from downstroke.progress import COLUMNS, LiveProgress, cells
 from downstroke.reading import reader
 from downstroke.recipe import RECIPES
 
@@ -97,6 +105,15 @@ def test_several_runs_are_plotted_in_one_picture(home: Path, tmp_path: Path) -> 
     out = tmp_path / "both.svg"
     assert run("plot", home / "mine", "mine", "--out", out, "--runs-dir", home).exit_code == 0
     assert "mine" in out.read_text()
+
+
+def test_plot_writes_where_its_help_says(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = " ".join(run("plot", "--help").stdout.split())
+    assert "loss.png in the run's folder, or of several runs losses.png in the current folder" in told
+    monkeypatch.chdir(tmp_path)
+    assert run("plot", "mine", "mine", "--runs-dir", home).stdout.split() == [str(tmp_path / "losses.png")]
+    assert (tmp_path / "losses.png").is_file()
+    assert run("plot", "mine", "--runs-dir", home).stdout.split() == [str((home / "mine" / "loss.png").resolve())]
 
 
 def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
@@ -183,6 +200,7 @@ def test_a_ctrl_c_prints_the_command_that_continues_and_exits_130(tiny: Path, tm
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stderr is not None
+        assert process.stderr.readline().startswith("data: ")
         assert "epoch 1" in process.stderr.readline()
         os.kill(process.pid, 2)
         _, errors = process.communicate(timeout=60)
@@ -346,3 +364,93 @@ def test_reading_with_a_run_by_name(home: Path, mnist: Dataset, tmp_path: Path) 
     path = picture(mnist.test.images[0], tmp_path / "a.png")
     assert run("read", path, "--run", home / "mine").exit_code == 0
     assert "reading with W of mine, best" in run("read", path, "--run", "mine", "--runs-dir", home).stderr
+
+
+class Terminal(io.StringIO):
+    """What a person sees of a terminal: the text that was written, as it stands."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_the_live_progress_fits_the_width_and_cuts_no_number(width: int) -> None:
+    console = Console(file=Terminal(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    live = LiveProgress(console)
+    training: Any = SimpleNamespace(learner=SimpleNamespace(at=SimpleNamespace(leg=SimpleNamespace(last_epoch=1000))))
+    row = EpochRow(999, 428_571, 3600.0, 0.0125, 0.5512, 0.0213, 0.9951, 0.0287, 0.9933)
+    step = StepDone(StepRow(428_700, 0.0125, 0.5498, 1.0), 1000, 129, 430, 128)
+    live(training, EpochDone(row, None, improved=True))
+    live(training, step)
+    table, status = (drawn(part, width) for part in (live.table(), live.status(step, 1000)))
+    live.close()
+    for line in [*table, *status]:
+        assert len(line) <= width
+        assert "…" not in line
+    heads, values = re.split(r" {2,}", table[0].strip()), re.split(r" {2,}", table[2].strip())
+    whole = {**dict(zip(COLUMNS, cells(row, 0), strict=True)), "val loss": "0.0287 *"}
+    assert len(heads) == len(values)
+    assert {"epoch", "val loss", "val accuracy"} <= set(heads)
+    assert all(value == whole[head] for head, value in zip(heads, values, strict=True) if head != "images/s")
+    assert len(status) == 1, "one line below the table"
+    assert "epoch 1000 of 1000" in status[0]
+    assert width < 200 or (set(heads) == set(COLUMNS) and "step 428,700" in status[0])
+
+
+def drawn(part: Any, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(part)
+    return [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]  # type: ignore[attr-defined]
+
+
+def test_from_python_training_says_what_the_data_holds_and_shows_progress(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fields: dict[str, Any] = {"data": str(tiny), "model": "linear", "val_size": 50, "runs_dir": tmp_path}
+    trained = downstroke.train(epochs=1, **fields)
+    out, said = capfd.readouterr()
+    first, *epochs = said.splitlines()
+    data = trained.environment["data"]
+    assert first.startswith(f"data: {tiny.resolve()}: 10 classes (0, 1, ")
+    assert f"{data['train']:,} train, 50 val, {data['test']:,} test images" in first
+    assert len(epochs) == 1
+    assert epochs[0].startswith("epoch 1  ")
+    assert out == ""
+    trained.extend(epochs=1)
+    assert "epoch 2  " in capfd.readouterr().err
+    trained.extend(epochs=1, progress=False)
+    downstroke.train(epochs=1, progress=False, **fields)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["train", "nosuch"], 2),
+        (["train", "--epochs", "0"], 2),
+        (["train", "--epochs", "many"], 2),
+        (["train", "--no-such-flag"], 2),
+        (["continue"], 1),
+        (["advise", "nope.csv"], 1),
+        (["test"], 1),
+        (["plot"], 1),
+        (["compare", "a", "b"], 1),
+        (["read", "x.png", "--run", "none"], 1),
+        (["find-lr", "nosuch"], 2),
+    ],
+)
+def test_an_error_under_json_is_one_json_value_and_its_line_on_stderr(
+    args: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in ([args[0], "--json", *args[1:]], [*args, "--json"]):
+        result = run(*given)
+        said = json.loads(result.stdout)
+        assert list(said) == ["error"]
+        assert said["error"] in result.stderr
+        assert result.exit_code == code
+
+
+def test_bench_tables_print_three_significant_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_figures({"a": 0.123456, "b": {"c": 1234.567, "n": 12345}, "d": {"e": [0.98765, 2]}}, as_json=False)
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["0.123", "1230", "12345", "2"]

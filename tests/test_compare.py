@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import downstroke
 from downstroke.advice.compare import compare, mcnemar
@@ -18,6 +19,38 @@ from downstroke.recipe import Recipe
 from downstroke.runs.training import Training
 
 SMALL: dict[str, Any] = {"model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.02, "epochs": 2}
+
+
+def test_a_run_whose_w_gives_no_numbers_is_named_by_every_command(tiny: Path, tmp_path: Path) -> None:
+    home = ["--runs-dir", str(tmp_path)]
+    first = ["train", "textbook", "--data", str(tiny), "--model", "mlp", "--batch-size", "5000", "--val-size", "50"]
+    for name, lr in (("calm", "0.01"), ("lost", "1e16")):
+        one = [*first, "--optimizer", "sgd", "--epochs", "1", "--lr", lr, "--name", name, *home]
+        assert CliRunner().invoke(main, one).exit_code == 0
+    told = CliRunner().invoke(main, ["advise", "lost", *home]).output
+    assert "val loss is no number at epoch 1" in told
+    assert "too large" in told
+    assert "it diverged" in CliRunner().invoke(main, ["runs", *home]).output
+    picture = tmp_path / "one.png"
+    page = np.full((28, 28), 255, np.uint8)
+    page[5:23, 12:16] = 0
+    Image.fromarray(page).save(picture)
+    for command in (["test", "lost"], ["compare", "calm", "lost"], ["read", str(picture), "--run", "lost", "--digit"]):
+        found = CliRunner().invoke(main, [*command, *home])
+        assert found.exit_code != 0, command
+        assert "diverged" in found.output, command
+        assert "nan" not in found.output, command
+        assert "unexpected" not in found.output, command
+        assert "Error:" not in found.output, command
+
+
+def test_a_finished_sprint_is_complete(tiny: Path, tmp_path: Path) -> None:
+    home = ["--runs-dir", str(tmp_path)]
+    told = CliRunner().invoke(
+        main, ["train", "sprint", "--data", str(tiny), "--batch-size", "64", "--name", "one", *home]
+    )
+    assert "the run is complete" in told.output
+    assert "Too early" not in CliRunner().invoke(main, ["advise", "one", *home]).output
 
 
 # ---- the statistics --------------------------------------------------------------------------------------

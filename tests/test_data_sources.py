@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import downstroke
 from downstroke.data.sources import load
-from downstroke.errors import DataError
+from downstroke.errors import DataError, RunError
+from downstroke.recipe import Recipe
+from downstroke.runs.training import Parts
 
 
 def digits(n=30, size=28, classes=3):
@@ -111,6 +114,9 @@ def test_of_several_idx_sets_in_a_folder_one_is_chosen_by_its_file(tmp_path):
 
 
 SHAPES = {
+    "N3x28x28": lambda x: np.repeat(x[:, None], 3, axis=1),
+    "RGBA": lambda x: np.concatenate([np.repeat(x[..., None], 3, axis=3), np.full((*x.shape, 1), 255, np.uint8)], 3),
+    "uint16 of 0..255": lambda x: x.astype(np.uint16),
     "N28x28": lambda x: x,
     "N784": lambda x: x.reshape(-1, 784),
     "N28x28x1": lambda x: x[..., None],
@@ -220,6 +226,141 @@ def test_small_images_of_few_levels_become_glyphs(tmp_path):
     data = load(tmp_path / "d.npz")
     assert data.train.images.shape[1:] == (28, 28)
     assert (data.train.images.max(axis=(1, 2)) > 200).all()
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_csv_with_semicolons_or_tabs_is_read(tmp_path, delimiter, header):
+    file = write_csv(tmp_path / "d.csv", *digits(), header)
+    comma = load(file).fingerprint()
+    file.write_text(file.read_text().replace(",", delimiter))
+    assert load(file).fingerprint() == comma
+
+
+def test_a_csv_may_call_its_labels_class(tmp_path):
+    file = write_csv(tmp_path / "d.csv", *digits())
+    expected = load(file).fingerprint()
+    file.write_text(file.read_text().replace("label", "class", 1))
+    assert load(file).fingerprint() == expected
+
+
+def test_a_csv_without_labels_is_refused_in_a_short_line(tmp_path):
+    (tmp_path / "d.csv").write_text("|".join(f"column{i}" for i in range(784)) + "\n")
+    assert len(refusal(tmp_path / "d.csv")) < 300 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("prefix", ["mnist_", ""])
+def test_a_folder_of_csv_files_with_a_common_beginning_is_read_with_its_val(tmp_path, prefix):
+    for part, n in (("train", 30), ("val", 12), ("test", 9)):
+        write_csv(tmp_path / f"{prefix}{part}.csv", *digits(n))
+    data = load(tmp_path)
+    assert (len(data.train), len(data.val), len(data.test), data.own_test) == (30, 12, 9, True)
+
+
+def test_idx_files_each_in_a_folder_of_its_name_are_read(tmp_path):
+    write_idx(tmp_path / "flat", train=digits(30), test=digits(9))
+    for path in (tmp_path / "flat").iterdir():
+        home = tmp_path / "kaggle" / path.name
+        home.mkdir(parents=True)
+        (home / path.name).write_bytes(path.read_bytes())
+    assert load(tmp_path / "kaggle").fingerprint() == load(tmp_path / "flat").fingerprint()
+
+
+def test_idx_files_are_found_in_the_raw_folder_below_and_two_sets_are_named(tmp_path):
+    (tmp_path / "MNIST").mkdir()
+    write_idx(tmp_path / "MNIST" / "raw", train=digits(30), test=digits(9))
+    expected = load(tmp_path / "MNIST" / "raw").fingerprint()
+    assert load(tmp_path).fingerprint() == load(tmp_path / "MNIST").fingerprint() == expected
+    (tmp_path / "Other").mkdir()
+    write_idx(tmp_path / "Other" / "raw", train=digits(30))
+    assert "2 data sets (MNIST/raw, Other/raw)" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("names", ["X_{}, Y_{}", "x_{}, y_{}", "{}_images, {}_labels"])
+def test_an_npz_is_read_under_every_usual_name_with_its_val_and_the_rest_is_named(tmp_path, names):
+    arrays = {"extra": np.arange(3)}
+    for part, n in (("train", 30), ("val", 12), ("test", 9)):
+        arrays |= dict(zip(names.format(part, part).split(", "), digits(n), strict=True))
+    np.savez(tmp_path / "d.npz", **arrays)
+    data = load(tmp_path / "d.npz")
+    assert (len(data.train), len(data.val), len(data.test), data.own_test) == (30, 12, 9, True)
+    assert any("left out extra" in line for line in data.notices)
+
+
+def test_the_val_part_of_the_data_is_the_val_of_a_run(tmp_path):
+    for part, n in (("train", 30), ("val", 12), ("test", 9)):
+        write_pictures(tmp_path / part, *digits(n))
+    parts = Parts(data := load(tmp_path), Recipe(data=str(tmp_path)))
+    assert (len(parts.train), len(parts.val)) == (30, 12)
+    assert len(Parts(data, Recipe(data=str(tmp_path), val_size=0)).val) == 0
+
+
+@pytest.mark.parametrize("most", [4095, 65535])
+def test_uint16_images_of_12_or_16_bits_are_read_and_that_is_said(tmp_path, most):
+    images, labels = digits()
+    wide = (images.astype(np.uint32) * most // 255).astype(np.uint16)
+    np.savez(tmp_path / "d.npz", x_train=wide, y_train=labels, x_test=wide[:9], y_test=labels[:9])
+    data = load(tmp_path / "d.npz")
+    np.testing.assert_array_equal(data.train.images, images)
+    assert any(f"up to {most}" in line for line in data.notices)
+
+
+def test_a_test_part_of_the_opposite_polarity_is_turned_over_and_that_is_said(tmp_path):
+    (x, y), (x_test, y_test) = digits(30), digits(9)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=255 - x_test, y_test=y_test)
+    write_pictures(tmp_path / "p" / "train", x, y)
+    write_pictures(tmp_path / "p" / "test", 255 - x_test, y_test)
+    for data in (load(tmp_path / "d.npz"), load(tmp_path / "p")):
+        assert data.test.images[:, 0, 0].max() == 0
+        assert data.test.images.max() == 255
+        assert any("the ink of the test images is the other level" in line for line in data.notices)
+
+
+def test_blank_rare_and_shared_images_are_counted(tmp_path):
+    images, labels = digits(30)
+    images[4] = 0
+    labels[29] = 3
+    np.savez(tmp_path / "d.npz", x_train=images, y_train=labels, x_test=images[:3], y_test=labels[:3])
+    said = "\n".join(load(tmp_path / "d.npz").notices)
+    assert "in train: 1, such as image 4" in said
+    assert "one training image, too few to learn or to judge by: 3" in said
+    assert "3 of the 3 images of test are in train" in said
+
+
+def test_what_a_class_folder_holds_beside_pictures_is_named(tmp_path):
+    folder = write_pictures(tmp_path / "pens", *digits())
+    (folder / "1" / "a.heic").write_bytes(b"heic")
+    (folder / "2" / "more").mkdir()
+    said = "\n".join(load(folder).notices)
+    assert "1 file (a.heic)" in said
+    assert "1 sub-folder (more)" in said
+
+
+@pytest.mark.parametrize("colour", [255, 0, 130])
+def test_pictures_of_one_colour_on_transparent_have_their_alpha_as_ink(tmp_path, colour):
+    images, labels = digits(30)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        picture = np.full((28, 28, 4), colour, np.uint8)
+        picture[..., 3] = image
+        Image.fromarray(picture).save(tmp_path / str(label) / f"{index}.png")
+    write_pictures(dark := tmp_path.with_name(tmp_path.name + "dark"), 255 - images, labels)
+    np.testing.assert_array_equal(together(load(tmp_path))[0], together(load(dark))[0])
+
+
+def test_a_run_goes_on_and_is_tested_where_its_data_was_moved_to_and_on_no_other(tmp_path):
+    file, moved, other = tmp_path / "d.npz", tmp_path / "moved.npz", tmp_path / "other.npz"
+    images, labels = digits(60)
+    np.savez(file, images=images, labels=labels)
+    np.savez(other, images=images[:30], labels=labels[:30])
+    run = downstroke.train(data=str(file), epochs=1, model="linear", runs_dir=tmp_path / "runs")
+    file.rename(moved)
+    with pytest.raises(RunError, match="not those that"):
+        run.extend(1, data=other)
+    with pytest.raises(RunError, match="not those that"):
+        run.test(data=other)
+    assert run.extend(1, data=moved).summary()["epochs"] == 2
+    assert run.test(data=moved)["looks"] == 1
 
 
 # What is refused
@@ -337,11 +478,15 @@ def test_a_csv_that_is_no_text_or_a_gzip_cut_short_is_refused(tmp_path):
     assert "gzip file is damaged" in refusal(tmp_path / "none.csv.gz")
 
 
-def test_the_unlabelled_test_csv_of_kaggle_is_named(tmp_path):
+def test_the_unlabelled_test_csv_of_kaggle_is_left_out_and_that_is_said(tmp_path):
     write_csv(tmp_path / "train.csv", images, labels)
     (tmp_path / "test.csv").write_text("pixel0,pixel1,pixel2,pixel3\n1,2,3,4\n")
-    message = refusal(tmp_path)
-    assert "test.csv: no column 'label'" in message
+    (tmp_path / "sample_submission.csv").write_text("ImageId,Label\n1,0\n")
+    data = load(tmp_path)
+    assert (len(data.train) + len(data.test), data.own_test) == (30, False)
+    assert any("test.csv has no labels and was left out" in line for line in data.notices)
+    assert any("sample_submission.csv" in line for line in data.notices)
+    assert "no column 'label'" in refusal(tmp_path / "test.csv")
 
 
 IDX = {
@@ -403,7 +548,7 @@ def spoilt_folder(folder, case):
             return "2/x.png: the picture is blank"
         case "val beside train":
             write_pictures(folder / "train", images, labels)
-            return "0 beside train; expected train and test alone"
+            return "0 beside train; expected train, val and test alone"
         case "test without train":
             for name in "012":
                 [path.unlink() for path in (folder / name).iterdir()]

@@ -23,7 +23,7 @@ FLOORS = {
     "reading": 5,
     "show": 6,
     "api": 7,
-    "progress": 8,
+    "progress": 6,
     "studio": 8,
     "bench": 8,
     "cli": 9,

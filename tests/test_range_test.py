@@ -11,14 +11,16 @@ import torch
 from click.testing import CliRunner
 
 import downstroke
+from downstroke.bench import find_lr as bench
 from downstroke.cli import main
 from downstroke.data import sources
+from downstroke.data.sources import load as sources_load
 from downstroke.errors import DataError, DownstrokeError
 from downstroke.learning import range_test as range_room
 from downstroke.learning.events import StepDone
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
-from downstroke.learning.range_test import HIGHEST, LOWEST, STEPS, RangeTest, range_test, smooth, suggest
+from downstroke.learning.range_test import HIGHEST, LOWEST, STEPS, RangeTest, range_test, remembered, smooth, suggest
 from downstroke.recipe import Recipe
 from downstroke.runs.training import Parts
 from downstroke.show.range_plot import range_plot
@@ -121,7 +123,7 @@ def test_lr_rises_by_one_factor_and_the_sweep_ends_when_the_loss_explodes(tiny: 
     assert np.diff(np.log(found.lr)) == pytest.approx(math.log(HIGHEST / LOWEST) / (STEPS - 1))
     assert len(found.lr) < STEPS
     assert found.smoothed[-1] > 4 * found.smoothed.min()
-    assert found.suggestion <= found.lowest < found.lr[-1]
+    assert found.suggestion <= found.falls_to < found.lr[-1]
 
 
 def test_smoothing_keeps_a_straight_line_and_quiets_noise() -> None:
@@ -132,12 +134,40 @@ def test_smoothing_keeps_a_straight_line_and_quiets_noise() -> None:
     assert smooth(np.full(7, 2.0)) == pytest.approx(2.0)
 
 
-def test_the_suggestion_is_a_third_of_the_lr_of_the_lowest_loss_in_two_digits() -> None:
-    lr = np.geomspace(1e-6, 10, 300)
-    x = np.log10(lr)
-    loss = 2 + np.abs(x + 2)  # lowest at 0.01
-    assert suggest(lr, loss) == pytest.approx(0.01 / 3, rel=0.05)
-    assert suggest(lr, loss) == float(f"{suggest(lr, loss):.1e}")
+LR = np.geomspace(1e-6, 10, 300)
+X = np.log10(LR)
+
+
+def noisy(loss: np.ndarray, scale: float, seed: int) -> np.ndarray:
+    return loss + np.random.default_rng(seed).normal(0, scale, len(loss))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_suggestion_lies_on_the_way_down_before_the_first_rise_beyond_noise(seed: int) -> None:
+    """The loss falls to 0.01, rises to a peak at 0.1, and then falls lower than ever."""
+    loss = noisy(np.interp(X, [-6, -4, -2, -1, 0.5, 1], [2.3, 2.3, 0.8, 1.5, 0.5, 5]), 0.1, seed)
+    lr = suggest(LR, loss)
+    assert 1e-4 < lr < 0.013
+    smoothed = smooth(loss)
+    assert smoothed[LR.searchsorted(lr) - 10] > smoothed[LR.searchsorted(lr)]
+
+
+def test_a_rise_within_the_noise_does_not_end_the_way_down() -> None:
+    loss = noisy(np.interp(X, [-6, -4, -1, 0, 1], [2.3, 2.3, 0.8, 1.5, 5]), 0.3, 0)
+    assert 0.01 < suggest(LR, loss) < 0.1
+
+
+def test_a_rise_before_the_first_fall_is_none() -> None:
+    loss = np.interp(X, [-6, -5, -4, -1, 0, 1], [2.3, 2.3, 2.6, 0.8, 1.5, 5])
+    assert 0.01 < suggest(LR, loss) < 0.1
+
+
+def test_the_longer_the_optimizer_remembers_the_smaller_the_lr() -> None:
+    loss = np.interp(X, [-6, -4, -1, 0, 1], [2.3, 2.3, 0.8, 1.5, 5])
+    lrs = [suggest(LR, loss, remembered(Recipe(optimizer="momentum", momentum=m))) for m in (0, 0.8, 0.9, 0.95)]
+    assert lrs == sorted(set(lrs), reverse=True)
+    assert lrs[0] == suggest(LR, loss, remembered(Recipe(optimizer="sgd")))
+    assert lrs[0] == float(f"{lrs[0]:.1e}")
 
 
 @pytest.mark.parametrize("loss", [np.linspace(2, 9, 300), np.full(300, 2.0), np.zeros(0)])
@@ -178,3 +208,30 @@ def test_the_axis_of_lr_is_in_plain_numbers(tmp_path: Path) -> None:
     text = range_plot(RangeTest(lr, loss, smooth(loss), 0.01), tmp_path / "lr.svg").read_text()
     assert "mathdefault" not in text
     assert ">0.001<" in text
+
+
+def test_options_that_mean_nothing_to_a_sweep_are_not_offered() -> None:
+    offered = CliRunner().invoke(main, ["find-lr", "--help"]).output
+    for flag in ("--lr ", "--schedule", "--lr-decay", "--warmup-steps", "--epochs", "--average", "--until-done"):
+        assert flag not in offered
+        assert CliRunner().invoke(main, ["find-lr", flag.strip(), "1"]).exit_code == 2
+    assert "--batch-size" in offered
+
+
+def test_the_bench_goes_on_where_it_was_stopped(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(range_room, "STEPS", 60)
+    monkeypatch.setattr(bench, "FACTORS", (0.1, 1.0))
+    monkeypatch.setattr(bench.sources, "load", lambda *_: sources_load(str(tiny), 0))
+    asked: dict[str, Any] = {"models": ["linear"], "optimizers": ["sgd", "adam"], "seeds": 1, "train_size": 300}
+    files = {"lines": tmp_path / "lines.jsonl", "out": tmp_path / "figures.json"}
+    whole = bench.measure(**asked, **files, say=lambda line: None)
+    lines = files["lines"].read_text()
+    files["lines"].write_text(lines[: len(lines) // 2])
+    said: list[str] = []
+    assert bench.measure(**asked, **files, say=said.append) == whole
+    assert len(said) == 2
+    grown = files["lines"].read_text()
+    assert len(grown.splitlines()) in (len(lines.splitlines()), len(lines.splitlines()) + 1), "one was cut short"
+    bench.measure(**asked, **files, say=lambda line: None)
+    assert files["lines"].read_text() == grown, "nothing is measured twice"
+    assert f"{whole['near_the_best']:.0%} of 2 cases within 10% of the best of nine" in bench.table(whole)

@@ -254,6 +254,27 @@ def test_drawing_never_loads_pyplot_or_torch() -> None:
     assert ran.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize("backend", ["module://not_installed.backend_inline", "nonsense", "pdf"])
+def test_pictures_are_drawn_by_agg_whatever_mplbackend_says(tmp_path: Path, backend: str) -> None:
+    code = (
+        "import sys; from pathlib import Path; from downstroke.show import style\n"
+        "with style.drawing(Path(sys.argv[1]), 100, 50) as figure: print(type(figure.canvas).__module__)"
+    )
+    environment = {**os.environ, "MPLBACKEND": backend}
+    command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert (ran.stdout.strip(), ran.stderr) == ("matplotlib.backends.backend_agg", "")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (200, 100))
+
+
+def test_a_backend_that_is_there_stays_chosen_for_the_users_own_plots() -> None:
+    code = "import downstroke.show.style, matplotlib; print(matplotlib.get_backend())"
+    environment = {**os.environ, "MPLBACKEND": "svg"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert ran.stdout.strip() == "svg"
+
+
 # ---- several runs --------------------------------------------------------------------------------------
 
 

@@ -305,6 +305,25 @@ def test_grey_levels_and_glyphs_and_what_is_no_picture(client: httpx2.Client, mn
     assert [reading["error"].partition(":")[0] for reading in others] == ["images[1]", "images[2]", "images[3]"]
 
 
+def test_a_picture_comes_in_any_base64_or_as_the_body(client: httpx2.Client, mnist: Dataset) -> None:
+    content = png(255 - mnist.test.images[0])
+    plain = base64.encodebytes(content).decode()
+    ways = [plain, plain.replace("\n", "\r\n"), plain.rstrip("=\n"), base64.urlsafe_b64encode(content).decode()]
+    read = client.post("/api/read", json={"images": ways, "digit": True}).json()["readings"]
+    body = client.post("/api/read?digit=true", content=content, headers={"Content-Type": "image/png"}).json()
+    assert [reading["lines"][0]["text"] for reading in read + body["readings"]] == ["7"] * 5
+    wrong = client.post("/api/read?digit=yes", content=content, headers={"Content-Type": "image/png"})
+    assert (wrong.status_code, "'digit' is 'yes'" in wrong.json()["error"]) == (422, True)
+
+
+def test_levels_that_are_floats_are_refused_in_words_of_a_person(client: httpx2.Client) -> None:
+    answer = client.post("/api/read", json={"images": [[[0.5] * 28] * 28]})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == (
+        "images[0]: the level 0.5 is no whole number; expected 28 rows of 28, 0 to 255 (levels 0 to 1: multiply by 255)"
+    )
+
+
 def test_a_runs_own_w_reads_too(client: httpx2.Client, home: Path, mnist: Dataset) -> None:
     sent = client.post("/api/read", json={"images": [mnist.test.images[0].tolist()], "run": "one"}).json()["readings"][
         0

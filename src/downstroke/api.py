@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import DownstrokeError, RunError
+from downstroke.errors import DownstrokeError, LogError, RunError, shown
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -50,11 +50,18 @@ class Run(run_room.Run):
         lr: float | None = None,
         schedule: str | None = None,
         until_done: bool = False,
+        max_epochs: int | None = None,
+        threads: int | None = None,
+        data: str | os.PathLike[str] | None = None,
+        progress: bool = True,
         watch: Watcher | None = None,
         tensorboard: bool = False,
     ) -> Self:
         """Train `epochs` more, or until the advice is to stop; with neither, finish what was interrupted.
 
+        `max_epochs` bounds how many more it may be until then (left out, 1000).
+
+        `data`: where the run's data is now, if it was moved. Progress is shown on stderr unless `progress` is False.
         Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
@@ -62,9 +69,18 @@ class Run(run_room.Run):
 
         with (
             joined(self.environment["device"]),
-            Training.resume(self, epochs=epochs, lr=lr, schedule=schedule, until_done=until_done) as training,
+            Training.resume(
+                self,
+                epochs=epochs,
+                lr=lr,
+                schedule=schedule,
+                until_done=until_done,
+                max_epochs=max_epochs,
+                threads=threads,
+                data=os.fspath(data) if data else None,
+            ) as training,
         ):
-            _follow(training, self, watch, tensorboard)
+            _follow(training, self, progress, watch, tensorboard)
         return self
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
@@ -74,7 +90,7 @@ class Run(run_room.Run):
         target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
         return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
 
-    def test(self, source: str | None = None) -> dict[str, Any]:
+    def test(self, source: str | None = None, *, data: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Look at the sealed test set. The look is recorded in `test.json`; two pictures show what was misread.
 
         Returns the JSON of `downstroke test`: accuracies 0..1, `looks` the number of looks so far, this one included.
@@ -82,15 +98,15 @@ class Run(run_room.Run):
         from downstroke.runs.examine import examine
         from downstroke.show import report
 
-        look, evaluation, data = examine(self, source)
+        look, evaluation, held = examine(self, source, os.fspath(data) if data else None)
         wrong = evaluation.predictions != evaluation.labels
-        confusion = report.confusion_picture(evaluation.confusion, data.classes, self.folder / "confusion.png")
+        confusion = report.confusion_picture(evaluation.confusion, held.classes, self.folder / "confusion.png")
         misread = report.misread_picture(
-            data.test.images[wrong],
+            held.test.images[wrong],
             evaluation.labels[wrong],
             evaluation.predictions[wrong],
             evaluation.probabilities.max(1)[wrong],
-            data.classes,
+            held.classes,
             self.folder / "misread.png",
         )
         shown = {key: value for key, value in look.items() if key not in ("look", "at")}
@@ -151,8 +167,10 @@ def curve_of(
         path, runs = Path(log), (Path(log), Path(runs_dir) / log)
         if path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs)):
             return logs.read(path, loss, val_loss, say=say), None
+        if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
+            raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
     run = _opened(log, runs_dir)
-    return logs.read(run.folder, loss, val_loss, say=say), run.typed
+    return run.curve(loss, val_loss, say=say), run.typed
 
 
 def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs") -> dict[str, Any]:
@@ -241,16 +259,20 @@ def train(
     precision: str = "auto",
     threads: int | None = None,
     until_done: bool = False,
+    max_epochs: int | None = None,
+    progress: bool = True,
     watch: Watcher | None = None,
     tensorboard: bool = False,
     **fields: Any,
 ) -> Run:
     """Train by a recipe, with `fields` of it changed, into a new run.
 
-    With `until_done` it is trained until the advice is to stop, not for the recipe's epochs.
+    With `until_done` it is trained until the advice is to stop, not for the recipe's epochs: for `max_epochs` at most
+    (left out, 1000).
 
-    `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved, and
-    the run is returned with `stopped` saying so. Raises DownstrokeError.
+    Progress is shown on stderr: a growing table in a terminal, elsewhere a line an epoch; `progress=False` turns it
+    off. `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved,
+    and the run is returned with `stopped` saying so. Raises DownstrokeError.
 
     In processes started by torchrun, all of them train the one run; the first alone writes and watches.
     """
@@ -272,28 +294,31 @@ def train(
             precision=precision,
             threads=threads,
             until_done=until_done,
+            max_epochs=max_epochs,
         ) as training,
     ):
         run = Run(training.run.folder)
-        _follow(training, run, watch, tensorboard)
+        _follow(training, run, progress, watch, tensorboard)
     return run
 
 
-def _follow(training: Training, run: Run, watch: Watcher | None, tensorboard: bool) -> None:
+def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None, tensorboard: bool) -> None:
     from downstroke.learning.events import Stopped
+    from downstroke.progress import shown_progress
 
     first = training.learner.world.first
     writer = _TensorBoard(run.folder) if tensorboard and first else None
     run.notices = tuple(training.notices)
     try:
-        with _interruptible(training.learner.stop):
+        with _interruptible(training.learner.stop), shown_progress(training, progress and first) as show:
             for event in training:
+                show(training, event)
                 if watch and first:
                     watch(training, event)
                 if writer:
                     writer.write(event)
                 if isinstance(event, Stopped):
-                    run.stopped = event.reason
+                    run.stopped, run.notices = event.reason, tuple(training.notices)
     except BaseException:
         with suppress(DownstrokeError):  # what went wrong is to be told, not that it could not be drawn either
             _draw(run, first)
@@ -337,7 +362,7 @@ def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise RunError("--tensorboard needs tensorboard: pip install 'downstroke[tensorboard]'") from None
+        raise RunError("--tensorboard needs tensorboard: pip install '.[tensorboard]' in the clone") from None
     return SummaryWriter
 
 

@@ -6,14 +6,14 @@ import inspect
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.errors import DownstrokeError, LogError, PictureError, RecipeError, shown
+from downstroke.errors import DownstrokeError, LogError, PictureError, RecipeError, counted, shown
 from downstroke.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
@@ -28,9 +28,17 @@ FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 class Program(click.Group):
     """The group of commands; turns what downstroke raises into one line and an exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["json"] = "--json" in args  # known also where the command's own options cannot be parsed
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            if ctx.meta.get("json"):
+                _print_json({"error": shown(error.format_message())})
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
             raise
         except KeyboardInterrupt:
@@ -42,14 +50,20 @@ class Program(click.Group):
         except Exception as error:
             if ctx.meta.get("debug"):
                 raise
-            if isinstance(error, DownstrokeError):
-                _say(f"error: {error}")
-            elif isinstance(error, OSError):
-                _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
-            else:
-                text = " ".join(str(error).split())
-                _say(f"error: {type(error).__name__}: {text} (unexpected; --debug shows where)")
+            line = shown(_line(error))
+            _say(f"error: {line}")
+            if ctx.meta.get("json"):
+                _print_json({"error": line})
             ctx.exit(USAGE if isinstance(error, RecipeError) else FAILED)
+
+
+def _line(error: Exception) -> str:
+    """What a person sees of an error."""
+    if isinstance(error, DownstrokeError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; --debug shows where)"
 
 
 def _say(text: str) -> None:
@@ -59,9 +73,12 @@ def _say(text: str) -> None:
 
 def _common(command: Command) -> Command:
     """The options of every command."""
-    command = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, nothing else there.")(
-        command
-    )
+    command = click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help='One JSON value on stdout, nothing else there; an error is {"error": LINE}.',
+    )(command)
     return click.option(
         "--debug",
         is_flag=True,
@@ -82,23 +99,46 @@ def _runs_dir(command: Command) -> Command:
     )
 
 
+def _threads(command: Command) -> Command:
+    return click.option("--threads", type=int, help="Threads of the CPU; left out, as many as there are idle cores.")(
+        command
+    )
+
+
 def _machine(command: Command) -> Command:
     """Where to compute, and how."""
-    command = click.option("--threads", type=int, help="Threads of the CPU.")(command)
+    command = _threads(command)
     precision = click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")(
         precision(command)
     )
 
 
-def _recipe_fields(command: Command) -> Command:
+def _max_epochs(command: Command) -> Command:
+    return click.option(
+        "--max-epochs",
+        type=click.IntRange(1),
+        metavar="N",
+        help="With --until-done: train N epochs at most; left out, 1000.",
+    )(command)
+
+
+def _recipe_fields(command: Command, without: Sequence[str] = ()) -> Command:
     """An option for every field of a recipe; one that is not given leaves the recipe's own value."""
     kinds = {"int": click.INT, "float": click.FLOAT}
-    for field in reversed([f for f in fields(Recipe) if f.name != "name"]):
+    for field in reversed([f for f in fields(Recipe) if f.name not in ("name", *without)]):
         kind = kinds.get(str(field.type).split(" |")[0], click.STRING)
         flag = f"--{field.name.replace('_', '-')}"
         command = click.option(flag, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
     return command
+
+
+#: Fields that a sweep of lr does not look at: it has an lr of its own at every step, and judges no W.
+_NOT_SWEPT = ("lr", "schedule", "lr_decay", "lr_decay_epochs", "warmup_steps", "epochs", "average")
+
+
+def _swept_fields(command: Command) -> Command:
+    return _recipe_fields(command, _NOT_SWEPT)
 
 
 def _sentence(note: str) -> str:
@@ -124,6 +164,7 @@ def main() -> None:
     is_flag=True,
     help="Train until the advice is to stop, on a plateau with lr to 0 at last; the best W is kept.",
 )
+@_max_epochs
 @click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
 @_machine
 @click.option("--name", help="The run's name; left out, two words at random.")
@@ -143,8 +184,16 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         options["val_size"] = 0.0
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
+    _bounded(options)
+    if options["epochs"] is not None and options["epochs"] < 1:
+        raise RecipeError(f"epochs is {options['epochs']}; expected a whole number from 1")
     given = {key: value for key, value in options.items() if value is not None}
-    _watched(lambda watch: api.train(recipe, watch=watch, **given), as_json)
+    _report(api.train(recipe, **given), as_json)
+
+
+def _bounded(options: dict[str, Any]) -> None:
+    if options["max_epochs"] is not None and not options["until_done"]:
+        raise click.UsageError("--max-epochs bounds --until-done; give both, or --epochs N for N epochs")
 
 
 train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIPES)}."
@@ -154,8 +203,11 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.argument("run", required=False)
 @click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
 @click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
+@_max_epochs
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
+@_threads
+@click.option("--data", help="Where the run's data is now, if it was moved.")
 @_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @_common
@@ -163,27 +215,21 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     """Train RUN further, from the very state it was left in."""
     from downstroke.api import Run
 
+    _bounded(options)
     opened = Run.open(run, runs_dir)
     before = opened.summary()["epochs"]
-    extended = _watched(lambda watch: opened.extend(watch=watch, **options), as_json)
+    extended = _report(opened.extend(**options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
         click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
 
 
-def _watched(training: Callable[[Any], Run], as_json: bool) -> Run:
+def _report(run: Run, as_json: bool) -> Run:
+    """Say how a training ended; of several processes, the first alone."""
     from downstroke.learning.distributed import rank_speaks
     from downstroke.learning.events import StopReason
-    from downstroke.progress import LineProgress, LiveProgress
 
-    progress = LiveProgress() if sys.stderr.isatty() else LineProgress()
-    try:
-        run = training(progress)
-    finally:
-        progress.close()
     if not rank_speaks():
         return run
-    for notice in run.notices:
-        _say(f"note: {notice}")
     advice = _advice(run)
     summary = {
         **run.summary(),
@@ -211,7 +257,7 @@ def _advice(run: Run) -> Advice | None:
 
 def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> None:
     click.echo(
-        f"{run.typed}: {_count(summary['epochs'], 'epoch')}, {_count(summary['steps'], 'step')}, "
+        f"{run.typed}: {counted(summary['epochs'], 'epoch')}, {counted(summary['steps'], 'step')}, "
         f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
     )
     if summary["best_epoch"] is not None:
@@ -235,11 +281,12 @@ def _print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> 
 @click.option("--loss", help="The column of a log that holds the training loss.")
 @click.option("--val-loss", help="The column of a log that holds the val loss.")
 @click.option(
+    "--operating-point",
     "--patience-like",
     "operating_point",
     default="balanced",
     show_default=True,
-    help="quick, balanced or thorough: how much patience, as it were.",
+    help="quick, balanced or thorough, of which each stops later than the one before.",
 )
 @_runs_dir
 @_common
@@ -303,7 +350,8 @@ def compare(first: str, second: str, *, runs_dir: str, as_json: bool) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="A .png or .svg file; left out, loss.png in the run's folder.",
+    help="A .png or .svg file; left out, loss.png in the run's folder, or of several runs losses.png in the "
+    "current folder.",
 )
 @_runs_dir
 @_common
@@ -323,14 +371,15 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
 @main.command()
 @click.argument("run", required=False)
 @click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
+@click.option("--data", help="Where the run's data is now, if it was moved.")
 @_runs_dir
 @_common
-def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) -> None:
+def test(run: str | None, *, weights: str | None, data: str | None, runs_dir: str, as_json: bool) -> None:
     """Look at the sealed test set. Every look is recorded: choices belong on val."""
     from downstroke.api import Run
 
     opened = Run.open(run, runs_dir)
-    result = opened.test(weights)
+    result = opened.test(weights, data=data)
     if result["damage"]:
         _say(f"note: {result['damage']}")
     if as_json:
@@ -353,7 +402,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
 @click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
-@click.option("--strict", is_flag=True, help="A refused digit is ? in the text, and the exit code is then 3.")
+@click.option("--strict", is_flag=True, help="A refused digit is ? in the JSON's text too; the exit code is then 3.")
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
 @_runs_dir
@@ -361,7 +410,8 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, as_json: bool) 
 def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bool, **options: Any) -> None:
     """Read the digits in photographs, scans and drawings; - is stdin.
 
-    PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size. Lines from top to bottom, digits from left to right.
+    PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size. Lines from top to bottom, digits from left to right; a digit
+    that is refused, as not enough like one, is printed as ?.
     """
     from downstroke.progress import over
 
@@ -431,9 +481,16 @@ def _stdin() -> bytes:
 
 def _print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     digits = [digit for line in reading.lines for digit in line.digits]
+    reading = reading.strict()  # a text that goes on to another program must not hold what is not to be relied on
+    if reading.refused:
+        _say(
+            f"note: {shown(reading.file)}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
+            f"not enough like a digit to rely on"
+        )
     if len(digits) == 1 and not explain:
-        refused = "" if digits[0].accepted else ", refused"
-        click.echo(f"{shown(reading.file)}: {reading.text} ({digits[0].probability:.1%}{refused})")
+        chance = f"{digits[0].probability:.1%}"
+        told = chance if digits[0].accepted else f"refused; nearest is {digits[0].digit}, {chance}"
+        click.echo(f"{shown(reading.file)}: {reading.text} ({told})")
         click.echo(_bars(names, digits[0].probabilities))
         return
     for line in reading.lines:
@@ -463,10 +520,12 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
     """The runs here, a line each, the newest first."""
     from downstroke.runs.run import Run, list_folders
 
-    rows = []
+    rows, lost = [], set()
     for folder in reversed(list_folders(Path(runs_dir))):
         run = Run(folder)
         try:
+            if run.history.lost:
+                lost.add(str(run.folder))
             rows.append({**run.summary(), "made": run.environment.get("made"), "error": None})
         except DownstrokeError as error:
             rows.append({"run": str(folder), "error": str(error)})
@@ -482,14 +541,14 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
         best = (
             f"val loss {row['val_loss']:.4f}, {row['val_accuracy']:.2%} at epoch {row['best_epoch']}"
             if row["best_epoch"]
-            else "no val"
+            else ("val loss is no number: it diverged" if row["run"] in lost else "no val")
         )
-        click.echo(f"{name:24} {row['recipe']:10} {_count(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
+        click.echo(f"{name:24} {row['recipe']:10} {counted(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
 
 
 @main.command("find-lr")
 @click.argument("recipe", default="standard")
-@_recipe_fields
+@_swept_fields
 @_machine
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="Draw the sweep into this .png or .svg file.")
 @_common
@@ -499,7 +558,6 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
     RECIPE is a name or a .json or .toml file, as in train.
     """
     from downstroke import api
-    from downstroke.learning.range_test import BELOW
 
     if picture:
         from downstroke.show.style import check_suffix
@@ -511,15 +569,15 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
         from downstroke.show.range_plot import range_plot
 
         picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe}").resolve()
-    changed = {key: value for key, value in given.items() if key != "lr" and value != "auto"}
+    changed = {key: value for key, value in given.items() if value != "auto"}
     flags = [word for key, value in changed.items() for word in (f"--{key.replace('_', '-')}", _plain(value))]
     command = shlex.join(["downstroke", "train", recipe, *flags, "--lr", f"{found.suggestion:g}"])
     if as_json:
         _print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
         return
     click.echo(
-        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The loss falls up to lr {found.lowest:.2g} and rises "
-        f"beyond; {BELOW:g} times less is an lr to stay at."
+        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The smoothed loss falls up to lr {found.falls_to:.2g}; "
+        f"the lr suggested lies on the way down."
     )
     click.echo(command)
     if picture:
@@ -549,7 +607,9 @@ def studio(
         from downstroke.studio.guard import Settings
         from downstroke.studio.serve import serve
     except ImportError as error:
-        raise DownstrokeError(f'{error.name} is not installed; to have it: pip install "downstroke[studio]"') from None
+        raise DownstrokeError(
+            f'{error.name} is not installed; to have it: pip install ".[studio]" in the clone'
+        ) from None
 
     def say(served: dict[str, str]) -> None:
         _say(f"the studio is at {served['url']}  (token {served['token']}; Ctrl-C ends it, trainings go on)")
@@ -576,7 +636,7 @@ def _out(name: str) -> Callable[[Command], Command]:
 @click.option("--trials", default=20, show_default=True, help="Random trials of continuing, and of being killed.")
 @click.option(
     "--only",
-    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill"]),
+    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill", "together", "precision"]),
     multiple=True,
     help="Only these parts.",
 )
@@ -602,6 +662,28 @@ def speed(recipes: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     from downstroke.bench.speed import measure
 
     _print_figures(measure(recipes=recipes or ("sprint", "standard"), **options, say=_say), as_json)
+
+
+@bench.command("find-lr")
+@click.option("--model", "models", type=click.Choice(["linear", "mlp", "cnn"]), multiple=True, help="Only these.")
+@click.option("--optimizer", "optimizers", multiple=True, help="Only these.")
+@click.option("--seeds", default=3, show_default=True, help="Seeds 0..N-1.")
+@click.option("--train-size", type=float, help="Training images; left out, all.")
+@click.option("--lines", type=click.Path(path_type=Path), default=Path("bench-find-lr.jsonl"), show_default=True)
+@_out("bench-find-lr.json")
+@_common
+def bench_find_lr(*, as_json: bool, **options: Any) -> None:
+    """Three epochs at the lr that find-lr suggests, against a grid of nine lrs, by model, optimizer and seed.
+
+    What is measured goes into the file of --lines at once; the same command goes on from there.
+    """
+    from downstroke.bench.find_lr import measure, table
+
+    figures = measure(**options, say=_say)
+    if as_json:
+        _print_json(figures)
+    else:
+        click.echo(table(figures))
 
 
 @bench.command("advice")
@@ -634,7 +716,7 @@ def peers(*, as_json: bool, **options: Any) -> None:
     for model in options["names"]:
         for name, found in figures[model].items():
             numbers = [found[key] for key in columns.values()] + [figures["import_seconds"][name]]
-            click.echo(f"{model:6} {name:14} {' '.join(f'{number:12.3f}' for number in numbers)}")
+            click.echo(f"{model:6} {name:14} {' '.join(f'{_brief(number):>12}' for number in numbers)}")
 
 
 @bench.command()
@@ -717,17 +799,24 @@ def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     for name, value in figures.items():
         inner = value.items() if isinstance(value, dict) else [("", value)]
         for key, number in inner:
-            click.echo(f"{f'{name} {key}'.strip():40} {number}")
+            click.echo(f"{f'{name} {key}'.strip():40} {_brief(number)}")
+
+
+def _brief(value: Any) -> Any:
+    """A figure as a table shows it: 3 significant digits of what was measured, and what was counted as it is."""
+    if isinstance(value, float):
+        return f"{float(f'{value:.3g}'):g}" if math.isfinite(value) else "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_brief(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_brief(one)) for one in value)
+    return value
 
 
 def _print_json(value: Any) -> None:
     from downstroke.runs.files import dumps
 
     click.echo(dumps(value))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _peak_rss_mb() -> float:

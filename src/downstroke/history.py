@@ -87,6 +87,11 @@ class History:
         measured = [row for row in self.rows if math.isfinite(row.val_loss)]
         return min(measured, key=lambda row: row.val_loss) if measured else None
 
+    @property
+    def lost(self) -> bool:
+        """Whether val was measured, and its loss was a number at no epoch: the training diverged."""
+        return self.best is None and any(math.isfinite(row.val_accuracy) for row in self.rows)
+
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Read `metrics.csv`. A last line still being written (no newline yet) is left out.

@@ -5,19 +5,25 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from downstroke.learning.events import EpochDone, Event, StepDone
+from downstroke.errors import counted, shown
+from downstroke.learning.events import EpochDone, Event, Note, StepDone
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.live import Live
+    from rich.table import Table
 
     from downstroke.history import EpochRow
     from downstroke.runs.training import Training
 
 COLUMNS = ("epoch", "step", "batch loss", "loss", "val loss", "accuracy", "val accuracy", "lr", "images/s")
+#: What a narrow terminal keeps of them, the most important first.
+IMPORTANCE = ("epoch", "val loss", "val accuracy", "loss", "accuracy", "lr", "images/s", "batch loss", "step")
+STATUS_IMPORTANCE = ("epoch", "left", "batch loss", "images/s", "lr", "bar", "step")
 REFRESH_S = 0.1
 
 
@@ -50,6 +56,35 @@ def over(items: Sequence[str]) -> Iterator[str]:
         yield from progress.track(items, description="reading")
 
 
+@contextmanager
+def shown_progress(training: Training, wanted: bool) -> Iterator[Callable[[Training, Event], None]]:
+    """What shows each event of a training on stderr, after a line on its data and one for each notice."""
+    if not wanted:
+        yield lambda training, event: None
+        return
+    for line in beginning(training):
+        print(shown(line), file=sys.stderr, flush=True)
+    progress = LiveProgress() if sys.stderr.isatty() else LineProgress()
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def beginning(training: Training) -> list[str]:
+    """What is to be said before the first step: what one's own data holds, and the notices."""
+    notices = [f"note: {notice}" for notice in training.notices]
+    recipe, data = training.run.recipe, training.run.environment["data"]
+    if recipe.data == "mnist":
+        return notices
+    classes = data["classes"]
+    names = ", ".join(classes if len(classes) <= 10 else [*classes[:9], "...", classes[-1]])
+    parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test"))
+    apart = "" if data["own_test"] else "; the test images were set apart from the rest"
+    found = f"data: {recipe.data}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
+    return [found, *notices]
+
+
 class LineProgress:
     """A line an epoch, on stderr: for logs and pipes."""
 
@@ -61,6 +96,8 @@ class LineProgress:
         if isinstance(event, EpochDone):
             named = zip(COLUMNS, cells(event.row, self._speed.of_epoch()), strict=True)
             print("  ".join(f"{name} {value}" for name, value in named), file=sys.stderr, flush=True)
+        elif isinstance(event, Note):
+            print(event.text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -69,7 +106,8 @@ class LineProgress:
 class LiveProgress:
     """A table that grows by a row an epoch, and below it the step under way with a bar and the time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console
         self._speed = Speed()
         self._rows: list[list[str]] = []
         self._live: Live | None = None
@@ -82,52 +120,92 @@ class LiveProgress:
             row = cells(event.row, self._speed.of_epoch())
             row[4] += mark
             self._rows.append(row)
-            self._draw(self._table())
+            self._draw(self.table())
+        elif isinstance(event, Note) and self._live:
+            self._live.console.print(event.text, markup=False, highlight=False)  # above the table
         elif isinstance(event, StepDone) and time.monotonic() - self._drawn > REFRESH_S:
             from rich.console import Group
-            from rich.progress_bar import ProgressBar
-            from rich.table import Table
 
-            goal = training.learner.at.leg.last_epoch
-            left = (goal - event.epoch) * event.batches + event.batches - event.batch
-            status = Table.grid(padding=(0, 2))
-            status.add_row(
-                f"epoch {event.epoch} of {goal}",
-                ProgressBar(total=event.batches, completed=event.batch, width=24),
-                f"step {event.row.step:,}",
-                f"batch loss {event.row.batch_loss:.4f}",
-                f"lr {event.row.lr:.3g}",
-                f"{self._speed.now():,.0f} images/s",
-                f"{_duration(left * self._speed.step_s())} left",
-            )
-            self._draw(Group(self._table(), status) if self._rows else status)
+            status = self.status(event, training.learner.at.leg.last_epoch)
+            self._draw(Group(self.table(), status) if self._rows else status)
 
     def close(self) -> None:
         """Leave the table as it is and give the cursor back."""
         if self._live:
-            self._live.update(self._table() if self._rows else "", refresh=True)
+            self._live.update(self.table() if self._rows else "", refresh=True)
             self._live.stop()
 
-    def _table(self) -> RenderableType:
-        from rich.box import SIMPLE_HEAD
+    def status(self, event: StepDone, goal: int) -> RenderableType:
+        """The step under way, in one line."""
+        from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for name in COLUMNS:
-            table.add_column(name, justify="right")
-        for row in self._rows[-40:]:
-            table.add_row(*row)
-        return table
+        left = (goal - event.epoch) * event.batches + event.batches - event.batch
+        parts: dict[str, RenderableType] = {
+            "epoch": f"epoch {event.epoch} of {goal}",
+            "bar": ProgressBar(total=event.batches, completed=event.batch, width=24),
+            "step": f"step {event.row.step:,}",
+            "batch loss": f"batch loss {event.row.batch_loss:.4f}",
+            "lr": f"lr {event.row.lr:.3g}",
+            "images/s": f"{self._speed.now():,.0f} images/s",
+            "left": f"{_duration(left * self._speed.step_s())} left",
+        }
+
+        def build(kept: Sequence[str]) -> Table:
+            status = Table.grid(padding=(0, 2))
+            for _ in kept:
+                status.add_column(no_wrap=True)
+            status.add_row(*(parts[name] for name in parts if name in kept))
+            return status
+
+        return Fitted(build, STATUS_IMPORTANCE)
+
+    def table(self) -> RenderableType:
+        """The epochs so far."""
+        return Fitted(lambda kept: _epochs(self._rows[-40:], kept), IMPORTANCE)
 
     def _draw(self, what: RenderableType) -> None:
         if self._live is None:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True), auto_refresh=False)
+            self._live = Live(console=self._console or Console(stderr=True), auto_refresh=False)
             self._live.start()
         self._live.update(what, refresh=True)
         self._drawn = time.monotonic()
+
+
+def _epochs(rows: Sequence[Sequence[str]], kept: Sequence[str]) -> Table:
+    """The rows, of `cells`, with the columns that are kept."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown = [i for i, name in enumerate(COLUMNS) if name in kept]
+    for i in shown:
+        table.add_column(COLUMNS[i], justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[i] for i in shown))
+    return table
+
+
+class Fitted:
+    """A table with as many of its columns as the terminal's width holds whole: the first of `importance` are kept.
+
+    Looked at anew each time it is drawn, so that it follows a window that is resized.
+    """
+
+    def __init__(self, build: Callable[[Sequence[str]], Table], importance: Sequence[str]) -> None:
+        self._build, self._importance = build, importance
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unbounded = options.update(width=10_000)
+        kept = list(self._importance)
+        table = self._build(kept)
+        while len(kept) > 1 and table.__rich_measure__(console, unbounded).maximum > options.max_width:
+            kept.pop()
+            table = self._build(kept)
+        yield table
 
 
 class Speed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 
 #: lr below this share of the epoch before is a drop: the loss begins a new leg there.
 DROP = 0.75
+ROUNDED = 1e-6  # relative noise below it is that of the digits logged
+MEASURABLE = 8  # rows from which the noise is told
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,19 @@ class Curve:
     val_images: int | None = None  # how many images val has, if known
     val_losses: Mapping[int, NDArray[np.floating]] | None = None  # epoch -> loss of each val image [N], recent epochs
 
+    classes: int | None = None  # where val loss is known to be the cross-entropy among so many
+    horizon: float | None = None  # the epoch at which the run's own schedule ends, if it does
+
     def first(self, rows: int) -> Curve:
         """The history as it was when it had so many rows."""
         seen = None if self.val_losses is None else {e: v for e, v in self.val_losses.items() if e in self.epoch[:rows]}
-        return Curve(
-            self.epoch[:rows],
-            self.val_loss[:rows],
-            None if self.loss is None else self.loss[:rows],
-            None if self.lr is None else self.lr[:rows],
-            self.val_images,
-            seen,
+        return replace(
+            self,
+            epoch=self.epoch[:rows],
+            val_loss=self.val_loss[:rows],
+            loss=None if self.loss is None else self.loss[:rows],
+            lr=None if self.lr is None else self.lr[:rows],
+            val_losses=seen,
         )
 
     def __len__(self) -> int:
@@ -48,18 +53,31 @@ class Curve:
         return self.lr
 
     @property
-    def paired_noise(self) -> float | None:
-        """Standard error of the difference in mean loss of the last two epochs, paired on the same val images.
+    def guess(self) -> float | None:
+        """What naming each class equally often costs, in nats; None where the loss is not known to be cross-entropy."""
+        return None if self.classes is None else float(np.log(self.classes))
 
-        None where their losses are not known. Paired, what makes an image hard cancels; two means apart would not.
+    @property
+    def ended(self) -> bool:
+        """Whether the run's own schedule has come to its end."""
+        return self.horizon is not None and bool(self.epoch[-1] >= self.horizon)
+
+    @property
+    def noise(self) -> float | None:
+        """How far val loss strays from epoch to epoch, in its own units, measured on the last 20 rows alone.
+
+        The standard deviation of a row around the straight line through its neighbours, by the middle half of their
+        distances: no single spike moves it far. None where the rows are too few to tell, not all above 0, or all on
+        one line.
         """
-        if self.val_losses is None or len(self) < 2:
+        recent = self.val_loss[-20:]
+        if len(recent) < MEASURABLE or not np.all(np.isfinite(recent)) or recent.min() <= 0:
             return None
-        last, before = (self.val_losses.get(int(e)) for e in self.epoch[[-1, -2]])
-        if last is None or before is None or len(last) < 2 or last.shape != before.shape:
-            return None
-        difference = last.astype(np.float64) - before.astype(np.float64)
-        return float(difference.std(ddof=1) / len(difference) ** 0.5)
+        bends = np.sort(np.abs(np.diff(np.log(recent), 2)))
+        middle = bends[len(bends) // 4 : len(bends) - len(bends) // 4]
+        # Of a standard normal, the middle half of the distances from 0 has the mean 0.693.
+        relative = float(middle.mean()) / (0.693 * 6**0.5)
+        return relative * float(np.median(recent[-10:])) if relative > ROUNDED else None
 
     @property
     def drops(self) -> Floats:

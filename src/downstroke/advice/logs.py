@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ Say = Callable[[str], None]
 _NOTHING = {"", "na", "n/a", "none", "null"}
 _VAL = {"val", "valid", "validation", "eval", "evaluation", "dev"}
 _TRAIN = {"train", "training"}
+DIGITS = 10
 #: The files that are looked for in a folder, in this order.
 _FILES = ("metrics.csv", "history.json", "trainer_state.json", "history.csv")
 
@@ -61,6 +62,16 @@ def read(
     if path.is_dir() and (path / "metrics.csv").is_file() and (path / "recipe.json").is_file():
         return _with_val_losses(path, _curve(_table(path / "metrics.csv"), loss, val_loss, say), say)
     return _curve(_folder(path, say) if path.is_dir() else _table(path), loss, val_loss, say)
+
+
+def _classes(table: _Table) -> int | None:
+    """Among how many classes a run of downstroke chooses, digits where nothing else is said; None for other logs."""
+    if tuple(table.names) != EPOCH_COLUMNS:
+        return None
+    try:
+        return len(json.loads((table.file.parent / "environment.json").read_bytes())["data"]["classes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return DIGITS
 
 
 # ---- files to tables -------------------------------------------------------------------------------------
@@ -127,9 +138,13 @@ def _csv(path: Path, text: str) -> _Table:
 
 
 def _tell_nan_from_nothing(rows: list[dict[str, Any]]) -> None:
-    """downstroke writes NaN as an empty cell, and measures a column at every epoch or never."""
+    """downstroke writes NaN as an empty cell, and measures a column at every epoch or never.
+
+    A loss that was NaN at every epoch is told by the accuracy beside it, which is a number whenever it is measured.
+    """
     for name in EPOCH_COLUMNS:
-        measured = any(row[name] for row in rows)
+        beside = name.replace("loss", "accuracy") if name in ("loss", "val_loss") else name
+        measured = any(row[name] or row[beside] for row in rows)
         for row in rows:
             if not row[name]:
                 row[name] = "nan"
@@ -193,6 +208,7 @@ def _curve(table: _Table, loss: str | None, val_loss: str | None, say: Say) -> C
         val_loss=np.array([val[closing[len(closing) - 1 - i]] for i in last], dtype=np.float64),
         loss=_by_stretch(table, loss_name, stretch, len(epoch), np.mean),
         lr=_by_stretch(table, _lr_column(table), stretch, len(epoch), lambda values: values[-1]),
+        classes=_classes(table),
     )
 
 
@@ -344,7 +360,7 @@ def _with_val_losses(folder: Path, curve: Curve, say: Say) -> Curve:
         return curve
     rows = zip(epochs, kept.astype(np.float64), strict=True)
     by_epoch = {epoch: losses for epoch, losses in rows if epoch in curve.epoch}
-    return Curve(curve.epoch, curve.val_loss, curve.loss, curve.lr, kept.shape[1], by_epoch)
+    return replace(curve, val_images=kept.shape[1], val_losses=by_epoch)
 
 
 def _fits(kept: NDArray[np.float16], epochs: Sequence[int], curve: Curve) -> bool:

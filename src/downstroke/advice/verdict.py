@@ -27,6 +27,11 @@ LIKELY = 0.9
 UNFOLLOWED = 3.0
 FELL = 0.15  # logarithm of the fall of training loss, since the best epoch, that overfitting is told from
 UNLIKELY = 0.1  # probability of getting better by more than 1% below which overfitting is said
+NOTHING = 1e-6  # a val loss below it is 0 but for rounding
+FAR_FROM_GUESSING = 10  # times what guessing costs is divergence
+FAR_FROM_FIRST = 100  # times the first epoch's val loss is, where that cost is not known
+GUESSING = 0.005  # relative: so near to what guessing costs
+LEARNED = 0.002  # relative: a fall below it is no learning
 DIVERGED = math.log(3)  # val loss so far above its lowest trend, and training loss with it, is divergence
 #: Quantiles of an 80% interval, and what they are widened by around the median, for 1, 5 and 10 epochs ahead.
 INTERVAL = (0.1, 0.5, 0.9)
@@ -76,17 +81,18 @@ def advise(curve: Curve, *, run: str | None = None, operating_point: str = "bala
         raise DownstrokeError("the history has no epoch yet; advice needs val_loss of one epoch at least")
     if np.all(np.isnan(curve.val_loss)) and not _lost(curve):
         raise DownstrokeError("the history has no val_loss; train with val (not --no-val), or name the column")
-    finite = np.isfinite(curve.val_loss)
-    if not finite.all():
-        return _answer(curve, "unstable", (), words.not_finite(curve), run)
-    if len(curve) < ENOUGH:
-        return _answer(curve, "too-early", (), words.too_early(curve, ENOUGH), run)
+    clear = _clear(curve)
+    if clear:
+        return _answer(curve, clear[0], (), clear[1], run)
+    guess = _guessing(curve)
+    if guess is not None:
+        return _answer(curve, "plateau", (), words.guessing(curve, guess), None)
     ahead = _ahead(curve)
     seen = futures(curve, max(ahead, AHEAD[-1]))
     forecast = tuple(_forecast(seen, epochs) for epochs in AHEAD)
     judged = judge(curve, seen, min(ahead, _left(curve, seen)), OPERATING_POINTS[operating_point])
     if not judged.stop:
-        return _answer(curve, "continue", forecast, words.goes_on(curve, seen, judged, forecast), run)
+        return _answer(curve, "continue", forecast, words.goes_on(curve, judged, forecast), run)
     verdict, told = _why(curve, seen, judged)
     return _answer(curve, verdict, forecast, told, run)
 
@@ -142,6 +148,16 @@ def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
     return Judged(memorises or bool(worth[0] <= worth.min()), float(loss[0]), likely, unfollowed, risen)
 
 
+def outlook(curve: Curve) -> str | None:
+    """What more epochs may still bring, in a line; None where val loss is no number or of fewer than ENOUGH epochs."""
+    if len(curve) < ENOUGH or not np.isfinite(curve.val_loss).all():
+        return None
+    ahead = _ahead(curve)
+    seen = futures(curve, max(ahead, AHEAD[-1]))
+    judged = judge(curve, seen, min(ahead, _left(curve, seen)), OPERATING_POINTS["balanced"])
+    return words.outlook(curve, judged)
+
+
 def _diverged(curve: Curve, seen: Futures) -> bool:
     """Whether both losses climb away, under a lr that no schedule is about to lower."""
     if curve.loss is None or seen.ends is not None or not np.all(np.isfinite(curve.loss)):
@@ -172,6 +188,8 @@ def _ahead(curve: Curve) -> int:
 
 def _left(curve: Curve, seen: Futures) -> int:
     """Epochs until the schedule's lr is 0 and nothing changes any more."""
+    if curve.ended:
+        return 0
     return _ahead(curve) if seen.ends is None else max(0, math.ceil(seen.ends - 0.5 - curve.epoch[-1]))
 
 
@@ -184,14 +202,50 @@ def _forecast(seen: Futures, epochs: int) -> Forecast:
 
 def _why(curve: Curve, seen: Futures, judged: Judged) -> tuple[str, str]:
     """The name of a stop, and the reason."""
-    if judged.diverged or seen.noise > words.SWINGS:
-        return "unstable", words.swings(curve, seen)
+    best = int(np.argmin(curve.val_loss))
+    rose = bool(np.any(np.diff(curve.val_loss[-words.RECENT :]) > 0))
+    if judged.diverged or (seen.noise > words.SWINGS and rose and best < len(curve) - 1):
+        return "unstable", words.swings(curve)
     memorises = judged.unfollowed > FELL
-    left = judged.risen > LIKELY and np.argmin(curve.val_loss) < len(curve) - 1
+    left = judged.risen > LIKELY and best < len(curve) - 1
     rises = left and (curve.loss is None or judged.unfollowed > 0)
     if memorises or rises:
-        return "overfitting", words.overfits(curve, seen, judged)
-    return "plateau", words.flat(curve, seen, judged)
+        return "overfitting", words.overfits(curve)
+    return "plateau", words.complete(curve) if curve.ended else words.flat(curve, seen, judged)
+
+
+def _clear(curve: Curve) -> tuple[str, str] | None:
+    """A verdict and its reason, where no forecast is needed for it; else None."""
+    told: tuple[str, str] | None = None
+    if not np.all(np.isfinite(curve.val_loss)):
+        told = "unstable", words.not_finite(curve)
+    elif _far_off(curve):
+        told = "unstable", words.far_off(curve)
+    elif 0 <= curve.val_loss.min() < NOTHING:
+        told = "plateau", words.nothing_left(curve)
+    elif len(curve) < ENOUGH:
+        told = ("plateau", words.complete(curve)) if curve.ended else ("too-early", words.too_early(curve, ENOUGH))
+    return told
+
+
+def _far_off(curve: Curve) -> bool:
+    """Whether val loss lies where no training that learns comes by: far above guessing, or above its first epoch."""
+    usual = curve.guess if curve.guess is not None else float(curve.val_loss[0])
+    times = FAR_FROM_GUESSING if curve.guess is not None else FAR_FROM_FIRST
+    return usual > 0 and bool(curve.val_loss[-1] > times * usual)
+
+
+def _guessing(curve: Curve) -> float | None:
+    """What guessing costs, where val loss has been just that from the first epoch on; None where it was not.
+
+    Among how many classes is tried up to a few dozen where it is not known: beyond, every loss is near one of them.
+    """
+    tried = range(2, 31) if curve.classes is None else [curve.classes]
+    for guess in (math.log(classes) for classes in tried):
+        near = np.all(np.abs(curve.val_loss / guess - 1) < GUESSING)
+        if near and curve.val_loss[0] - curve.val_loss.min() < LEARNED * guess:
+            return guess
+    return None
 
 
 def _lost(curve: Curve) -> bool:

@@ -1,4 +1,8 @@
-"""Verdicts in words: one or two sentences, with their numbers."""
+"""Verdicts in words: a few short sentences, with their numbers.
+
+Every loss, epoch and count that is said of the past is one of the history's rows; the noise is measured on them.
+What the fitted curves expect stands only in the sentence that begins with "Forecast".
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
 #: Relative noise of a curve that swings; a sound run is far below it.
 SWINGS = 0.15
 FEW_IMAGES = 200  # of val: below it a loss is mostly luck
+EVEN = 50  # probability, in percent, of getting better by more than 1% below which "Continue" is not the first word
+FAINT = 10  # below it, next to nothing is expected
+RECENT = 10  # epochs in which a swing is looked for
 NEXT = 5  # epochs that `continue` is told to train
 
 
@@ -37,8 +44,31 @@ def not_finite(curve: Curve) -> str:
     what = "is no number" if np.isnan(curve.val_loss[first]) else "is infinite"
     if not bad[-1]:
         what += " (it was one again later)"
-    kept = f" The best W is epoch {_best(curve)}'s." if not bad.all() else ""
-    return f"Stop: val loss {what} at epoch {curve.epoch[first]:g}.{_smaller_lr(curve, first)}{kept}"
+    told = f"val loss {what} at epoch {curve.epoch[first]:g}"
+    return f"Stop: {told}.{_smaller_lr(curve, first, factor=10)}{_kept_if_any(curve)}"
+
+
+def far_off(curve: Curve) -> str:
+    """That val loss has left every range that training starts in."""
+    told = f"val loss is {_at(curve, -1)}"
+    if curve.guess is not None:
+        told += f"; guessing among the classes would cost {_n(curve.guess)}"
+    else:
+        told += f", and was {_at(curve, 0)}"
+    return f"Stop: unstable: {told}.{_smaller_lr(curve, -1, factor=10)} {_kept(curve)}"
+
+
+def nothing_left(curve: Curve) -> str:
+    """That val loss has reached 0."""
+    return f"Stop: val loss is {_at(curve, _least(curve))}, and cannot get lower than 0. {_kept(curve)}"
+
+
+def guessing(curve: Curve, guess: float) -> str:
+    """That nothing has been learned."""
+    return (
+        f"Stop: stuck at guessing. Val loss was {_at(curve, 0)} and is {_at(curve, -1)}; naming each class equally "
+        f"often costs {_n(guess)}. More epochs will not help: train anew with another lr (a tenth is a good first try)."
+    )
 
 
 def too_early(curve: Curve, enough: int) -> str:
@@ -48,61 +78,62 @@ def too_early(curve: Curve, enough: int) -> str:
     return f"Too early: a trend and its noise need {enough} epochs, there {_are(len(curve))}; {more}."
 
 
-def goes_on(curve: Curve, seen: Futures, judged: Judged, forecast: Sequence[Forecast]) -> str:
-    """Why it is worth going on."""
-    rows = min(3, len(curve) - 1)
-    was, now = float(np.median(seen.trend[:, -1 - rows])), float(np.median(seen.trend[:, -1]))
-    noise = _noise(curve, seen)
-    ahead = forecast[1]
-    coming = f"5 more epochs should bring about {_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)})."
-    if now - was < -2 * seen.noise / rows**0.5:
-        told = f"Val loss still falls: {_n(np.exp(was))} -> {_n(np.exp(now))} over the last {rows} epochs"
-        return f"Continue. {told}, well outside the noise (±{noise:.2g}). {coming}"
-    if judged.gain < 0.001:
-        return f"Continue. It costs little beside the {curve.epoch[-1]:g} epochs done. {coming}"
-    hope = (
-        f"it may still get {judged.gain:.1%} lower than the best so far (by more than 1%: {judged.better:.0%} likely)"
-    )
-    large = (
-        ""
-        if seen.noise < SWINGS
-        else f" But it swings by {seen.noise:.0%} from epoch to epoch.{_smaller_lr(curve, -1)}"
-    )
-    return f"Continue. Val loss moves within its noise (±{noise:.2g}), but {hope}. {coming}{large}"
-
-
-def overfits(curve: Curve, seen: Futures, judged: Judged) -> str:
-    """Since when, and by how much."""
-    best = int(np.argmin(curve.val_loss))
-    trend = np.median(seen.trend, 0)
-    rise = float(np.exp(trend[-1]) - np.exp(trend.min()))
-    if judged.risen > 0.9:
-        told = f"val loss rose by {rise:.2g}, more than chance (noise ±{_noise(curve, seen):.2g})"
+def goes_on(curve: Curve, judged: Judged, forecast: Sequence[Forecast]) -> str:
+    """Why it is worth going on: what was measured, then what is forecast."""
+    if round(100 * judged.better) >= EVEN:
+        head = "Continue."
+    elif round(100 * judged.better) >= FAINT:
+        head = "Undecided: a better val loss is possible, not likely."
     else:
-        since = float(np.mean(curve.val_loss[best + 1 :]))
-        told = f"val loss did not follow ({_n(curve.val_loss[best])} then, {_n(since)} on average since)"
-    if curve.loss is not None and judged.unfollowed > 0:
-        told = f"training loss went on falling ({_n(curve.loss[best])} -> {_n(curve.loss[-1])}), {told}"
-    return f"Stop: overfitting since epoch {_best(curve)}. {told[0].upper()}{told[1:]}. {_kept(curve)}"
+        head = "Little is left to gain: going on costs little, and so does stopping."
+    return f"{head} {_moved(curve)} {_coming(judged, forecast[1])}"
+
+
+def outlook(curve: Curve, judged: Judged) -> str:
+    """How likely something better is, and how much of it is expected."""
+    return (
+        f"after epoch {curve.epoch[-1]:g}: the best val loss so far is {_at(curve, _least(curve))}; with more epochs "
+        f"one lower by more than 1% is {_chance(judged.better)} likely, and "
+        f"{judged.gain / (1 + judged.gain):.1%} lower is expected (a forecast)"
+    )
+
+
+def overfits(curve: Curve) -> str:
+    """Since when, and by how much."""
+    best = _least(curve)
+    told = f"Val loss was {_at(curve, best)} and is {_at(curve, -1)}{_noise(curve)}"
+    if curve.loss is not None and curve.loss[-1] < curve.loss[best]:
+        told = (
+            f"Training loss went on falling ({_n(curve.loss[best])} -> {_n(curve.loss[-1])}), val loss did not. {told}"
+        )
+    return f"Stop: overfitting since epoch {_best(curve)}. {told}. {_kept(curve)}"
+
+
+def complete(curve: Curve) -> str:
+    """That the schedule has ended where it was to end."""
+    return (
+        f"Stop: the run is complete. Its schedule ended at epoch {curve.epoch[-1]:g}, as planned. Val loss is "
+        f"{_at(curve, -1)}. {_kept(curve)}"
+    )
 
 
 def flat(curve: Curve, seen: Futures, judged: Judged) -> str:
     """Why nothing more is expected."""
     if seen.ends is not None and curve.epoch[-1] >= seen.ends - 0.5:
-        return f"Stop: the schedule has brought lr to 0, and val loss stays where it is. {_kept(curve)}"
-    chance = "less than 1%" if judged.better < 0.01 else f"{judged.better:.0%}"
-    told = (
-        f"the best val loss, {_n(curve.val_loss.min())}, is expected to get {judged.gain / (1 + judged.gain):.1%} lower"
-    )
-    noise = f"noise ±{_noise(curve, seen):.2g}"
-    return f"Stop: plateau. With more epochs {told} ({noise}; by more than 1%: {chance} likely). {_kept(curve)}"
+        return f"Stop: the schedule has brought lr to 0. Val loss is {_at(curve, -1)}. {_kept(curve)}"
+    told = f"The lowest val loss was {_at(curve, _least(curve))}{_noise(curve)}"
+    return f"Stop: plateau. {told}. {_hope(judged)}. {_kept(curve)}"
 
 
-def swings(curve: Curve, seen: Futures) -> str:
+def swings(curve: Curve) -> str:
     """That steps are too large."""
-    said = f"val loss swings by {seen.noise:.0%} from epoch to epoch"
-    if curve.val_loss[-1] > 2 * curve.val_loss.min():
-        said = f"val loss went from {_n(curve.val_loss.min())} to {_n(curve.val_loss[-1])}, and training loss with it"
+    best = _least(curve)
+    if curve.val_loss[-1] > 2 * curve.val_loss[best]:
+        said = f"val loss went from {_at(curve, best)} to {_at(curve, -1)}"
+        if curve.loss is not None and curve.loss[-1] > curve.loss[best]:
+            said += f", and training loss from {_n(curve.loss[best])} to {_n(curve.loss[-1])}"
+    else:
+        said = _swing(curve)
     return f"Stop: unstable: {said}.{_smaller_lr(curve, -1)} {_kept(curve)}"
 
 
@@ -117,26 +148,80 @@ def warnings(curve: Curve) -> list[str]:
     return said
 
 
-def _smaller_lr(curve: Curve, row: int) -> str:
+def _smaller_lr(curve: Curve, row: int, factor: int = 3) -> str:
     if curve.lr is None or not np.isfinite(curve.lr[row]) or curve.lr[row] <= 0:
-        return " A smaller lr should help: try a third of it."
+        share = "a third" if factor == 3 else "a tenth"
+        return f" A smaller lr should help: try {share} of it."
     lr = float(curve.lr[row])
-    factor = 10 if not np.isfinite(curve.val_loss[row]) else 3
     return f" lr {lr:.3g} is too large: try {lr / factor:.2g}."
 
 
-def _noise(curve: Curve, seen: Futures) -> float:
-    """In units of the loss; of two epochs compared on the same images, where their losses are known."""
-    paired = curve.paired_noise
-    return seen.noise * float(curve.val_loss[-1]) if paired is None else paired
+def _moved(curve: Curve) -> str:
+    """What was measured in the last epochs; "falls" is said where each is lower than the one before."""
+    rows = min(3, len(curve) - 1)
+    last = curve.val_loss[-1 - rows :]
+    moves = f"{_n(last[0])} -> {_n(last[-1])} over the last {curve.epoch[-1] - curve.epoch[-1 - rows]:g} epochs"
+    noise = curve.noise
+    if np.all(np.diff(last) < 0) and _n(last[0]) != _n(last[-1]):
+        clear = noise is not None and last[0] - last[-1] > 2 * noise
+        beside = f", well outside the noise (±{noise:.2g})" if clear else _noise(curve)
+        return f"Val loss still falls: {moves}{beside}."
+    told = f"Val loss does not fall at every epoch: {moves}{_noise(curve)}, the lowest {_at(curve, _least(curve))}."
+    if noise is not None and noise > SWINGS * float(np.median(last)):
+        swing = _swing(curve)
+        told += f" {swing[0].upper()}{swing[1:]}.{_smaller_lr(curve, -1)}"
+    return told
+
+
+def _swing(curve: Curve) -> str:
+    """The largest rise from one epoch to the next among the last ones."""
+    begin = max(0, len(curve) - RECENT)
+    rises = np.diff(curve.val_loss[begin:])
+    row = begin + int(np.argmax(rises))
+    return f"val loss swings: {_at(curve, row)}, {_at(curve, row + 1)}"
+
+
+def _coming(judged: Judged, ahead: Forecast) -> str:
+    """The forecast, named as one."""
+    five = f"{_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)}) in {ahead.epochs} epochs"
+    return f"{_hope(judged)}; val loss {five}."
+
+
+def _hope(judged: Judged) -> str:
+    lower = judged.gain / (1 + judged.gain)
+    likely = f"by more than 1%: {_chance(judged.better)} likely"
+    return f"Forecast: the best gets {lower:.1%} lower with more epochs, {likely}"
+
+
+def _noise(curve: Curve) -> str:
+    return "" if curve.noise is None else f" (noise ±{curve.noise:.2g})"
+
+
+def _at(curve: Curve, row: int) -> str:
+    """A measured val loss and its epoch."""
+    return f"{_n(curve.val_loss[row])} at epoch {curve.epoch[row]:g}"
+
+
+def _least(curve: Curve) -> int:
+    return int(np.nanargmin(np.where(np.isfinite(curve.val_loss), curve.val_loss, np.nan)))
+
+
+def _chance(share: float) -> str:
+    if share < 0.01:
+        return "less than 1%"
+    return "more than 99%" if share > 0.99 else f"{share:.0%}"
 
 
 def _best(curve: Curve) -> str:
-    return f"{curve.epoch[int(np.nanargmin(np.where(np.isfinite(curve.val_loss), curve.val_loss, np.nan)))]:g}"
+    return f"{curve.epoch[_least(curve)]:g}"
 
 
 def _kept(curve: Curve) -> str:
     return f"The best W is epoch {_best(curve)}'s."
+
+
+def _kept_if_any(curve: Curve) -> str:
+    return f" {_kept(curve)}" if np.isfinite(curve.val_loss).any() else ""
 
 
 def _are(rows: int) -> str:
@@ -144,5 +229,5 @@ def _are(rows: int) -> str:
 
 
 def _n(loss: float) -> str:
-    """Three digits, never in powers of ten."""
-    return f"{loss:.4f}" if 0.001 <= loss < 1 else f"{loss:.3g}"
+    """Four decimals, or three digits."""
+    return f"{loss:.4f}" if 0.001 <= loss < 10 else f"{loss:.3g}"

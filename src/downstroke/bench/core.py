@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from downstroke.errors import RunError
 from downstroke.learning import models
 from downstroke.learning.events import StepDone, StopReason
 from downstroke.learning.learner import Images
-from downstroke.learning.machine import native_bfloat16, processor
+from downstroke.learning.machine import choose, native_bfloat16, processor
 from downstroke.learning.optimizers import OPTIMIZERS
+from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
@@ -51,6 +54,8 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
             "until-done": lambda: until_done(home, seeds, say),
             "continue": lambda: continuing(home, trials, say),
             "kill": lambda: killing(home, trials, say),
+            "together": lambda: together(home, say),
+            "precision": lambda: precisions(home, say),
         }
         for name, part in parts.items():
             if not only or name in only:
@@ -70,7 +75,7 @@ def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
     """Test accuracy of the default recipe over seeds 0..n-1, none dropped."""
     found, seconds = [], []
     for seed in range(seeds):
-        run = whole(train(runs_dir=home, name=f"accuracy-{seed}", seed=seed))
+        run = whole(train(progress=False, runs_dir=home, name=f"accuracy-{seed}", seed=seed))
         found.append(run.test()["accuracy"])
         seconds.append(run.summary()["train_seconds"])
         say(f"standard, seed {seed}: test accuracy {found[-1]:.2%} after {seconds[-1]:.1f} s")
@@ -89,9 +94,19 @@ def until_done(home: Path, seeds: int, say: Say) -> dict[str, Any]:
     names = ("epochs", "val_accuracy", "val_loss", "known_val_accuracy", "known_val_loss")
     found: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(seeds):
-        free = whole(train(runs_dir=home, name=f"until-done-{seed}", seed=seed, until_done=True)).summary()
+        free = whole(
+            train(progress=False, runs_dir=home, name=f"until-done-{seed}", seed=seed, until_done=True)
+        ).summary()
         known = whole(
-            train(runs_dir=home, name=f"known-{seed}", seed=seed, epochs=free["epochs"], average=0, schedule="linear")
+            train(
+                progress=False,
+                runs_dir=home,
+                name=f"known-{seed}",
+                seed=seed,
+                epochs=free["epochs"],
+                average=0,
+                schedule="linear",
+            )
         ).summary()
         values = (free["epochs"], *(run[key] for run in (free, known) for key in ("val_accuracy", "val_loss")))
         for name, value in zip(names, values, strict=True):
@@ -111,7 +126,10 @@ def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
     precisions = ["float32", "bfloat16"] if native_bfloat16() else ["float32"]
     for precision in precisions:
         recipe = named("standard").replace(augment="none", average=0.0, label_smoothing=0.0, epochs=rounds)
-        with Training.start(recipe, runs_dir=home, name=f"loop-{precision}", precision=precision) as training:
+        threads = torch.get_num_threads()  # both loops are in this process: its threads stay as they are
+        with Training.start(
+            recipe, runs_dir=home, name=f"loop-{precision}", precision=precision, threads=threads
+        ) as training:
             ours, bare = _our_blocks(training), _bare_blocks(recipe, precision == "bfloat16")
             next(ours), next(bare)  # the first block of each is for warming up
             pairs = [(next(ours), next(bare)) for _ in range(rounds)]
@@ -175,9 +193,9 @@ def continuing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         recipe = _small(chance).replace(
             optimizer=chance.choice(list(OPTIMIZERS)), schedule=chance.choice(free), seed=trial
         )
-        parts = whole(train(recipe.replace(epochs=n), runs_dir=home, name=f"parts-{trial}"))
-        parts = whole(parts.extend(epochs=m))
-        at_once = whole(train(recipe.replace(epochs=n + m), runs_dir=home, name=f"at-once-{trial}"))
+        parts = whole(train(recipe.replace(epochs=n), progress=False, runs_dir=home, name=f"parts-{trial}"))
+        parts = whole(parts.extend(epochs=m, progress=False))
+        at_once = whole(train(recipe.replace(epochs=n + m), progress=False, runs_dir=home, name=f"at-once-{trial}"))
         unlike = differences(parts, at_once)
         equal += not unlike
         said = ", ".join(unlike) or "equal"
@@ -193,7 +211,7 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
     chance, equal, counted, attempt = random.Random(1), 0, 0, 0
     recipe = _small(chance).replace(model="cnn", optimizer="adam", epochs=3, train_size=4000)
     began = time.monotonic()
-    unbroken = whole(train(recipe, runs_dir=home, name="unbroken"))
+    unbroken = whole(train(recipe, progress=False, runs_dir=home, name="unbroken"))
     lasts = time.monotonic() - began
     total = len(unbroken.steps)
     while counted < trials:
@@ -211,7 +229,7 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         if not in_the_middle(steps := len(Run.open(name, home).steps), total):
             continue
         try:
-            unlike = differences(whole(Run.open(name, home).extend()), unbroken)
+            unlike = differences(whole(Run.open(name, home).extend(progress=False)), unbroken)
         except RunError as error:
             unlike = [str(error)]
         counted += 1
@@ -223,6 +241,52 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
 def in_the_middle(steps: int, total: int) -> bool:
     """Whether a process killed after `steps` of `total` had begun and had not come to its last."""
     return 0 < steps < total
+
+
+def together(home: Path, say: Say, rounds: int = 3) -> dict[str, Any]:
+    """Two trainings at once, each against one alone, in turn: training seconds of one epoch, threads left to choose."""
+    ratios = []
+    for turn in range(rounds):
+        (alone,) = _at_once(home, [f"alone-{turn}"])
+        both = _at_once(home, [f"first-{turn}", f"second-{turn}"])
+        ratios += [alone / seconds for seconds in both]
+        said = " and ".join(f"{seconds:.1f}" for seconds in both)
+        say(f"together, round {turn + 1}: alone {alone:.1f} s, two at once {said} s")
+    return {"together_over_alone_speed_median": statistics.median(ratios), "together_over_alone_speed": ratios}
+
+
+def _at_once(home: Path, names: Sequence[str]) -> list[float]:
+    """Training seconds of `downstroke train` in a process for each name, all started together."""
+    fields = "standard --train-size 10000 --val-size 500 --epochs 2 --json".split()
+    command = [sys.executable, "-m", "downstroke", "train", *fields, "--runs-dir", str(home)]
+    begun = [
+        subprocess.Popen([*command, "--name", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for name in names
+    ]
+    said = [process.communicate()[0] for process in begun]
+    return [json.loads(text)["train_seconds"] for text in said]
+
+
+def precisions(home: Path, say: Say, rounds: int = 6) -> dict[str, Any]:
+    """A row of `learning.precision.MEASURED` for each recipe here: blocks of steps in both precisions, in turn."""
+    machine, rows = choose(), []
+    for name in ("standard", "sprint"):
+        recipe = named(name).replace(epochs=rounds + 1)  # an epoch holds a block at least
+        with ExitStack() as open_:
+            blocks = []
+            for kind in ("float32", "bfloat16"):
+                begun = Training.start(
+                    recipe, runs_dir=home, name=f"{name}-{kind}", precision=kind, threads=machine.threads
+                )
+                blocks.append(_our_blocks(open_.enter_context(begun)))
+            for block in blocks:
+                next(block)  # the first of each is for warming up
+            times = [tuple(next(block) for block in blocks) for _ in range(rounds)]
+        ratio = statistics.median(bfloat16 / float32 for float32, bfloat16 in times)
+        row = Measured(family(machine.device), recipe.model, name, ratio, time.strftime("%Y-%m-%d"), "bench core")
+        say(f"precision, {name}: a step in bfloat16 takes {ratio:.3f} times that in float32; {row}")
+        rows.append(asdict(row))
+    return {"precision": rows}
 
 
 def _small(chance: random.Random) -> Recipe:

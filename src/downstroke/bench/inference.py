@@ -37,9 +37,9 @@ def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say)
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if find_spec(package) is None:
-            raise DownstrokeError(f'{package} is not installed; to have it: pip install "downstroke[export]"')
+            raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[export]" in the clone')
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home:
-        opened = Run.open(run, runs_dir) if run else whole(train(epochs=1, runs_dir=home))
+        opened = Run.open(run, runs_dir) if run else whole(train(epochs=1, progress=False, runs_dir=home))
         reader = opened.reader()
         other = onnx_reader(opened.weights().network, Path(home) / "model.onnx")
         recipe = opened.recipe.name

@@ -97,7 +97,7 @@ def measure(*, names: Sequence[str], steps: int, rounds: int, out: Path, say: Sa
     """
     missing = [name for name, (package, _, _) in PEERS.items() if package and find_spec(package) is None]
     for name in missing:
-        say(f'{name} is not installed, and left out; to have it: pip install "downstroke[peers]"')
+        say(f'{name} is not installed, and left out; to have it: pip install ".[peers]" in the clone')
     threads = torch.get_num_threads()
     figures: dict[str, Any] = {
         "processor": processor(),

@@ -99,7 +99,7 @@ def _pages(path: Path, reader: Reader, say: Callable[[str], None]) -> dict[str, 
     for row in rows:
         start = time.process_time()
         try:
-            text = "|".join(line.text for line in reader.read(path.parent / row["file"]).lines)
+            text = "|".join(line.text.replace(" ", "") for line in reader.read(path.parent / row["file"]).lines)
         except PictureError as error:
             say(f"error: {error}")
             text = ""

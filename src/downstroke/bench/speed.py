@@ -47,7 +47,7 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
             found: dict[str, list[float]] = {"ratio": [], "accuracy": [], "train_seconds": []}
             for seed in range(seeds):
                 r, r_accuracy = yardstick(data, seed)
-                run = whole(train(name, seed=seed, val_size=0, runs_dir=folder, name=f"{name}-{seed}"))
+                run = whole(train(name, seed=seed, val_size=0, progress=False, runs_dir=folder, name=f"{name}-{seed}"))
                 seconds = run.summary()["train_seconds"]
                 found["train_seconds"].append(seconds)
                 found["ratio"].append(seconds / r)

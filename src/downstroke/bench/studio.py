@@ -94,7 +94,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
     """Both servers under the same load in turn, where ONNX Runtime is here; and /healthz while a training runs."""
     for package in ("fastapi", "uvicorn"):
         if find_spec(package) is None:
-            raise DownstrokeError(f'{package} is not installed; to have it: pip install "downstroke[studio]"')
+            raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[studio]" in the clone')
     asked = Asked.of(sources.load("mnist").train.images[:IMAGES])
     figures: dict[str, Any] = {"processor": processor(), "processors": os.cpu_count(), "clients": clients}
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home, ExitStack() as servers:
@@ -102,7 +102,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
         if all(find_spec(package) for package in ("onnx", "onnxscript", "onnxruntime")):
             addresses["plain FastAPI and ONNX Runtime"] = servers.enter_context(_plain(Path(home)))
         else:
-            say('ONNX Runtime is not here, so the studio is measured alone: pip install "downstroke[export]"')
+            say('ONNX Runtime is not here, so the studio is measured alone: pip install ".[export]" in the clone')
         loads = {name: Load() for name in addresses}
         for address in addresses.values():
             asyncio.run(_load(address, asked, clients, WARM_UP_S, Load()))

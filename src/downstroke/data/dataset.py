@@ -51,11 +51,13 @@ class Dataset:
     test: Part
     classes: tuple[str, ...]  # the name of each label
     own_test: bool  # False: the data had no test part, and 1/7 of it was set apart by the split seed
+    val: Part | None = None  # the data's own val part; None: val comes out of train
+    notices: tuple[str, ...] = ()  # lines about what was found in the data and what was left out
 
     def fingerprint(self) -> str:
         """32 hex digits that change with any image, label or class name: a run knows its data again by them."""
         digest = hashlib.blake2b("\0".join(self.classes).encode(), digest_size=16)
-        for part in (self.train, self.test):
+        for part in (self.train, self.test, *([self.val] if self.val else [])):
             digest.update(str(part.images.shape).encode())
             digest.update(np.ascontiguousarray(part.images).data)
             digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from downstroke.data.glyph import SIZE
 from downstroke.data.ink import Polarity
 from downstroke.data.picture import SUFFIXES, open_picture
-from downstroke.data.raw import Raw, to_glyph, vote
+from downstroke.data.raw import Found, Raw, to_glyph, vote
 from downstroke.errors import DataError, PictureError
 
-_TRAIN, _TEST = ("train", "training"), ("test", "testing")
+_PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+_LITTER = ("thumbs.db", "desktop.ini")
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -26,32 +27,36 @@ def pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def read_class_folders(folder: Path) -> tuple[Raw, Raw | None, tuple[str, ...]]:
-    """(train, test or None, class names) of `<class>/<picture>`, or `train/<class>/...` and `test/<class>/...`.
+def read_class_folders(folder: Path) -> Found:
+    """`<class>/<picture>`, or `train/<class>/...` with `val/<class>/...` and `test/<class>/...`.
 
     The images are uint8 [N, 28, 28], ink high: pictures of 28x28 with their ink high are taken as they are, others
     become glyphs; labels are positions in the class names. Raises DataError.
     """
-    parts = {path.name.lower(): path for path in subfolders(folder)}
-    train_folder = next((parts[name] for name in _TRAIN if name in parts), None)
-    test_folder = next((parts[name] for name in _TEST if name in parts), None)
-    if train_folder is None:
-        if test_folder is not None and not pictures(test_folder):
-            raise DataError(f"{folder}: {test_folder.name} without train; expected train/<class>/... beside it")
-        train_folder, test_folder = folder, None
-    elif strangers := [p.name for p in parts.values() if p not in (train_folder, test_folder)]:
+    below = subfolders(folder)
+    homes = {part: p for part, names in _PARTS.items() for p in below if p.name.lower() in names}
+    if "train" not in homes:
+        if "test" in homes and not pictures(homes["test"]):
+            raise DataError(f"{folder}: {homes['test'].name} without train; expected train/<class>/... beside it")
+        homes = {"train": folder}
+    elif strangers := [p.name for p in below if p not in homes.values()]:
         raise DataError(
-            f"{folder}: {strangers[0]} beside {train_folder.name}; expected train and test alone "
-            f"(the val part comes out of train: move its pictures there)"
+            f"{folder}: {strangers[0]} beside {homes['train'].name}; expected train, val and test alone "
+            f"(move its pictures to one of them)"
         )
-    files = _files_by_class(train_folder)
-    names = tuple(files)
-    test_files = _files_by_class(test_folder) if test_folder else {}
-    if unknown := [name for name in test_files if name not in files]:
-        raise DataError(f"{test_folder}: class {unknown[0]} is not in {train_folder}; expected {', '.join(names[:12])}")
-    polarity = _polarity([path for paths in files.values() for path in paths])
-    train = _read_part(train_folder, files, names, polarity)
-    return train, _read_part(test_folder, test_files, names, polarity) if test_folder else None, names
+    notices: list[str] = []
+    files = {part: _files_by_class(home, notices, least=2 if part == "train" else 1) for part, home in homes.items()}
+    names = tuple(files["train"])
+    parts: dict[str, Raw] = {}
+    polarities: dict[str, Polarity] = {}
+    for part, home in homes.items():
+        if unknown := [name for name in files[part] if name not in names]:
+            raise DataError(f"{home}: class {unknown[0]} is not in {homes['train']}; expected {', '.join(names[:12])}")
+        polarities[part] = _polarity([path for paths in files[part].values() for path in paths])
+        if turned := polarities[part] != polarities["train"]:
+            notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
+        parts[part] = _read_part(home, files[part], names, polarities["train"], turned=turned)
+    return Found(parts["train"], parts.get("test"), parts.get("val"), names, tuple(notices))
 
 
 def _by_name(path: Path) -> tuple[bool, int, str]:
@@ -59,19 +64,34 @@ def _by_name(path: Path) -> tuple[bool, int, str]:
     return (not numeric, int(path.name) if numeric else 0, path.name)
 
 
-def _files_by_class(folder: Path) -> dict[str, list[Path]]:
+def _files_by_class(folder: Path, notices: list[str], least: int) -> dict[str, list[Path]]:
     files = {}
     for path in subfolders(folder):
         files[path.name] = pictures(path)
+        _say_what_is_left_out(path, notices)
         if not files[path.name]:
             raise DataError(
                 f"{path}: no pictures in this class ({', '.join(s[1:] for s in SUFFIXES)}); "
                 f"add some, or take the folder away"
             )
-    if len(files) < 2:
+    if len(files) < least:
         found = f"only the class {next(iter(files))}" if files else "no sub-folders"
-        raise DataError(f"{folder}: {found}; expected a sub-folder of pictures for each of at least 2 classes")
+        raise DataError(f"{folder}: {found}; expected a sub-folder of pictures for each of at least {least} classes")
     return files
+
+
+def _say_what_is_left_out(folder: Path, notices: list[str]) -> None:
+    """Add a line for what a class's folder holds beside pictures."""
+    others = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name.lower() not in _LITTER]
+    if inner := [p.name for p in others if p.is_dir()]:
+        notices.append(f"{folder}: left out its {_some('sub-folder', inner)}; move the pictures up to read them")
+    if files := [p.name for p in others if p.is_file() and p.suffix.lower() not in SUFFIXES]:
+        notices.append(f"{folder}: left out {_some('file', files)}; save pictures as PNG or JPEG to read them")
+
+
+def _some(what: str, names: list[str]) -> str:
+    plural = "" if len(names) == 1 else "s"
+    return f"{len(names):,} {what}{plural} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
 def _open(path: Path) -> NDArray[np.uint8]:
@@ -87,12 +107,14 @@ def _polarity(files: list[Path]) -> Polarity:
     return "ink-high" if sum(vote(_open(path)) for path in sample) >= 0 else "ink-low"
 
 
-def _read_part(folder: Path, files: dict[str, list[Path]], names: tuple[str, ...], polarity: Polarity) -> Raw:
+def _read_part(
+    folder: Path, files: dict[str, list[Path]], names: tuple[str, ...], polarity: Polarity, *, turned: bool
+) -> Raw:
     paths = [path for name in files for path in files[name]]
     labels = np.repeat([names.index(name) for name in files], [len(files[name]) for name in files])
     images = np.empty((len(paths), SIZE, SIZE), np.uint8)
     as_they_are = []
-    for index, picture in enumerate(_open(path) for path in paths):
+    for index, picture in enumerate(255 - _open(path) if turned else _open(path) for path in paths):
         if picture.shape == (SIZE, SIZE) and polarity == "ink-high":
             images[index] = picture
             as_they_are.append(index)

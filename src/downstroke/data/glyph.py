@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.ink import FADES, Ink, Polarity, extent, separations, shrunk
+from downstroke.data.ink import FADES, BlankError, Ink, Polarity, extent, separations, shrunk
 from downstroke.errors import PictureError
 
 SIZE, BOX = 28, 20
@@ -65,6 +65,13 @@ def looks(image: NDArray[np.uint8], polarity: Polarity = "auto", most: int = len
 
     One to `most` of them. Raises PictureError as `glyph` does.
     """
+    try:
+        return _at_any_size(image, polarity, most)
+    except BlankError as error:  # it may speak of the picture made smaller or larger, or of a part
+        raise BlankError(error.how, image.shape, error.levels) from None
+
+
+def _at_any_size(image: NDArray[np.uint8], polarity: Polarity, most: int) -> list[Cut]:
     scale = _WORK / max(image.shape, default=1)
     if scale > 0.75:
         return _looks(image, polarity, most)
@@ -111,10 +118,7 @@ def _cut(ink: Ink) -> Cut:
     box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
     height, width = density.shape
     if max(box[2:]) <= SPECK and max(height, width) > SIZE:
-        raise PictureError(
-            f"the picture is blank but for a speck ({width}x{height}, no stroke among them); "
-            f"expected one digit in ink that differs from the paper"
-        )
+        raise BlankError("blank but for a speck", density.shape, "no stroke among them")
     patch = density[rows, columns]
     made, stroke = fit(patch)
     return Cut(made, box, patch, stroke, ink.ink_is_high, left_out, ink.contrast)

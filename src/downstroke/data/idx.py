@@ -30,7 +30,10 @@ def read_folder(folder: Path, only: str | None = None) -> tuple[Raw, Raw | None]
     `only`: of several sets in the folder, the one whose files start with this.
     """
     sets: dict[str, dict[tuple[str, str], Path]] = {}
-    for path in sorted(folder.iterdir(), reverse=True):  # a file comes after its .gz, and so takes its place
+    paths = sorted(folder.iterdir(), reverse=True)  # a file comes after its .gz, and so takes its place
+    # Kaggle unpacks each file into a folder of its name; where both are there, the file itself comes last and counts.
+    inside = [inner for path in paths if path.is_dir() and is_idx_name(path.name) for inner in sorted(path.iterdir())]
+    for path in [*inside, *paths]:
         if (match := _NAME.fullmatch(path.name)) and path.is_file():
             part = "train" if match["part"].lower() == "train" else "test"
             sets.setdefault(match["set"], {})[part, match["kind"].lower()] = path
@@ -42,6 +45,8 @@ def read_folder(folder: Path, only: str | None = None) -> tuple[Raw, Raw | None]
             f"{folder}: {len(sets)} sets of IDX files ({names}); expected one: "
             f"give the path of the train images of the one that is meant"
         )
+    if not sets:
+        raise DataError(f"{folder}: no IDX files, only folders named like them; expected train-images-idx3-ubyte")
     ((name, files),) = sets.items()
     train = _read_part(folder, files, name, "train")
     has_test = any(part == "test" for part, _ in files)

@@ -49,6 +49,17 @@ class Ink:
     unrest: float  # of the paper, in grey levels
 
 
+class BlankError(PictureError):
+    """No ink in a picture: `how` it is blank, its `shape`, and `levels`, what is to be seen in it, in words."""
+
+    def __init__(self, how: str, shape: tuple[int, ...], levels: str) -> None:
+        self.how, self.levels = how, levels
+        size = f"{shape[1]}x{shape[0]}"
+        super().__init__(
+            f"the picture is {how} ({size}, {levels}); expected one digit in ink that differs from the paper"
+        )
+
+
 def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterator[Ink]:
     """The ink of uint8 [H,W] parted from its paper; where that is not clean, with each of the `FADES`.
 
@@ -85,13 +96,13 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
     floor = max(3 * grain, _MIN_CONTRAST)
     candidates = ink[ink > floor]
     if len(candidates) == 0:
-        raise PictureError(_blank(image))
+        raise _blank(image)
     # Of what stands out of the paper the stronger class is ink; the weaker one is a pattern, or the rims of strokes.
     split, _ = cv2.threshold(candidates.clip(0, 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     above = candidates[candidates > split]
     strong = _percentile(above if len(above) else candidates, 50)
     if strong < _PAGE_CLEAR * grain:
-        raise PictureError(_blank(image))
+        raise _blank(image)
     fade = max(floor, (_PAGE_FADE if noise else 0.3) * strong)
     inked = (ink > fade).astype(np.uint8)
     _erase_rules(inked)
@@ -103,7 +114,7 @@ def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDAr
     kept = peaks > max(1.2 * fade, _PAGE_PEAK * strong)
     kept[0] = False
     if not kept.any():
-        raise PictureError(_blank(image))
+        raise _blank(image)
     full = np.minimum(np.maximum(peaks * 0.8, 1), strong * 1.2)[parts]
     soft = np.float32(0.5 * fade if noise else 0.0)
     return np.where(kept[parts], ((ink - soft) / (full - soft)).clip(0, 1), np.float32(0)).astype(np.float32)
@@ -245,11 +256,11 @@ def _strokes(
 
     candidates = ink[ink > max(3 * grain, _MIN_CONTRAST)]
     if len(candidates) == 0:
-        raise PictureError(_blank(image))
+        raise _blank(image)
     # The 90th percentile is the level in the middle of the strokes, whatever their edges and the brightest speck do.
     level = _percentile(candidates, 90)
     if level < _CLEAR * grain:
-        raise PictureError(_blank(image))
+        raise _blank(image)
     strong = (ink > level / 2).astype(np.uint8)
     # Around the strokes ink fades into paper: down to nothing where the paper is perfectly clean, as MNIST's is, else
     # down to what stands clear of the paper's noise where no stroke is near.
@@ -264,7 +275,7 @@ def _strokes(
         _erase_lines(inked)
         strong &= inked
         if not strong.any():
-            raise PictureError(_blank(image))
+            raise _blank(image)
     # A stroke whose ink fails for a pixel or two is one stroke.
     joined = inked if clean else cv2.dilate(inked, np.ones((3, 3), np.uint8))
     count, parts = cv2.connectedComponents(joined, connectivity=8)
@@ -275,7 +286,7 @@ def _strokes(
     least = max(0.02 * float(cores.max()), (side / 400) ** 2, 2 if side > _SMALL else 1) if len(cores) else 1.0
     kept = np.concatenate([[False], cores >= least])[parts]
     if not kept.any():
-        raise PictureError(_blank(image))
+        raise _blank(image)
     if unrest == 0:
         # On clean paper a speck beside a stroke may be part of it: it stays, but does not decide how far the ink goes.
         rows, columns = extent(kept)
@@ -351,10 +362,7 @@ def _mean(image: NDArray[np.uint8]) -> float:
     return int(image.sum(dtype=np.int64)) / image.size
 
 
-def _blank(image: NDArray[np.uint8]) -> str:
+def _blank(image: NDArray[np.uint8]) -> BlankError:
     low, high = int(image.min()), int(image.max())
     levels = f"grey {low} all over" if low == high else f"greys {low} to {high}, no stroke among them"
-    return (
-        f"the picture is blank ({image.shape[1]}x{image.shape[0]}, {levels}); "
-        f"expected one digit in ink that differs from the paper"
-    )
+    return BlankError("blank", image.shape, levels)

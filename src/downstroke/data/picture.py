@@ -9,7 +9,7 @@ import stat
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray
 def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[NDArray[np.uint8], list[str]]:
     """The grey levels of a picture file or of a file's bytes, and what is to be said of it.
 
-    uint8 [H, W], upright, on white where transparent. Of an animation or of several pages the first, and that is said.
+    uint8 [H, W], upright, on white where transparent; where all that is seen has one colour, alpha is dark ink.
+    Of an animation or of several pages the first, and that is said.
     `name` stands in messages; it is the path unless given. Raises PictureError for
     what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
     these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel, it takes 1 byte a pixel and 0.1 GB.
@@ -81,6 +82,54 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[N
             ) from None
 
 
+def to_grey(picture: Any) -> NDArray[np.uint8]:
+    """A picture that is in memory: uint8 [H, W], upright, on white where transparent. PictureError.
+
+    A PIL image; or an array or nested list [H, W], or [H, W, C] or [C, H, W] with C 1 (grey), 3 (RGB) or 4 (RGBA), of
+    levels as `levels` takes them.
+    """
+    from PIL import Image
+
+    if isinstance(picture, Image.Image):
+        return _upright(_to_grey(picture), picture.getexif().get(_ORIENTATION))
+    grey = levels(picture)
+    if grey.ndim == 3 and grey.shape[2] not in (1, 3, 4) and grey.shape[0] in (1, 3, 4):
+        grey = np.moveaxis(grey, 0, 2)
+    if grey.ndim == 3 and grey.shape[2] == 1:
+        grey = grey[..., 0]
+    if grey.ndim == 2:
+        return grey
+    if grey.ndim != 3 or grey.shape[2] not in (3, 4):
+        raise PictureError(f"an array of shape {list(grey.shape)}; expected one picture: [H, W], or [H, W, 3] of RGB")
+    return _to_grey(Image.fromarray(np.ascontiguousarray(grey))) if grey.size else grey[..., 0]
+
+
+def levels(values: Any) -> NDArray[np.uint8]:
+    """Levels as uint8 0..255: bool, whole numbers 0..255 of any type, uint16 0..65535, or floats 0..1 or 0..255.
+
+    Raises PictureError for any other value.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # a ragged list; a tensor that wants its gradient
+        raise PictureError(f"no array of grey levels ({' '.join(str(error).split())})") from None
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "buif":
+        raise PictureError(f"{type(values).__name__} of {array.dtype}; expected a picture, or an array of grey levels")
+    least, most = (array.min(), array.max()) if array.size else (0, 0)
+    top = 1 if array.dtype.kind == "b" or (array.dtype.kind == "f" and most <= 1) else 255
+    top = 65535 if array.dtype == np.uint16 and most > 255 else top
+    if not (least >= 0 and most <= top):  # what is no number is neither
+        raise PictureError(f"levels from {least:g} to {most:g} ({array.dtype}); expected 0 to 255, or floats 0 to 1")
+    return array.astype(np.uint8) if top == 255 and array.dtype.kind != "f" else _scaled(array, top)
+
+
+def _scaled(array: NDArray[Any], top: int) -> NDArray[np.uint8]:
+    scaled: NDArray[np.uint8] = np.rint(array.astype(np.float32) * np.float32(255 / top)).astype(np.uint8)
+    return scaled
+
+
 def _read(path: Path, name: str) -> bytes:
     try:
         # Opening a pipe would wait for someone to write to it: ask what it is first.
@@ -121,7 +170,10 @@ def _upright(grey: NDArray[np.uint8], orientation: int | None) -> NDArray[np.uin
 
 def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
     """[H, W] of any of Pillow's modes."""
-    convert = _stretched(image) if image.mode == "F" or image.mode.startswith("I") else _tile_to_grey
+    if image.mode == "F" or image.mode.startswith("I"):
+        convert = _stretched(image)
+    else:
+        convert = _alpha_as_ink if _is_drawn_in_alpha(image) else _tile_to_grey
     grey = np.empty((image.height, image.width), np.uint8)
     for place, tile in _tiles(image):
         grey[place] = convert(tile)
@@ -135,10 +187,34 @@ def _tiles(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], Image.Imag
             yield (slice(top, bottom), slice(left, right)), image.crop((left, top, right, bottom))
 
 
+def _is_transparent(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+
+
+def _is_drawn_in_alpha(image: Image.Image) -> bool:
+    """Whether all that is to be seen has one colour, so that only the alpha tells ink from paper."""
+    if not _is_transparent(image):
+        return False
+    colours, alphas = [], []
+    for _, tile in _tiles(image):
+        rgba = np.asarray(tile.convert("RGBA"))
+        alpha = rgba[..., 3]
+        alphas += [int(alpha.min()), int(alpha.max())]
+        if (seen := rgba[..., :3][alpha > 0]).size:
+            colours += [seen.min(axis=0), seen.max(axis=0)]
+        if colours and np.ptp(colours, axis=0).any():
+            return False
+    return bool(colours) and min(alphas) < max(alphas)
+
+
+def _alpha_as_ink(image: Image.Image) -> NDArray[np.uint8]:
+    return 255 - np.asarray(image.convert("RGBA").getchannel("A"), dtype=np.uint8)
+
+
 def _tile_to_grey(image: Image.Image) -> NDArray[np.uint8]:
     from PIL import Image
 
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+    if _is_transparent(image):
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
     grey = image.getchannel(0) if image.mode == "LAB" else image.convert("L")

@@ -25,23 +25,43 @@ class Raw:
     where: str
 
 
-def assemble(name: str, train: Raw, test: Raw | None, split_seed: int, names: tuple[str, ...] | None = None) -> Dataset:
-    """The Dataset of what was found; without `test`, a stratified 1/7 fixed by `split_seed` is set apart.
+@dataclass(frozen=True)
+class Found:
+    """The parts that a source holds. `names`: where labels are positions in a list of names, that list."""
 
-    `names`: where labels are positions in a list of names, that list; else a label is its own name.
+    train: Raw
+    test: Raw | None = None
+    val: Raw | None = None
+    names: tuple[str, ...] | None = None
+    notices: tuple[str, ...] = ()
+
+
+def assemble(name: str, found: Found, split_seed: int) -> Dataset:
+    """The Dataset of what was found; without a test part, a stratified 1/7 fixed by `split_seed` is set apart.
+
+    A part whose ink is the other level than in train is turned over. Whatever a person should know is in `notices`.
     Raises DataError where images and labels do not fit together or cannot be learned from.
     """
+    train, notices = found.train, [*found.notices]
     classes = _classes(_check_labels(train), train.where)
-    train_images = _levels(_grey(train), train.where)
+    train_images = _levels(_grey(train), train.where, notices)
     polarity = find_polarity(train_images)
-    train_part = Part(_glyphs(train_images, polarity, train.where), _encode(train, classes))
-    if test is not None:
-        _check_labels(test)
-        test_images = _levels(_grey(test), test.where)
-        found, expected = ("x".join(map(str, images.shape[1:])) for images in (test_images, train_images))
-        if found != expected:
-            raise DataError(f"{test.where}: the test images are {found}; expected {expected}, as in {train.where}")
-        test_part = Part(_glyphs(test_images, polarity, test.where), _encode(test, classes))
+    train_part = Part(_glyphs(train_images, polarity, train.where), _encode(train, classes, "train"))
+    others = {}
+    for part, raw in (("val", found.val), ("test", found.test)):
+        if raw is None:
+            continue
+        _check_labels(raw)
+        images = _levels(_grey(raw), raw.where, notices)
+        size, expected = ("x".join(map(str, these.shape[1:])) for these in (images, train_images))
+        if size != expected:
+            raise DataError(f"{raw.where}: the {part} images are {size}; expected {expected}, as in {train.where}")
+        if find_polarity(images) != polarity:
+            notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
+            images = 255 - images
+        others[part] = Part(_glyphs(images, polarity, raw.where), _encode(raw, classes, part))
+    if "test" in others:
+        test_part = others["test"]
     else:
         try:
             kept, apart = set_test_apart(train_part.labels, split_seed)
@@ -49,8 +69,35 @@ def assemble(name: str, train: Raw, test: Raw | None, split_seed: int, names: tu
             raise DataError(f"{train.where}: {error}") from None
         whole, train_part = train_part, train_part.take(kept)
         test_part = whole.take(apart)
-    found_names = tuple(str(value) if names is None else names[value] for value in classes.tolist())
-    return Dataset(name, train_part, test_part, found_names, own_test=test is not None)
+    names = tuple(str(value) if found.names is None else found.names[value] for value in classes.tolist())
+    parts = {"train": train_part, "test": test_part, **others}
+    notices += _remarks(parts, names)
+    if "emnist" in train.where.lower() and not train.where.lower().endswith(("-ubyte", "-ubyte.gz")):
+        notices.append(
+            "EMNIST's files hold each image mirrored at its diagonal, and these were taken as they are: look at some"
+        )
+    return Dataset(name, train_part, test_part, names, "test" in others, others.get("val"), tuple(notices))
+
+
+def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
+    """What a person should know of the images and labels: blank images, rare classes, images in two parts."""
+    lines = []
+    for part, held in parts.items():
+        flat = held.images.reshape(len(held), -1)
+        blank = np.flatnonzero(flat.max(axis=1, initial=0) == flat.min(axis=1, initial=255))
+        if len(blank):
+            lines.append(f"blank images (one level all over) in {part}: {len(blank):,}, such as image {blank[0]}")
+    counts = np.bincount(parts["train"].labels, minlength=len(names))
+    if rare := [name for name, count in zip(names, counts, strict=True) if count == 1]:
+        which = ", ".join(rare[:5]) + (", ..." if len(rare) > 5 else "")
+        lines.append(f"classes with one training image, too few to learn or to judge by: {which}")
+    seen = {image.tobytes() for image in parts["train"].images}
+    for part, held in parts.items():
+        if part != "train" and (shared := sum(image.tobytes() in seen for image in held.images)):
+            lines.append(
+                f"{shared:,} of the {len(held):,} images of {part} are in train, too: {part} flatters W by them"
+            )
+    return lines
 
 
 def find_polarity(images: NDArray[np.uint8]) -> Polarity:
@@ -120,7 +167,7 @@ def _classes(labels: NDArray[Any], where: str) -> NDArray[Any]:
     return classes
 
 
-def _encode(raw: Raw, classes: NDArray[Any]) -> NDArray[np.int64]:
+def _encode(raw: Raw, classes: NDArray[Any], part: str) -> NDArray[np.int64]:
     """The labels as positions in `classes`, [N]."""
     labels = _check_labels(raw)
     if labels.dtype.kind != classes.dtype.kind:
@@ -128,7 +175,8 @@ def _encode(raw: Raw, classes: NDArray[Any]) -> NDArray[np.int64]:
     positions = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
     if (unknown := labels[classes[positions] != labels]).size:
         raise DataError(
-            f"{raw.where}: the test part has label {unknown[0]}, which train has not; expected one of {_some(classes)}"
+            f"{raw.where}: the {part} part has label {unknown[0]}, which train has not; "
+            f"expected one of {_some(classes)}"
         )
     return positions.astype(np.int64)
 
@@ -150,15 +198,35 @@ def _grey(raw: Raw) -> NDArray[Any]:
         images = images.reshape(len(images), side, side)
     elif images.ndim == 4 and 1 in (images.shape[1], images.shape[3]):
         images = images[:, 0] if images.shape[1] == 1 else images[..., 0]
-    elif images.ndim == 4 and images.shape[3] == 3:  # ITU-R BT.601, as Pillow and OpenCV
-        grey = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-        images = np.rint(grey).astype(np.uint8) if images.dtype.kind in "iu" and grey.max(initial=0) <= 255 else grey
+    elif images.ndim == 4 and (images.shape[3] in (3, 4) or images.shape[1] in (3, 4)):
+        images = _luminance(images if images.shape[3] in (3, 4) else images.transpose(0, 2, 3, 1))
     if images.ndim != 3 or 0 in images.shape[1:]:
         raise DataError(
             f"{raw.where}: images of shape {list(raw.images.shape)}; "
-            f"expected [N, H, W], [N, H*W], [N, H, W, 1 or 3] or [N, 1, H, W]"
+            f"expected [N, H, W], [N, H*W], [N, H, W, 1, 3 or 4] or [N, 1, 3 or 4, H, W]"
         )
     return images
+
+
+def _luminance(images: NDArray[Any]) -> NDArray[Any]:
+    """[N, H, W] of colours [N, H, W, 3], or [N, H, W, 4] with alpha: on white, or, of one colour, alpha as the ink."""
+    weights = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow and OpenCV
+    grey: NDArray[np.float32] = np.empty(images.shape[:3], np.float32)
+    for index, image in enumerate(images):  # one at a time: as floats the whole takes four times the memory
+        grey[index] = image[..., :3] @ weights
+    if images.shape[3] == 4:
+        alpha = images[..., 3]
+        white = np.float32(np.iinfo(images.dtype).max if images.dtype == np.uint16 else 255 if images.max() > 1 else 1)
+        visible = images[..., :3][alpha > 0]
+        if alpha.min(initial=white) != alpha.max(initial=0) and not np.ptp(visible, axis=0).any():
+            grey = (white - alpha).astype(np.float32)
+        else:
+            grey = (white + (grey - white) * (alpha / white)).astype(np.float32)
+    if images.dtype.kind not in "iu":
+        return grey
+    if images.dtype == np.uint16:
+        return np.rint(grey).astype(np.uint16)
+    return np.rint(grey).astype(np.uint8) if grey.min(initial=0) >= 0 and grey.max(initial=0) <= 255 else grey
 
 
 def _glyphs(images: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArray[np.uint8]:
@@ -171,8 +239,16 @@ def _glyphs(images: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArra
     return glyphs
 
 
-def _levels(images: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """Levels 0..255 of [N, H, W]: whole numbers as they are, floats or bits of 0..1 times 255."""
+def _levels(images: NDArray[Any], where: str, notices: list[str]) -> NDArray[np.uint8]:
+    """Levels 0..255 of [N, H, W]: whole numbers as they are, floats or bits of 0..1 times 255, uint16 by its range."""
+    if images.dtype == np.uint16 and (most := int(images.max(initial=0))) > 255:
+        bits = 12 if most < 1 << 12 else 16
+        notices.append(f"{where}: levels up to {most} are taken for {bits} bits")
+        scale = np.float32(255 / ((1 << bits) - 1))
+        levels = np.empty(images.shape, np.uint8)
+        for index, image in enumerate(images):
+            levels[index] = np.rint(image * scale)
+        return levels
     low, high = images.min(initial=0), images.max(initial=0)
     if not (np.isfinite(low) and np.isfinite(high)):
         wrong = int(np.flatnonzero(~np.isfinite(images).all(axis=(1, 2)))[0])

@@ -57,16 +57,26 @@ def _load_folder(folder: Path, split_seed: int) -> Dataset:
         raise DataError(f"{folder}: the folder is empty; expected {_FORMS}")
     name = folder.resolve().name
     if any(idx.is_idx_name(path.name) for path in files):
-        return raw.assemble(name, *idx.read_folder(folder), split_seed)
-    if any(path.name in ("train.csv", "train.csv.gz") for path in files):
-        return raw.assemble(name, *tables.read_csv_folder(folder), split_seed)
+        return raw.assemble(name, raw.Found(*idx.read_folder(folder)), split_seed)
+    if any(tables.is_train_csv(path.name) for path in files):
+        return raw.assemble(name, tables.read_csv_folder(folder), split_seed)
+    if below := _raw_folders(folder):
+        if len(below) > 1:
+            held = ", ".join(str(path.relative_to(folder)) for path in below)
+            raise DataError(f"{folder}: {len(below)} data sets ({held}); give the path of one of them")
+        return raw.assemble(below[0].parent.name, raw.Found(*idx.read_folder(below[0])), split_seed)
     if folders.subfolders(folder):
-        train, test, names = folders.read_class_folders(folder)
-        return raw.assemble(name, train, test, split_seed, names)
+        return raw.assemble(name, folders.read_class_folders(folder), split_seed)
     if folders.pictures(folder):
         raise DataError(f"{folder}: pictures without classes; expected a sub-folder for each class, named after it")
     found = ", ".join(sorted(path.name for path in files)[:4])
     raise DataError(f"{folder}: holds {found}{', ...' if len(files) > 4 else ''}; expected {_FORMS}")
+
+
+def _raw_folders(folder: Path) -> list[Path]:
+    """The folders of IDX files below `folder` where torchvision puts them: raw, or <data set>/raw."""
+    below = sorted([*folder.glob("raw"), *folder.glob("*/raw")])
+    return [path for path in below if path.is_dir() and any(idx.is_idx_name(inner.name) for inner in path.iterdir())]
 
 
 def _load_file(file: Path, split_seed: int) -> Dataset:
@@ -74,9 +84,9 @@ def _load_file(file: Path, split_seed: int) -> Dataset:
     if file.stat().st_size == 0:
         raise DataError(f"{file}: the file is empty (0 bytes); expected {_FORMS}")
     if name.endswith(".npz"):
-        return raw.assemble(file.stem, *tables.read_npz(file), split_seed)
+        return raw.assemble(file.stem, tables.read_npz(file), split_seed)
     if name.endswith((".csv", ".csv.gz")):
-        return raw.assemble(file.name.split(".")[0], tables.read_csv(file), None, split_seed)
+        return raw.assemble(file.name.split(".")[0], raw.Found(tables.read_csv(file)), split_seed)
     if idx.is_idx_name(file.name):
-        return raw.assemble(file.name, *idx.read_file(file), split_seed)
+        return raw.assemble(file.name, raw.Found(*idx.read_file(file)), split_seed)
     raise DataError(f"{file}: not a form of data that can be read; expected {_FORMS}")

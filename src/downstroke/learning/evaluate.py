@@ -46,6 +46,11 @@ class Evaluation:
         return float(self.losses.mean(dtype=np.float64)) if len(self.losses) else math.nan
 
     @property
+    def lost(self) -> int:
+        """Images whose loss is no number, or infinite: W is too large to be computed with."""
+        return int((~np.isfinite(self.losses)).sum())
+
+    @property
     def errors(self) -> int:
         """Misread images."""
         return int((self.predictions != self.labels).sum())

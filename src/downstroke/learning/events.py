@@ -46,4 +46,11 @@ class Stopped:
     reason: StopReason
 
 
-Event = StepDone | EpochDone | Stopped
+@dataclass(frozen=True)
+class Note:
+    """Something to be said while training goes on."""
+
+    text: str  # one line
+
+
+Event = StepDone | EpochDone | Stopped | Note

@@ -22,6 +22,7 @@ from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.average import Average
 from downstroke.learning.distributed import world
 from downstroke.learning.machine import Machine, choose
+from downstroke.learning.threads import Watch
 from downstroke.learning.whitening import whiten
 from downstroke.recipe import Recipe
 
@@ -51,6 +52,7 @@ class Leg:
     first_step: int = 0
     last_epoch: int = 0  # epochs done when it will be complete
     until_done: bool = False  # it is made an epoch longer after each, until the advice is to stop
+    max_epoch: int | None = None  # epochs done when it ends at the latest, where it lasts until it is done
     changes: dict[str, Any] = field(default_factory=dict)  # recipe fields that this leg has otherwise
 
 
@@ -68,6 +70,7 @@ class Position:
     best_epoch: int | None = None
     best_val_loss: float | None = None
     val_losses: list[float | None] = field(default_factory=list)  # an epoch each, since the leg began
+    threads: list[list[int]] = field(default_factory=list)  # [step, threads from there on], where they changed
     leg: Leg = field(default_factory=Leg)
 
 
@@ -97,7 +100,8 @@ class Learner:
         self.criterion = criteria.build(recipe, classes)
         self.augmentation = augment.augmentation(recipe.augment)
         self.network = models.build(recipe, classes)
-        self.machine: Machine = choose(device, precision, threads, self.network)
+        self.machine: Machine = choose(device, precision, threads, recipe.model)
+        self.watch: Watch | None = None  # where threads are not given
         self.network.to(self.machine.device)
         self.weights = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = optimizers.build(recipe, self.network)

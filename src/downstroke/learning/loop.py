@@ -53,6 +53,8 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
             at.batch, at.step, at.last_lr = at.batch + 1, at.step + 1, lr
             if learner.average:
                 learner.average.update(at.step)
+            if learner.watch and (threads := learner.watch.look()):
+                at.threads.append([at.step, threads])
             if guard.due or at.batch == steps_per_epoch:
                 rows, stopping = guard.read()
                 for done, row in rows:

@@ -7,9 +7,9 @@ import platform
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from downstroke.errors import RecipeError
+from downstroke.learning.precision import measured_faster
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -44,9 +44,13 @@ class Machine:
 
 
 def choose(
-    device: str = "auto", precision: str = "auto", threads: int | None = None, net: nn.Module | None = None
+    device: str = "auto", precision: str = "auto", threads: int | None = None, model: str | None = None
 ) -> Machine:
-    """Settle what was left to choose: CUDA, then Apple's GPU, then the CPU. RecipeError for what is not there."""
+    """Settle what was left to choose: CUDA, then Apple's GPU, then the CPU. RecipeError for what is not there.
+
+    Precision is what was measured to be faster for the recipe's `model`, not timed here: a stopwatch on a busy machine
+    would choose differently from run to run, and two runs of one recipe would differ in their last bits.
+    """
     device = device.lower()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -67,21 +71,8 @@ def choose(
     if threads is not None and not 1 <= threads <= most:
         raise RecipeError(f"threads is {threads}; expected a whole number from 1 to {most}")
     if precision == "auto":
-        precision = "bfloat16" if _bfloat16_is_faster(kind, net) else "float32"
+        precision = measured_faster(device, model) if model else "float32"
     return Machine(device, precision, threads or torch.get_num_threads())
-
-
-def _bfloat16_is_faster(kind: str, net: nn.Module | None) -> bool:
-    """Whether bfloat16 arithmetic is native, and the network has convolutions for it to speed up.
-
-    A rule, not a stopwatch: a stopwatch on a busy machine would choose differently from run to run, and two runs of
-    one recipe would differ in their last bits. `downstroke bench core` measures both where both are native.
-    """
-    if net is None or not any(isinstance(m, nn.Conv2d) for m in net.modules()):
-        return False
-    if kind == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return kind == "cpu" and native_bfloat16()
 
 
 def native_bfloat16() -> bool:

@@ -28,9 +28,14 @@ LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 300
 WIDTH = 6.0
 #: The sweep ends where the smoothed loss is so many times its lowest.
 EXPLODED = 4.0
-#: The lr that is suggested lies below that of the lowest loss by this factor: what is best in passing is too much to
-#: stay at. Chosen by measurement on val over optimizers and models.
-BELOW = 3.0
+#: A rise of the smoothed loss counts where it is so many times its noise.
+RISE = 3.0
+#: A fall counts from this share of the loss on.
+FALL = 0.02
+#: The suggestion is drawn from the lr by which this share of the fall, in logarithms of the loss, is done: what is best
+#: in passing is too much to stay at. Chosen by measurement, as is FURTHER, a factor of lr: see docs/find-lr.md.
+DONE = 0.95
+FURTHER = 1.25
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,16 @@ class RangeTest:
         """The lr at which the smoothed loss was lowest."""
         return float(self.lr[self.smoothed.argmin()])
 
+    @property
+    def falls_to(self) -> float:
+        """The lr up to which the smoothed loss falls: where its first rise begins that is more than noise."""
+        return float(self.lr[way_down(self.loss)])
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         curve = {"lr": self.lr.tolist(), "loss": self.loss.tolist(), "smoothed": self.smoothed.tolist()}
-        return {"lr": self.suggestion, "lowest_at": self.lowest, "ended_at": float(self.lr[-1]), "curve": curve}
+        ended = {"ended_at": float(self.lr[-1]), "curve": curve}
+        return {"lr": self.suggestion, "falls_to": self.falls_to, "lowest_at": self.lowest, **ended}
 
 
 def range_test(learner: Learner, train: Images) -> RangeTest:
@@ -73,30 +84,76 @@ def range_test(learner: Learner, train: Images) -> RangeTest:
         except NonFiniteError:  # the sweep went as far as it goes
             pass
     lr, loss = np.array(rates), np.array(losses)
-    return RangeTest(lr, loss, smooth(loss), suggest(lr, loss))
+    return RangeTest(lr, loss, smooth(loss), suggest(lr, loss, remembered(learner.recipe)))
 
 
 def smooth(loss: Floats) -> Floats:
     """The mean of `loss` [S] around each step, weighted by a Gaussian: unlike a running mean it does not lag behind."""
-    at = np.arange(len(loss))
-    weights = np.exp(-0.5 * ((at[:, None] - at) / WIDTH) ** 2)
-    smoothed: Floats = weights @ loss / weights.sum(1)
+    smoothed: Floats = _weights(len(loss), WIDTH) @ loss
     return smoothed
 
 
-def suggest(lr: Floats, loss: Floats) -> float:
-    """The lr of the lowest smoothed `loss` [S], over `lr` [S], less the factor BELOW; to two digits.
+def way_down(loss: Floats) -> int:
+    """The step at which the way down ends: the lowest before the first rise of the smoothed `loss` [S] beyond noise.
 
-    Raises DataError where the loss does not fall.
+    What comes before a first fall is no rise. Without a rise it is the lowest of all.
     """
     smoothed = smooth(loss)
-    lowest = int(smoothed.argmin()) if len(loss) else 0
-    highest = float(smoothed[: lowest + 1].max(initial=0.0))
-    if not lowest or highest - smoothed[lowest] < 1e-3 * highest:
+    noise = _noise(loss, smoothed)
+    lowest, fallen, highest = 0, False, float(smoothed[0])
+    for step, value in enumerate(smoothed):
+        highest = max(highest, float(value))
+        if value < smoothed[lowest]:
+            lowest = step
+        fallen = fallen or highest - smoothed[lowest] > max(RISE * noise[lowest], FALL * highest)
+        if fallen and value - smoothed[lowest] > RISE * np.hypot(noise[step], noise[lowest]):
+            break
+        if not fallen and highest == value:  # the way down begins at the highest point so far
+            lowest = step
+    return lowest if fallen else int(smoothed.argmin())
+
+
+def suggest(lr: Floats, loss: Floats, memory: float = 0.0) -> float:
+    """An lr to stay at, to two digits, from `loss` [S] over `lr` [S]; it lies before the first rise beyond noise.
+
+    `memory`: steps that the optimizer remembers; the loss answers to an lr so many steps late. Raises DataError where
+    the loss does not fall.
+    """
+    smoothed = smooth(loss)
+    end = way_down(loss) if len(loss) else 0
+    highest = float(smoothed[: end + 1].max(initial=0.0))
+    if not end or highest - smoothed[end] < 1e-3 * highest:
         raise DataError(
             f"the loss does not fall at any lr from {LOWEST:g} on; look at the images, the labels and the criterion"
         )
-    return float(f"{lr[lowest] / BELOW:.1e}")
+    fallen = np.log(highest / np.maximum(smoothed[: end + 1], 1e-12))
+    fallen[: int(smoothed[: end + 1].argmax())] = 0.0
+    done = int((fallen >= DONE * fallen[end]).argmax())
+    factor = float(lr[1] / lr[0])
+    wanted = float(lr[done]) * FURTHER / factor**memory
+    return float(f"{max(float(lr[0]), min(wanted, float(lr[end - 1]))):.1e}")
+
+
+def remembered(recipe: Recipe) -> float:
+    """Steps that the optimizer's memory of the gradient spans before the present one: momentum / (1 - momentum)."""
+    return 0.0 if recipe.optimizer == "sgd" else recipe.momentum / (1 - recipe.momentum)
+
+
+def _weights(steps: int, width: float) -> Floats:
+    """[S, S] of each step's neighbours, a row sums to 1."""
+    at = np.arange(steps)
+    weights = np.exp(-0.5 * ((at[:, None] - at) / width) ** 2)
+    weights /= weights.sum(1, keepdims=True)
+    return weights
+
+
+def _noise(loss: Floats, smoothed: Floats) -> Floats:
+    """[S] the standard error of the smoothed loss, from how far the batches up to each step lie from it."""
+    weights = _weights(len(loss), WIDTH)
+    before = np.tril(_weights(len(loss), 3 * WIDTH))  # an explosion to come is no noise of the way down
+    spread = np.sqrt(before @ (loss - smoothed) ** 2 / before.sum(1))
+    noise: Floats = spread * np.sqrt((weights**2).sum(1))
+    return noise
 
 
 def _copy(learner: Learner) -> Learner:

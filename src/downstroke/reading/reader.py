@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +15,9 @@ import numpy as np
 from numpy import uint8
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import Box, Cut, looks
-from downstroke.data.picture import read_picture
-from downstroke.errors import PictureError, shown
+from downstroke.data.glyph import SIZE, Box, Cut, looks
+from downstroke.data.picture import levels, read_picture, to_grey
+from downstroke.errors import PictureError, RunError, shown
 from downstroke.reading import refusal
 from downstroke.reading.page import Piece, Row, find_rows
 from downstroke.reading.shipped import shipped
@@ -27,8 +28,11 @@ AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's
 Floats = refusal.Floats
 Lines = Callable[[Floats], "list[Line]"]  # what logits make of a picture
 Picture = str | os.PathLike[str] | bytes
+InMemory = Any  # a PIL image, an array or a nested list: see `data.picture.to_grey`
 REFUSED = "?"
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
+_CLOSE, _APART = 0.25, 0.6  # of a digit's height: a gap within a group, and what one between groups has more
+_WIDER = 1.7  # by which it is wider at least: far apart, hands space less evenly
 _VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
 
 
@@ -56,10 +60,17 @@ class Digit:
 
 @dataclass(frozen=True)
 class Line:
-    """Digits in reading order."""
+    """Digits in reading order; in the text a space stands where a gap parts two groups of them."""
 
     text: str
     digits: list[Digit]
+
+    @classmethod
+    def of(cls, digits: list[Digit], *, strict: bool = False) -> Self:
+        """The line of some digits, at least one; with `strict` a refused one is `?` in the text."""
+        names = [REFUSED if strict and not digit.accepted else str(digit.digit) for digit in digits]
+        spaces = [" " if apart else "" for apart in (False, *_gaps([digit.box for digit in digits]))]
+        return cls("".join(space + name for space, name in zip(spaces, names, strict=True)), digits)
 
 
 @dataclass(frozen=True)
@@ -82,11 +93,7 @@ class Reading:
 
     def strict(self) -> Reading:
         """The same with a `?` in the text for each digit that was refused."""
-        lines = [
-            Line("".join(str(digit.digit) if digit.accepted else REFUSED for digit in line.digits), line.digits)
-            for line in self.lines
-        ]
-        return replace(self, lines=lines)
+        return replace(self, lines=[Line.of(line.digits, strict=True) for line in self.lines])
 
     def to_dict(self) -> dict[str, Any]:
         names = [entry.name for entry in dataclasses.fields(Digit) if entry.name != "steps"]
@@ -149,8 +156,8 @@ class Reader:
         one = shipped()
         return cls(one.logits(), one.classes, one.note, one.threshold, strays=True)
 
-    def read(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Reading:
-        """Read one picture: a path, a file's bytes, or grey uint8 [H,W] of either polarity.
+    def read(self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False) -> Reading:
+        """Read one picture: a path, a file's bytes, a PIL image or an array, of either polarity.
 
         It is a page; with `digit` it is one digit, the one at its centre. With `explain` each digit has its steps.
         Raises PictureError for what cannot be opened, is blank, or has nothing like a digit in it.
@@ -158,14 +165,14 @@ class Reader:
         prepared = self.prepare(picture, digit=digit, explain=explain)
         return prepared.read(self.logits(prepared.glyphs))
 
-    def prepare(self, picture: Picture | NDArray[uint8], *, digit: bool = False, explain: bool = False) -> Prepared:
+    def prepare(self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False) -> Prepared:
         """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError."""
         notes: list[str] = []
         if isinstance(picture, bytes | str | os.PathLike):
             file = "-" if isinstance(picture, bytes) else str(picture)
             image, notes = read_picture(picture if isinstance(picture, bytes) else Path(picture), name=file)
         else:
-            file, image = "-", picture
+            file, image = "-", to_grey(picture)
         try:
             glyphs, lines = self._one(image, explain) if digit else self._page(image, explain)
         except PictureError as error:
@@ -180,22 +187,36 @@ class Reader:
                 reading = self.read(picture, digit=digit, explain=explain)
             except PictureError as error:
                 reading = Reading(file, error=str(error))
+            except RunError:  # the reader's own fault: no picture after this one would fare better
+                raise
             except Exception as error:  # a defect, or no memory: of ten thousand pictures, the rest are still read
                 reason = shown(" ".join(str(error).split()))
                 reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
             yield reading
 
-    def logits(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """Of every class for each of many glyphs at once: uint8 [N,28,28], ink high on zero -> float32 [N,C]."""
-        parts = [self._logits(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+    def logits(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
+        """Of every class for each of many glyphs at once: [N,28,28], ink high on zero -> float32 [N,C].
 
-    def probabilities(self, glyphs: NDArray[uint8]) -> NDArray[np.float32]:
-        """uint8 [N,28,28], ink high on zero -> float32 [N,C], each row sums to 1."""
+        uint8, or levels as `data.picture.levels` takes them, floats 0..1 among them. PictureError; RunError where W
+        gives no numbers.
+        """
+        glyphs = levels(glyphs)
+        if glyphs.shape[1:] != (SIZE, SIZE):
+            raise PictureError(f"glyphs of shape {list(glyphs.shape)}; expected [N, {SIZE}, {SIZE}]")
+        parts = [self._logits(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
+        logits = np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+        if not np.isfinite(logits).all():
+            raise RunError(
+                f"{self.note} gives no numbers, so nothing can be read: its training diverged; use another run"
+            )
+        return logits
+
+    def probabilities(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
+        """[N,28,28] as `logits` takes them, ink high on zero -> float32 [N,C], each row sums to 1."""
         return refusal.softmax(self.logits(glyphs))
 
-    def accepts(self, glyphs: NDArray[uint8]) -> NDArray[np.bool_]:
-        """Whether each of uint8 [N,28,28] is enough like a digit for its reading to be relied on: [N]."""
+    def accepts(self, glyphs: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each of [N,28,28], as `logits` takes them, is enough like a digit to be relied on: [N]."""
         accepted: NDArray[np.bool_] = refusal.score(self.logits(glyphs)) >= self.threshold
         return accepted
 
@@ -217,7 +238,7 @@ class Reader:
                     warnings.append("touches its neighbour, cut apart")
             steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
             read = self._digit(logits, found.box, warnings, steps)
-            return [Line(str(read.digit), [read])]
+            return [Line.of([read])]
 
         return np.stack([one.glyph for one in every]), lines
 
@@ -263,7 +284,7 @@ class Reader:
                     steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
                     digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
                 if digits:
-                    lines.append(Line("".join(str(digit.digit) for digit in digits), digits))
+                    lines.append(Line.of(digits))
             return lines
 
         return np.stack(glyphs), read
@@ -280,6 +301,22 @@ class Reader:
             warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
         accepted = bool(refusal.score(logits[None])[0] >= self.threshold)
         return Digit(self.classes[first], float(y[first]), [float(p) for p in y], box, accepted, warnings, steps)
+
+
+def _gaps(boxes: list[Box]) -> list[bool]:
+    """Whether a gap parts two groups, after each of a line's boxes but the last.
+
+    Such a gap is wider than the usual one of the line by a good part of a digit's height: heights differ less than
+    widths, of which a 1 has nearly none. A line whose digits all stand far apart, as in the boxes of a form, is one
+    group.
+    """
+    between = np.array([after[0] - before[0] - before[2] for before, after in itertools.pairwise(boxes)], float)
+    if not len(between):
+        return []
+    tall = float(np.median([box[3] for box in boxes]))
+    usual = float(np.quantile(between, 0.4, method="lower")) if len(between) > 1 else _CLOSE * tall
+    least = max(usual + _APART * tall, _WIDER * usual, (_CLOSE + _APART) * tall)
+    return [bool(gap > least) for gap in between]
 
 
 def _about_stroke(stroke: float) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def save(run: Path, name: str, tensors: Tensors, state: dict[str, Any]) -> None:
         shutil.rmtree(writing, ignore_errors=True)
         raise RunError(
             f"checkpoint {run / name} cannot be written ({error.strerror or error}); the one before it is kept. "
-            f"Make room, then: downstroke continue {run}"
+            f"Make room, then: downstroke continue {shlex.quote(str(run))}"
         ) from None
 
 

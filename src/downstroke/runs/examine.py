@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
 from downstroke.runs import files
-from downstroke.runs.run import LOOKS, Run
+from downstroke.runs.run import LOOKS, Run, refuse_diverged
 
 READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
 
@@ -33,12 +34,15 @@ def looks(run: Run) -> list[dict[str, Any]]:
     return list(found["looks"])
 
 
-def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evaluation, Dataset]:
+def examine(
+    run: Run, source: str | None = None, place: str | Path | None = None
+) -> tuple[dict[str, Any], Evaluation, Dataset]:
     """Read the test images with the run's W and record the look: (what is recorded, the evaluation, the data).
 
-    `source`: best or last; left out, best where there is one. Raises RunError where the data is not the run's.
+    `source`: best or last; left out, best where there is one. `place`: where the data is now, if it was moved.
+    Raises RunError where the data is not the run's, and where W gives no numbers; neither is recorded.
     """
-    data = _data(run)
+    data = _data(run, place)
     weights = run.weights(source)
     if not weights.step:
         raise RunError(f"{run.name} has learned nothing yet; a look at the test set would be wasted on it")
@@ -47,6 +51,7 @@ def examine(run: Run, source: str | None = None) -> tuple[dict[str, Any], Evalua
     images = torch.from_numpy(data.test.images).to(device)
     evaluation = Evaluation.of(read_logits(network, images), torch.from_numpy(data.test.labels).to(device))
     total = len(data.test)
+    refuse_diverged(run, weights, evaluation.lost, total)
     confusion = evaluation.confusion
     look = {
         "weights": weights.source,
@@ -87,8 +92,9 @@ def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
     return probabilities, _data(run)
 
 
-def _data(run: Run) -> Dataset:
-    data = sources.load(run.recipe.data, run.recipe.split_seed)
+def _data(run: Run, place: str | Path | None = None) -> Dataset:
+    place = place or run.recipe.data
+    data = sources.load(place, run.recipe.split_seed)
     if data.fingerprint() != run.environment["data"]["fingerprint"]:
-        raise RunError(f"the images in {run.recipe.data} are not those that {run.name} was trained on")
+        raise RunError(f"the images in {place} are not those that {run.name} was trained on")
     return data

@@ -22,6 +22,8 @@ ANIMALS = (
 ).split()
 
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: Windows keeps these for devices, with any suffix and in either case; a run may be copied there.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
 def fresh() -> str:
@@ -34,6 +36,9 @@ def checked(name: str) -> str:
     """`name`, where it can be a folder's name anywhere and cannot leave the runs folder. RunError."""
     if not _ALLOWED.fullmatch(name) or name.endswith("."):
         raise RunError(
-            f"run name {name!r}: expected letters, digits, '-', '_' and '.', 64 at most, a letter or digit first"
+            f"run name {name!r}: expected letters, digits, '-', '_' and '.', 64 at most, a letter or digit first "
+            f"and no '.' last"
         )
+    if _DEVICES.fullmatch(name):
+        raise RunError(f"run name {name!r}: Windows keeps it for a device; take another, such as run-{name.lower()}")
     return name

@@ -13,26 +13,28 @@ from downstroke.data.dataset import split
 from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, read_logits
-from downstroke.runs.run import Run, Weights
+from downstroke.runs.run import Run, Weights, refuse_diverged
 
 
 def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple[Weights, Evaluation]]:
     """Each run's W, its best where there is one, and how that W reads their val images, in one order.
 
-    Raises RunError where the two have not the same val images, or none.
+    Raises RunError where the two have not the same val images, or none, or where a W gives no numbers.
     """
     _refuse_different_val(first, second)
     recipe = first.recipe
     data = sources.load(recipe.data, recipe.split_seed)
     if data.fingerprint() != first.environment["data"]["fingerprint"]:
         raise RunError(f"the images in {recipe.data} are not those that {first.name} was trained on")
-    val = data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
+    val = data.val or data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
     device = machine.choose().device
     images, labels = torch.from_numpy(val.images).to(device), torch.from_numpy(val.labels).to(device)
 
     def read(run: Run) -> tuple[Weights, Evaluation]:
         weights = run.weights()
-        return weights, Evaluation.of(read_logits(weights.network.to(device), images), labels)
+        evaluation = Evaluation.of(read_logits(weights.network.to(device), images), labels)
+        refuse_diverged(run, weights, evaluation.lost, len(labels))
+        return weights, evaluation
 
     return read(first), read(second)
 

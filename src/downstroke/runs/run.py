@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +15,7 @@ from downstroke.recipe import Recipe
 from downstroke.runs import files
 
 if TYPE_CHECKING:
+    from downstroke.advice.curve import Curve
     from downstroke.advice.verdict import Advice
     from downstroke.learning.models import Network
     from downstroke.runs.checkpoint import Checkpoint
@@ -68,11 +71,11 @@ class Run:
 
     @property
     def typed(self) -> str:
-        """The folder as one would type it here."""
+        """The folder as one would type it here, in quotes where a shell needs them."""
         try:
-            return str(self.folder.relative_to(Path.cwd()))
+            return shlex.quote(str(self.folder.relative_to(Path.cwd())))
         except ValueError:
-            return str(self.folder)
+            return shlex.quote(str(self.folder))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
@@ -143,9 +146,27 @@ class Run:
 
     def advice(self, operating_point: str = "balanced") -> Advice:
         """Whether to train on or to stop, and why: see `advice.verdict.advise`. Raises DownstrokeError without val."""
+        from downstroke.advice import verdict
+
+        return verdict.advise(self.curve(), run=self.typed, operating_point=operating_point)
+
+    def curve(
+        self, loss: str | None = None, val_loss: str | None = None, *, say: Callable[[str], None] = lambda line: None
+    ) -> Curve:
+        """What advice is drawn from: see `advice.logs.read`; it knows where the schedule ends. Raises LogError."""
+        from downstroke.advice import logs
+        from downstroke.learning import schedules
+
+        leg = self.position.get("leg", {})
+        horizon = schedules.SCHEDULES[leg.get("changes", {}).get("schedule", self.recipe.schedule)].horizon
+        last = float(leg.get("last_epoch", self.recipe.epochs)) if horizon else None
+        return replace(logs.read(self.folder, loss, val_loss, say=say), horizon=last)
+
+    def outlook(self) -> str | None:
+        """How likely a better val loss is, and by how much, in a line; None where it is too early to say."""
         from downstroke.advice import logs, verdict
 
-        return verdict.advise(logs.read(self.folder), run=self.typed, operating_point=operating_point)
+        return verdict.outlook(logs.read(self.folder))
 
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
@@ -184,6 +205,15 @@ class Run:
             "val_loss": best.val_loss if best else None,
             "val_accuracy": best.val_accuracy if best else None,
         }
+
+
+def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
+    """RunError where W gives no number for `lost` of the `images` that it was to read."""
+    if lost:
+        raise RunError(
+            f"{run.name} diverged: its W ({weights.source}, epoch {weights.epoch}) gives no number for {lost:,} of "
+            f"{images:,} images; train it anew with a smaller lr (it was {run.recipe.lr:g})"
+        )
 
 
 def _load(folder: Path, source: str, *, or_last: bool) -> tuple[Checkpoint, str]:

@@ -7,6 +7,7 @@ import torch
 from downstroke.data import sources
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.range_test import RangeTest, range_test
+from downstroke.learning.threads import free_threads, given_threads
 from downstroke.recipe import Recipe
 from downstroke.runs.training import Parts
 
@@ -20,7 +21,9 @@ def sweep(recipe: Recipe, *, device: str = "auto", precision: str = "auto", thre
     before = torch.get_num_threads()
     try:
         with torch.random.fork_rng():
-            learner = Learner(recipe, len(data.classes), device=device, precision=precision, threads=threads)
+            given = given_threads(threads)
+            settled = free_threads() if given is None else given
+            learner = Learner(recipe, len(data.classes), device=device, precision=precision, threads=settled)
             learner.machine.use()
             train = Images(Parts(data, recipe).train, learner.machine.device)
             learner.begin(train.images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 import subprocess
 import time
@@ -26,16 +27,18 @@ from downstroke.learning import schedules
 from downstroke.learning.acceptance import least_score
 from downstroke.learning.distributed import world
 from downstroke.learning.evaluate import Evaluation
-from downstroke.learning.events import EpochDone, Event, StepDone, Stopped, StopReason
+from downstroke.learning.events import EpochDone, Event, Note, StepDone, Stopped, StopReason
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
+from downstroke.learning.threads import Watch, free_threads, given_threads
 from downstroke.recipe import Recipe
 from downstroke.runs import checkpoint, files, names
 from downstroke.runs.run import ENVIRONMENT, LOCK, METRICS, RECIPE, STEPS, VAL_LOSSES, Run
 
 VAL_LOSSES_KEPT = 20  # epochs
-MOST_EPOCHS = 1000  # of a run that trains until it is done
+MOST_EPOCHS = 1000  # of training until it is done, where no other bound is given
+OUTLOOK_EVERY = 5  # epochs: how often it is said what more of them may bring
 COOL_DOWN = 0.2  # of the epochs done: how long lr then takes to fall to 0
 SAVE_EVERY_S = 300.0  # within an epoch, so that a crash in a long one costs minutes
 
@@ -66,34 +69,42 @@ class Training:
         precision: str = "auto",
         threads: int | None = None,
         until_done: bool = False,
+        max_epochs: int | None = None,
     ) -> Self:
         """A new run, its folder made and locked. Nothing is left behind where the recipe or the data cannot be used.
 
-        With `until_done` it trains until the advice is to stop, however many epochs the recipe names.
+        With `until_done` it trains until the advice is to stop, however many epochs the recipe names; for `max_epochs`
+        at most (left out, MOST_EPOCHS), the fall of lr at the end included.
         """
         if name is not None:
             names.checked(name)
+        most = _most(max_epochs, until_done)
         if until_done:
             _refuse_a_known_end(recipe)
         if recipe.data != "mnist":
             recipe = recipe.replace(data=str(Path(recipe.data).expanduser().resolve()))
         loaded = sources.load(recipe.data, recipe.split_seed)
+        given, all_threads = given_threads(threads), torch.get_num_threads()
+        settled = _settled(given)
         began = time.perf_counter()
         parts = Parts(loaded, recipe)
-        learner = Learner(recipe, len(loaded.classes), device=device, precision=precision, threads=threads)
+        learner = Learner(recipe, len(loaded.classes), device=device, precision=precision, threads=settled)
         machine = learner.machine
         machine.use()
         train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
         learner.begin(train.images)
         if until_done:
-            learner.at.leg.last_epoch, learner.at.leg.until_done = 1, True
+            _until_done(learner, most)
         learner.at.elapsed_s = time.perf_counter() - began
 
         run = Run(Path(learner.world.share(_new_folder(Path(runs_dir), name) if learner.world.first else None)))
         self = cls(run, learner, train, val)
+        self._mind_threads(given, all_threads)
+        self.notices = list(loaded.notices)
         try:
             if learner.world.first:
-                files.write_json(run.folder / ENVIRONMENT, _environment(learner, loaded, parts))
+                environment = _environment(learner, loaded, parts, threads_given=given is not None)
+                files.write_json(run.folder / ENVIRONMENT, environment)
                 self._begin_files()
                 self._save("last")  # with its goal: a run that is killed before its first step still has it
                 files.write_json(run.folder / RECIPE, recipe.to_dict())  # from here on the folder is a run
@@ -113,30 +124,40 @@ class Training:
         lr: float | None = None,
         schedule: str | None = None,
         until_done: bool = False,
+        max_epochs: int | None = None,
+        threads: int | None = None,
+        data: str | Path | None = None,
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
-        With `until_done` the end is where the advice is to stop, one epoch from here at the earliest. With `lr` or
-        `schedule`, or where the schedule has a horizon, this is a new leg. RunError where the run is in use elsewhere,
-        its data changed, or no whole checkpoint is left.
+        With `until_done` the end is where the advice is to stop, one epoch from here at the earliest and `max_epochs`
+        at the latest. Where lr has fallen to 0, it goes on with the lr from before the fall. With `lr` or
+        `schedule`, or where the schedule has a horizon, this is a new leg. `threads`: left out, those that were given
+        when the run began, or, where none were, as many as there are idle cores. `data`: where the run's data is now,
+        if it was moved. RunError where the run is in use elsewhere, its data changed, or no whole checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
         if until_done and epochs is not None:
             raise RunError("--until-done and --epochs exclude each other")
+        most = _most(max_epochs, until_done)
         if until_done:
-            _refuse_a_known_end(recipe.replace(**changes))
+            held = run.position.get("leg", {}).get("changes", {})
+            _refuse_a_known_end(recipe.replace(**{**held, **_endless(recipe, held, changes)}))
             epochs = 1
         if epochs is None and changes:
             raise RunError(f"{' and '.join(changes)} would begin a new leg of training; say how long: --epochs N")
         if epochs is not None and epochs < 1:
             raise RunError(f"epochs is {epochs}; expected a whole number from 1")
         recipe.replace(**changes)  # refuses what cannot be used, before anything is loaded
-        machine, notices = _same_machine(environment)
-        loaded = sources.load(recipe.data, recipe.split_seed)
+        all_threads = torch.get_num_threads()
+        given = _threads_again(environment, threads)
+        machine, notices = _same_machine(environment, _settled(given))
+        loaded = sources.load(data or recipe.data, recipe.split_seed)
         if loaded.fingerprint() != environment["data"]["fingerprint"]:
             raise RunError(
-                f"the images in {recipe.data} are not those that {run.name} began with; start a new run on them"
+                f"the images in {data or recipe.data} are not those that {run.name} began with; "
+                f"give the place of those with --data, or start a new run on these"
             )
         parts = Parts(loaded, recipe)
         machine.use()
@@ -144,11 +165,13 @@ class Training:
         train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
 
         self = cls(run, learner, train, val)
+        self._mind_threads(given, all_threads)
         self.notices = notices
         try:
             if learner.world.first:
                 self._restore()
-                self._set_goal(epochs, changes, until_done)
+                self._record_threads(environment["threads"])
+                self._set_goal(epochs, changes, most if until_done else None)
             self._share_state()
         except OSError as error:
             said = self._unwritable(error)
@@ -158,6 +181,30 @@ class Training:
             self._held.close()
             raise
         return self
+
+    def _mind_threads(self, given: int | None, before: int) -> None:
+        """Watch the cores where the threads were not given; at the end torch has as many threads as `before`."""
+        self._held.callback(torch.set_num_threads, before)
+        learner = self.learner
+        if given is None and before > 1 and learner.machine.device == "cpu" and learner.world.size == 1:
+            learner.watch = Watch(learner.machine.threads, before)
+
+    def _record_threads(self, begun_with: int) -> None:
+        """Note it in the state where the run goes on with other threads than it had."""
+        at, now = self.learner.at, self.learner.machine.threads
+        if now != (at.threads[-1][1] if at.threads else begun_with):
+            at.threads.append([at.step, now])
+
+    def _say_threads(self, known: int) -> None:
+        """A line about the changes of threads in this training: those after the first `known` of the record."""
+        changes = self.learner.at.threads[known:]
+        if changes:
+            steps = ", ".join(f"{threads} from step {step + 1}" for step, threads in changes[:3])
+            more = f", and {len(changes) - 3} changes more" if len(changes) > 3 else ""
+            self.notices.append(
+                f"threads changed as other programs used the cores: {steps}{more}; W's last bits depend on them. "
+                f"--threads N keeps them"
+            )
 
     def _restore(self) -> None:
         folder, learner = self.run.folder, self.learner
@@ -244,10 +291,18 @@ class Training:
         if found.damage or at.best_val_loss is None or best["best_val_loss"] <= at.best_val_loss:
             at.best_epoch, at.best_val_loss = best["best_epoch"], best["best_val_loss"]
 
-    def _set_goal(self, epochs: int | None, changes: dict[str, Any], until_done: bool) -> None:
+    def _set_goal(self, epochs: int | None, changes: dict[str, Any], most: int | None) -> None:
+        """`epochs` more, or, where `most` is given, as many until it is done: `most` at most."""
         at = self.learner.at
         if epochs is None:
             return
+        if most is not None:
+            asked, changes = changes, _endless(self.learner.recipe, at.leg.changes, changes)
+            if changes != asked:
+                self.notices.append(
+                    f"the {at.leg.changes['schedule']} schedule brings lr to 0 and ends: a new leg begins on the "
+                    f"{changes['schedule']} schedule, from lr {changes['lr']:.3g}"
+                )
         schedule = {**self.learner.recipe.to_dict(), **at.leg.changes}["schedule"]
         if changes or schedules.SCHEDULES[schedule].horizon:
             if not changes:
@@ -258,10 +313,12 @@ class Training:
                 )
             self.learner.start_leg(epochs, changes)
         else:
-            if at.epoch + epochs < at.leg.last_epoch:
+            if most is None and at.epoch + epochs < at.leg.last_epoch:
                 self.notices.append(f"the goal was epoch {at.leg.last_epoch} and is now epoch {at.epoch + epochs}")
             at.leg.last_epoch = at.epoch + epochs
-        at.leg.until_done = until_done
+        at.leg.until_done, at.leg.max_epoch = False, None
+        if most is not None:
+            _until_done(self.learner, most)
         self._save("last")  # so that this goal, too, outlives a crash
 
     def __enter__(self) -> Self:
@@ -279,13 +336,15 @@ class Training:
                     self._decide()
                 yield event
             return
-        folder = self.run.folder
+        done, spent = self.learner.at.epoch, self.learner.at.elapsed_s
+        folder, known_threads = self.run.folder, len(self.learner.at.threads)
         try:
             with (
                 (folder / METRICS).open("a", encoding="utf-8", newline="") as metrics,
                 (folder / STEPS).open("a", encoding="utf-8", newline="") as steps,
             ):
                 saved = time.monotonic()
+                said: list[str] = []
                 for event in learn(self.learner, self.train, self.val):
                     self._look()
                     if isinstance(event, StepDone):
@@ -299,15 +358,21 @@ class Training:
                         files.sync(steps)
                         files.sync(metrics)
                         self._keep_val_losses(event)
-                        self._decide()
+                        said = self._decide()
+                        if event.row.epoch == done + 1:
+                            said = [*self._bound(event.row.elapsed_s - spent), *said]
                         if event.improved:
                             self._save("best", event.val)
                         self._save("last", event.val)
                         saved = time.monotonic()
-                    elif isinstance(event, Stopped) and event.reason is StopReason.INTERRUPTED:
-                        files.sync(steps)
-                        self._save("last")
+                    elif isinstance(event, Stopped):
+                        self._say_threads(known_threads)
+                        if event.reason is StopReason.INTERRUPTED:
+                            files.sync(steps)
+                            self._save("last")
                     yield event
+                    yield from map(Note, said)
+                    said = []
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -318,7 +383,7 @@ class Training:
             return RunError(self._gone)
         return RunError(
             f"{folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
-            f"Make room, then: downstroke continue {folder}"
+            f"Make room, then: downstroke continue {shlex.quote(str(folder))}"
         )
 
     def _look(self) -> None:
@@ -333,20 +398,39 @@ class Training:
             f"written into what is there now"
         )
 
-    def _decide(self) -> None:
+    def _decide(self) -> list[str]:
         """After an epoch of a leg that lasts until it is done: an epoch more, or, at the advice to stop, its end.
 
-        On a plateau lr then falls to 0 once, in a last leg: what is left of the noise in W is worth some hundredths of
-        the loss. Where W has overfitted or runs away there is nothing to be had that way.
+        On a plateau, and where the leg's bound is near, lr then falls to 0 once, from where it is and in a last leg:
+        what is left of the noise in W is worth some hundredths of the loss. Where W has overfitted or runs away there
+        is nothing to be had that way. Returns what there is to say, a line each.
         """
-        learner, leg = self.learner, self.learner.at.leg
+        learner, at, leg = self.learner, self.learner.at, self.learner.at.leg
         if not leg.until_done:
-            return
+            return []
+        most = leg.max_epoch or MOST_EPOCHS  # a run of an earlier version has no bound in its file
         verdict = learner.world.share(self.run.advice().verdict if learner.world.first else None)
-        if verdict in ("continue", "too-early") and learner.at.epoch < MOST_EPOCHS:
-            leg.last_epoch = learner.at.epoch + 1
-        elif verdict not in ("overfitting", "unstable"):
-            learner.start_leg(max(1, round(COOL_DOWN * learner.at.epoch)), {"schedule": "linear"})
+        if verdict in ("continue", "too-early") and at.epoch + 1 + _cool_down(at.epoch + 1) <= most:
+            leg.last_epoch = at.epoch + 1
+            said = self.run.outlook() if learner.world.first and at.epoch % OUTLOOK_EVERY == 0 else None
+            return [said] if said else []
+        epochs = min(_cool_down(at.epoch), most - at.epoch)
+        lr = at.last_lr
+        if verdict in ("overfitting", "unstable"):
+            return [f"training ends after epoch {at.epoch}: {verdict}"]
+        if epochs < 1 or not lr:
+            return [f"training ends after epoch {at.epoch}"]
+        why = "val loss is on a plateau" if verdict == "plateau" else f"epoch {most} is to be the last"
+        learner.start_leg(epochs, {"schedule": "linear", "lr": lr})
+        return [f"{why}: lr falls from {lr:.3g} to 0 over {_epochs(epochs)}, and training ends"]
+
+    def _bound(self, epoch_s: float) -> list[str]:
+        """How long training until done may take, now that the first epoch of this process took `epoch_s` seconds."""
+        leg = self.learner.at.leg
+        left = (leg.max_epoch or 0) - self.learner.at.epoch
+        if left < 1:
+            return []
+        return [f"until done: at most {_epochs(left)} more, {_minutes(left * epoch_s)} at {epoch_s:.2g} s an epoch"]
 
     def _save(self, name: str, val: Evaluation | None = None) -> None:
         self._look()
@@ -410,9 +494,12 @@ class Parts:
 
     def __init__(self, loaded: data.Dataset, recipe: Recipe) -> None:
         seed = recipe.split_seed
-        train, val = data.split(loaded.train.labels, recipe.val_size, seed)
-        self.val = loaded.train.take(val)
-        self.train = loaded.train.take(train) if len(val) else loaded.train
+        if loaded.val is not None and recipe.val_size:
+            self.val, self.train = loaded.val, loaded.train
+        else:
+            train, val = data.split(loaded.train.labels, recipe.val_size, seed)
+            self.val = loaded.train.take(val)
+            self.train = loaded.train.take(train) if len(val) else loaded.train
         if recipe.train_size is not None:
             share = recipe.train_size < 1
             size = round(recipe.train_size * len(self.train)) if share else int(recipe.train_size)
@@ -420,6 +507,49 @@ class Parts:
         if recipe.label_noise:
             spoilt = data.spoil(self.train.labels, recipe.label_noise, len(loaded.classes), seed)
             self.train = data.Part(self.train.images, spoilt)
+
+
+def _most(max_epochs: int | None, until_done: bool) -> int:
+    """The most epochs that training until done may take. Raises RunError where the number cannot be used."""
+    if max_epochs is None:
+        return MOST_EPOCHS
+    if not until_done:
+        raise RunError(f"--max-epochs {max_epochs} bounds --until-done; give both, or --epochs {max_epochs}")
+    if max_epochs < 1:
+        raise RunError(f"max_epochs is {max_epochs}; expected a whole number from 1")
+    return max_epochs
+
+
+def _until_done(learner: Learner, most: int) -> None:
+    """Make the learner's leg one that lasts until it is done, `most` epochs from here at the latest."""
+    at = learner.at
+    at.leg.last_epoch, at.leg.until_done, at.leg.max_epoch = at.epoch + 1, True, at.epoch + most
+
+
+def _endless(recipe: Recipe, held: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes`, and what more must change for a leg that has the fields `held` otherwise to go on without an end.
+
+    A schedule that ends gives way to the recipe's own, from the lr that the leg began with.
+    """
+    if "schedule" in changes or not schedules.SCHEDULES[held.get("schedule", recipe.schedule)].horizon:
+        return changes
+    return {"lr": held.get("lr", recipe.lr), "schedule": recipe.schedule, **changes}
+
+
+def _cool_down(epoch: int) -> int:
+    """Epochs over which lr falls to 0 after `epoch` epochs."""
+    return max(1, round(COOL_DOWN * epoch))
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count:,} epochs"
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 60:
+        return "less than a minute"
+    minutes = round(seconds / 60)
+    return "about 1 minute" if minutes == 1 else f"about {minutes:,} minutes"
 
 
 def _refuse_a_known_end(recipe: Recipe) -> None:
@@ -455,11 +585,17 @@ def _new_folder(runs_dir: Path, name: str | None) -> Path:
     raise RunError(f"no free name was found in {runs_dir}; give one with --name")
 
 
-def _environment(learner: Learner, loaded: data.Dataset, parts: Parts) -> dict[str, Any]:
+def _settled(given: int | None) -> int | None:
+    """The threads to begin with; processes that share the machine leave it to torch, and to who started them."""
+    return given if given is not None or world().size > 1 else free_threads()
+
+
+def _environment(learner: Learner, loaded: data.Dataset, parts: Parts, *, threads_given: bool) -> dict[str, Any]:
     machine = learner.machine
     return {
         **_versions(),
         **asdict(machine),
+        "threads_given": threads_given,
         "processes": learner.world.size,
         "processor": machine.describe(),
         "git_commit": _git_commit(),
@@ -486,12 +622,18 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _same_machine(environment: dict[str, Any]) -> tuple[Machine, list[str]]:
+def _threads_again(environment: dict[str, Any], asked: int | None) -> int | None:
+    """The threads given now, or when the run began; None where the program is to choose."""
+    # Other numbers of processes share the machine otherwise: the threads of then would be too many, or too few, now.
+    # Runs made before it was noted whether threads were given keep theirs.
+    kept = environment.get("threads_given", True) and world().size == environment["processes"]
+    return environment["threads"] if asked is None and kept else given_threads(asked)
+
+
+def _same_machine(environment: dict[str, Any], threads: int | None) -> tuple[Machine, list[str]]:
     """The machine that the run began on, as far as it can be had, and a line for each difference."""
     notices = []
     processes = world().size
-    # Other numbers of processes share the machine otherwise: the threads of then would be too many, or too few, now.
-    threads = environment["threads"] if processes == environment["processes"] else None
     try:
         machine = choose(environment["device"], environment["precision"], threads)
     except DownstrokeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from downstroke.data.picture import open_picture
 from downstroke.errors import PictureError
 from downstroke.reading.reader import Digit, Reading
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _READ, _REFUSED, _TEXT = (0, 120, 215), (200, 60, 0), (40, 40, 40)  # RGB
 _LONGEST = 2000  # pixels
@@ -23,23 +27,42 @@ def draw(reading: Reading, path: Path) -> Path:
 
     Raises PictureError where the file cannot be written or the picture came from stdin.
     """
-    import cv2
+    from PIL import ImageDraw, ImageFont
 
     if reading.file == "-":
         raise PictureError("a picture from stdin is gone when it has been read; save it to draw on it")
-    grey = open_picture(reading.file)
-    scale = min(1.0, _LONGEST / max(grey.shape))
-    size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
-    image = cv2.cvtColor(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2RGB)
-    for digit in (digit for line in reading.lines for digit in line.digits):
-        x, y, width, height = (round(value * scale) for value in digit.box)
+    image = _coloured(reading.file)
+    scale = min(1.0, _LONGEST / max(image.size))
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    pen = ImageDraw.Draw(image)
+    digits = [digit for line in reading.lines for digit in line.digits]
+    boxes = [[round(value * scale) for value in digit.box] for digit in digits]
+    for digit, (x, y, width, height) in zip(digits, boxes, strict=True):
         colour = _READ if digit.accepted else _REFUSED
-        thick = max(1, round(height / 40))
-        cv2.rectangle(image, (x, y), (x + width, y + height), colour, thick)
-        letters = max(0.4, height / 90)
-        place = (x, y - 3 if y > 25 * letters else y + height + round(24 * letters))
-        cv2.putText(image, str(digit.digit), place, cv2.FONT_HERSHEY_SIMPLEX, letters, colour, max(1, thick))
-    return _save(np.asarray(image, np.uint8), path)
+        pen.rectangle((x, y, x + width, y + height), outline=colour, width=max(1, round(height / 40)))
+    for digit, (x, y, _, height) in zip(digits, boxes, strict=True):  # after all boxes: none hides a label
+        size = min(40, max(11, round(height / 4)))
+        label = f"{digit.digit}{'' if digit.accepted else '?'}\n{digit.probability:.0%}"
+        style: dict[str, Any] = {"font": ImageFont.load_default(size), "stroke_width": max(2, size // 8), "spacing": 0}
+        _, top, right, bottom = pen.textbbox((0, 0), label, **style)
+        place = (
+            min(x, image.width - right),
+            y - bottom if y >= bottom - top else min(y + height, image.height - bottom),
+        )
+        pen.multiline_text(place, label, _READ if digit.accepted else _REFUSED, stroke_fill="white", **style)
+    return _save(np.asarray(image), path)
+
+
+def _coloured(file: str) -> Image.Image:
+    """The picture in its colours, upright, on white where transparent; in grey where its levels are not 0 to 255."""
+    from PIL import Image, ImageOps
+
+    grey = open_picture(file)  # says what is wrong with it
+    with Image.open(file) as image:
+        if image.mode == "F" or image.mode.startswith("I") or image.mode == "LAB":
+            return Image.fromarray(grey).convert("RGB")
+        upright = ImageOps.exif_transpose(image).convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
 
 
 def explain(reading: Reading, path: Path) -> Path:
@@ -85,7 +108,7 @@ def _steps(digit: Digit) -> NDArray[np.uint8]:
 def _write(image: NDArray[np.uint8], text: str, place: tuple[int, int], colour: Colour) -> None:
     import cv2
 
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_DUPLEX, 0.36, colour, 1, cv2.LINE_AA)
 
 
 def _save(image: NDArray[np.uint8], path: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, Locator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -99,6 +100,7 @@ def drawing(path: Path, width: float, height: float, scale: float = 2) -> Iterat
             # A class named in Chinese is drawn as boxes, as DejaVu Sans lacks it; a warning would help nobody.
             warnings.filterwarnings("ignore", message=r"Glyph .* missing")
             figure = Figure(figsize=(width / DPI, height / DPI))
+            FigureCanvasAgg(figure)  # not the one that the environment names
             yield figure
             content = (_as_svg if path.suffix.lower() == ".svg" else _as_png)(figure, scale * DPI)
         try:

@@ -17,6 +17,7 @@ READ_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "application/json": {"schema": {"$ref": f"{_REF}Read"}},
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
         "multipart/form-data": {
             "schema": {
                 "type": "object",

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +68,28 @@ def _picture(image: shapes.Image, index: int) -> Picture:
         return Picture(name, np.array(data, np.uint8))
     text = data.partition(",")[2] if data.startswith("data:") else data
     try:
-        return Picture(name, base64.b64decode(text, validate=True))
+        return Picture(name, _decoded(text))
     except (binascii.Error, ValueError):
         return Picture(name, None, f"{name}: not base64; expected a picture file's bytes in base64")
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of base64, plain or URL-safe, with or without line breaks and padding. ValueError."""
+    plain = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+
+
+def from_image(body: bytes, flags: Mapping[str, str]) -> Wanted:
+    """One picture file as the whole body, and `flags` from the query. Refused(422)."""
+    for key, value in flags.items():
+        if not (key == "run" and len(value) <= 64) and not (key in _FLAGS and value in ("true", "false")):
+            raise _no_flag(key, value)
+    asked = {key: value == "true" for key, value in flags.items() if key in _FLAGS}
+    return Wanted([Picture("body", body)], run=flags.get("run"), **asked)
+
+
+def _no_flag(key: str, value: str) -> Refused:
+    return Refused(422, f"{key!r} is {value[:40]!r}; expected digit, strict, explain (true or false) or run")
 
 
 async def from_form(request: Request) -> Wanted:
@@ -90,9 +109,7 @@ async def from_form(request: Request) -> Wanted:
                 elif key == "run" and len(value) <= 64:
                     run = value
                 else:
-                    raise Refused(
-                        422, f"{key!r} is {value[:40]!r}; expected digit, strict, explain (true or false) or run"
-                    )
+                    raise _no_flag(key, value)
     except HTTPException as error:  # the form is broken, or holds too many files
         raise Refused(422, f"{error.detail} (at most {MOST_PICTURES} pictures at once)") from None
     if not pictures:
@@ -102,6 +119,12 @@ async def from_form(request: Request) -> Wanted:
 
 def in_words(errors: Sequence[Any]) -> str:
     """The first of pydantic's complaints."""
+    for error in errors:  # of a picture each type that it could have had complains; a float says what was meant
+        if error["loc"][:1] == ("images",) and isinstance(error["input"], float):
+            return (
+                f"images[{error['loc'][1]}]: the level {error['input']:g} is no whole number; "
+                f"expected 28 rows of 28, 0 to 255 (levels 0 to 1: multiply by 255)"
+            )
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""

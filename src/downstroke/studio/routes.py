@@ -15,7 +15,7 @@ from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.studio import shapes, views
 from downstroke.studio.describe import READ_BODY
-from downstroke.studio.intake import from_body, from_form
+from downstroke.studio.intake import from_body, from_form, from_image
 from downstroke.studio.keep import keep
 from downstroke.studio.refused import Refused
 from downstroke.studio.service import Studio, answer
@@ -30,7 +30,7 @@ _SAID = {
     408: "It did not come whole in time.",
     409: "Not now: the run is being trained, or is not.",
     413: "Too large.",
-    415: "Neither multipart nor JSON.",
+    415: "Neither multipart nor JSON nor an image.",
     422: "It has not the form that is described here.",
     429: "Too many wait already.",
     500: "Something unexpected; the server's own log says what.",
@@ -252,7 +252,8 @@ def reading(studio: Studio) -> APIRouter:
     @router.post(
         "/read",
         summary="Read the digits in pictures",
-        description="Pictures as files (multipart, field `files`) or in JSON. On loopback this needs no token.",
+        description="Pictures as files (multipart, field `files`) or in JSON, or one as the body. "
+        "On loopback this needs no token.",
         response_model=shapes.Readings,
         responses=_READS | errors(400, 404, 415, 422),
         openapi_extra={"requestBody": READ_BODY},
@@ -263,8 +264,12 @@ def reading(studio: Studio) -> APIRouter:
             wanted = await from_form(request)
         elif kind == "application/json":
             wanted = await from_body(await request.body())
+        elif kind.startswith("image/"):
+            wanted = from_image(await request.body(), request.query_params)
         else:
-            raise Refused(415, f"the content type is {kind!r}; expected multipart/form-data or application/json")
+            raise Refused(
+                415, f"the content type is {kind!r}; expected multipart/form-data, application/json or image/*"
+            )
         return Response(await studio.read(wanted), media_type="application/json")
 
     @router.post(

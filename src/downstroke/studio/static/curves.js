@@ -13,7 +13,7 @@ function plotly() {
     script.addEventListener("load", () => done(window.Plotly));
     script.addEventListener("error", () => {
       loading = null;
-      failed(new Error("the curves cannot be drawn: plotly is missing; pip install 'downstroke[studio]'"));
+      failed(new Error("the curves cannot be drawn: plotly is missing; pip install '.[studio]' in the clone"));
     });
     document.head.append(script);
   });

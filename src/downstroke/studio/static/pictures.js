@@ -98,7 +98,7 @@ export class Pictures {
       h(
         "p",
         { class: "page-reading" },
-        reading.lines.flatMap((line) => [line.digits.map(character), "\n"]),
+        reading.lines.flatMap((line) => [characters(line), "\n"]),
       ),
       h(
         "p",
@@ -173,6 +173,16 @@ export class Pictures {
     );
     return node;
   }
+}
+
+/** A line's digits with the spaces that its text has between groups of them. */
+function characters({ text, digits }) {
+  let at = 0;
+  return digits.flatMap((digit) => {
+    const space = text[at] === " ";
+    at += space + String(digit.digit).length;
+    return space ? [" ", character(digit)] : [character(digit)];
+  });
 }
 
 const character = ({ digit, accepted }) =>

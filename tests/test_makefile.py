@@ -1,0 +1,41 @@
+"""`make test`: each part of it runs, and its exit code says whether any failed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAKE = shutil.which("make")
+pytestmark = pytest.mark.skipif(MAKE is None, reason="no make here")
+
+
+def make_test(folder: Path, fails: str, *variables: str) -> tuple[bool, list[str]]:
+    """`make test` with a Python that writes down its arguments and fails where they hold `fails`; (passed, calls)."""
+    python, calls, ready = folder / "python", folder / "calls", folder / "ready"
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{calls}"\ncase " $* " in *" {fails} "*) exit 1;; esac\n')
+    python.chmod(0o755)
+    ready.touch()
+    clean = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MFLAGS")}
+    command = [str(MAKE), "test", f"BIN={folder}", f"READY={ready}", *variables]
+    ran = subprocess.run(command, check=False, cwd=ROOT, env=clean, capture_output=True, text=True)
+    return ran.returncode == 0, calls.read_text().splitlines()
+
+
+@pytest.mark.parametrize("fails", ["-n", "pytest tests/test_studio_openapi.py", "nothing"])
+def test_every_part_runs_and_any_failure_fails_the_whole(tmp_path: Path, fails: str) -> None:
+    passed, calls = make_test(tmp_path, fails)
+    assert [call.split()[-1] for call in calls] == ["tests/test_studio_openapi.py"] * 2
+    assert ["--ignore" in call for call in calls] == [True, False]
+    assert passed == (fails == "nothing")
+
+
+@pytest.mark.parametrize("fails", ["tests/test_one.py", "nothing"])
+def test_with_args_it_does_what_they_say_and_no_more(tmp_path: Path, fails: str) -> None:
+    passed, calls = make_test(tmp_path, fails, "ARGS=-x tests/test_one.py")
+    assert calls == ["-m pytest -x tests/test_one.py"]
+    assert passed == (fails == "nothing")

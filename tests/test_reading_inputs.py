@@ -1,0 +1,96 @@
+"""What a reader takes: files, arrays of any usual type and layout, PIL images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from downstroke.data.dataset import Dataset
+from downstroke.data.glyph import glyph
+from downstroke.errors import PictureError
+from downstroke.reading.reader import Reader
+from downstroke.show import readings
+
+KINDS = {
+    "floats 0..1": lambda image: image / 255,
+    "float32 0..1": lambda image: (image / 255).astype(np.float32),
+    "floats 0..255": lambda image: image.astype(np.float64),
+    "int64": lambda image: image.astype(np.int64),
+    "uint16 0..65535": lambda image: image.astype(np.uint16) * 257,
+    "a list": lambda image: image.tolist(),
+    "RGB": lambda image: np.stack([image] * 3, axis=2),
+    "RGBA": lambda image: np.stack([image] * 3 + [np.full_like(image, 255)], axis=2),
+    "C x H x W": lambda image: np.stack([image] * 3),
+    "H x W x 1": lambda image: image[..., None],
+    "PIL, grey": Image.fromarray,
+    "PIL, RGB": lambda image: Image.fromarray(image).convert("RGB"),
+}
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader.shipped()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_in_memory_reads_alike_in_any_type(kind: str, reader: Reader, mnist: Dataset) -> None:
+    image = mnist.test.images[0]
+    given: Any = KINDS[kind](image)
+    assert reader.read(given, digit=True) == reader.read(image, digit=True)
+
+
+def test_a_picture_of_bools_is_read(reader: Reader, mnist: Dataset) -> None:
+    assert reader.read(mnist.test.images[0] > 127, digit=True).text == "7"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.full((28, 28), -1),
+        np.full((28, 28), 256),
+        np.full((28, 28), 1e6),
+        np.full((28, 28), np.nan),
+        np.zeros((2, 28, 28)),
+        np.zeros(28),
+        [["a"]],
+        [[1], [1, 2]],
+        None,
+        {},
+    ],
+    ids=str,
+)
+def test_what_is_no_picture_is_refused_in_one_line(wrong: Any, reader: Reader) -> None:
+    with pytest.raises(PictureError) as refused:
+        reader.read(wrong)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_probabilities_of_glyphs_are_those_of_their_levels_in_any_type(reader: Reader, mnist: Dataset) -> None:
+    glyphs: NDArray[np.uint8] = mnist.test.images[:20]
+    right = reader.probabilities(glyphs)
+    for given in (glyphs / 255, glyphs.astype(np.float32), glyphs.astype(int)):
+        np.testing.assert_array_equal(reader.probabilities(given), right)
+        np.testing.assert_array_equal(reader.accepts(given), reader.accepts(glyphs))
+    with pytest.raises(PictureError, match=r"levels from -0\.5 to 0\.5"):
+        reader.probabilities(glyphs / 255 - 0.5)
+    with pytest.raises(PictureError, match=r"expected \[N, 28, 28\]"):
+        reader.probabilities(glyphs[0])
+
+
+@pytest.mark.parametrize("shape", [(8, 9), (28, 28), (300, 400), (1000, 500)])
+def test_a_blank_picture_is_told_by_its_own_size(shape: tuple[int, int]) -> None:
+    with pytest.raises(PictureError, match=f"{shape[1]}x{shape[0]}"):
+        glyph(np.full(shape, 200, np.uint8))
+
+
+def test_a_shown_picture_keeps_its_colours(tmp_path: Path, reader: Reader, mnist: Dataset) -> None:
+    page = np.full((120, 120, 3), (255, 240, 180), np.uint8)
+    page[40:68, 40:68] = page[40:68, 40:68] * (1 - mnist.test.images[0][..., None] / 255)
+    Image.fromarray(page).save(tmp_path / "page.png")
+    drawn = readings.draw(reader.read(tmp_path / "page.png"), tmp_path / "drawn.png")
+    assert Image.open(drawn).getpixel((2, 118)) == (255, 240, 180)

@@ -1,0 +1,29 @@
+"""docs/walk.ipynb is docs/walk.md as a notebook, and runs."""
+
+import importlib.util
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_spec = importlib.util.spec_from_file_location("walk_notebook", ROOT / "tools" / "walk_notebook.py")
+assert _spec is not None
+assert _spec.loader is not None
+walk_notebook = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(walk_notebook)
+
+
+def test_the_notebook_is_made_from_the_walk_as_it_is_now() -> None:
+    kept = nbformat.read(ROOT / "docs" / "walk.ipynb", as_version=4)
+    assert [cell.source for cell in kept.cells] == [cell.source for cell in walk_notebook.cells().cells], (
+        "docs/walk.md was changed: python tools/walk_notebook.py makes the notebook anew"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the kernel's event loop
+def test_every_cell_of_the_notebook_runs() -> None:
+    notebook = walk_notebook.execute(walk_notebook.cells())
+    said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    assert "error:" not in said
