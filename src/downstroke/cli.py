@@ -303,7 +303,8 @@ def compare(first: str, second: str, *, runs_dir: str, as_json: bool) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="A .png or .svg file; left out, loss.png in the run's folder, or of several runs losses.png in the current folder.",
+    help="A .png or .svg file; left out, loss.png in the run's folder, or of several runs losses.png in the "
+    "current folder.",
 )
 @_runs_dir
 @_common
