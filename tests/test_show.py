@@ -262,7 +262,7 @@ def test_pictures_are_drawn_by_agg_whatever_mplbackend_says(tmp_path: Path, back
     )
     environment = {**os.environ, "MPLBACKEND": backend}
     command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (ran.stdout.strip(), ran.stderr) == ("matplotlib.backends.backend_agg", "")
     with Image.open(tmp_path / "a.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (200, 100))
