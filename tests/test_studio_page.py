@@ -436,6 +436,7 @@ SPILLED = """() => {
 def test_no_layout_hangs_on_a_font(
     open_page: Any, studio: dict[str, str], letters: float, text: int, widths: tuple[int, ...]
 ) -> None:
+    downstroke.Run.open("one", studio["runs"]).test()  # *Examine* then has its tables
     page = open_page("learn/one", bypass_csp=True, reduced_motion="reduce")
     page.add_style_tag(content=scaled_font(letters) + f"html {{ font-size: {text}px !important; }}")
     faults = []
