@@ -13,6 +13,7 @@ from downstroke.data import upright
 from downstroke.data.dataset import Dataset, Part, set_test_apart
 from downstroke.data.glyph import SIZE, glyph
 from downstroke.data.ink import Polarity
+from downstroke.data.picture import bits_of
 from downstroke.errors import DataError, PictureError
 
 MAX_CLASSES = 1000
@@ -282,7 +283,7 @@ def _glyphs(images: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArra
 def _levels(images: NDArray[Any], where: str, notices: list[str]) -> NDArray[np.uint8]:
     """Levels 0..255 of [N, H, W]: whole numbers as they are, floats or bits of 0..1 times 255, uint16 by its range."""
     if images.dtype == np.uint16 and (most := int(images.max(initial=0))) > 255:
-        bits = 12 if most < 1 << 12 else 16
+        bits = bits_of(most)
         notices.append(f"{where}: levels up to {most} are taken for {bits} bits")
         scale = np.float32(255 / ((1 << bits) - 1))
         levels = np.empty(images.shape, np.uint8)

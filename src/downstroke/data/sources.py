@@ -29,14 +29,14 @@ def load(
     """
     if data == "mnist" and val_data is None and not transpose:
         return _mnist()
-    name, found = ("mnist", _found_mnist()) if data == "mnist" else _find(data)
+    name, found = ("mnist", _found_mnist()) if data == "mnist" else _find(data, or_else="mnist, ")
     if val_data is not None:
         found = raw.with_val(found, _find(val_data)[1], transpose=transpose)
     return raw.assemble(name, found, split_seed, transpose=transpose)
 
 
-def _find(data: str | Path) -> tuple[str, raw.Found]:
-    """The name of the data set at a path, and what is there. Raises DataError."""
+def _find(data: str | Path, *, or_else: str = "") -> tuple[str, raw.Found]:
+    """The name of the data set at a path, and what is there. DataError; `or_else`: what it could have been as well."""
     path = Path(data).expanduser()
     try:
         if path.is_dir():
@@ -49,7 +49,7 @@ def _find(data: str | Path) -> tuple[str, raw.Found]:
         raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None
     if path.exists():
         raise DataError(f"{path}: neither a file nor a folder; expected {_FORMS}")
-    raise DataError(f"{path}: no such file or folder; expected mnist, {_FORMS}")
+    raise DataError(f"{path}: no such file or folder; expected {or_else}{_FORMS}")
 
 
 def _found_mnist() -> raw.Found:
