@@ -608,17 +608,32 @@ def _typed(flag: str, value: Any) -> list[str]:
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves others too; they need the token.")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
 @click.option("--read-only", is_flag=True, help="Show and read; train nothing, change nothing.")
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this site ask the API, such as https://example.org; may be given again.",
+)
 @click.option("--token", help="What programs send as Authorization: Bearer TOKEN; left out, a random one.")
 @_runs_dir
 @_common
 def studio(
-    *, port: int, host: str, no_browser: bool, read_only: bool, token: str | None, runs_dir: str, as_json: bool
+    *,
+    port: int,
+    host: str,
+    no_browser: bool,
+    read_only: bool,
+    origins: tuple[str, ...],
+    token: str | None,
+    runs_dir: str,
+    as_json: bool,
 ) -> None:
     """Watch it learn, decide, and draw digits, in the browser; and an API for programs. Ctrl-C ends it."""
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
         raise click.UsageError("the token is empty, or has spaces around it or characters that are not ASCII")
     try:
-        from downstroke.studio.guard import Settings
+        from downstroke.studio.guard import Settings, origin_of
         from downstroke.studio.serve import serve
     except ImportError as error:
         raise DownstrokeError(
@@ -631,7 +646,11 @@ def studio(
             _print_json(served)
 
     given = {} if token is None else {"token": token}
-    settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, **given)
+    try:
+        allowed = tuple(origin_of(origin) for origin in origins)
+    except DownstrokeError as error:
+        raise click.UsageError(f"--allow-origin: {error}") from None
+    settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, origins=allowed, **given)
     serve(settings, port, browser=not no_browser, say=say)
 
 
