@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 
 from downstroke.api import Run, train
-from downstroke.data import sources
 from downstroke.errors import RunError
 from downstroke.learning import models
 from downstroke.learning.events import StepDone, StopReason
@@ -31,6 +30,7 @@ from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
+from downstroke.runs.place import load
 from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
 from downstroke.runs.training import Parts, Training
 
@@ -155,7 +155,7 @@ def _our_blocks(training: Training) -> Iterator[float]:
 
 def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
     """What one would write by hand: floats made once, a random order, five lines, nothing recorded."""
-    parts = Parts(sources.load(recipe.data), recipe)
+    parts = Parts(load(recipe), recipe)
     data = Images(parts.train, "cpu")
     network = models.build(recipe, 10)
     network.measure(data.images)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import torch
 
-from downstroke.data import sources
 from downstroke.data.dataset import split
-from downstroke.errors import RunError
+from downstroke.errors import DownstrokeError, RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, read_logits
+from downstroke.recipe import Recipe
+from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights, refuse_diverged
 
 
@@ -22,10 +23,14 @@ def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple
     Raises RunError where the two have not the same val images, or none, or where a W gives no numbers.
     """
     _refuse_different_val(first, second)
+    try:
+        data = load_of(first)
+    except DownstrokeError as missing:
+        try:
+            data = load_of(second)  # the very same images
+        except DownstrokeError:
+            raise missing from None
     recipe = first.recipe
-    data = sources.load(recipe.data, recipe.split_seed)
-    if data.fingerprint() != first.environment["data"]["fingerprint"]:
-        raise RunError(f"the images in {recipe.data} are not those that {first.name} was trained on")
     val = data.val or data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
     device = machine.choose().device
     images, labels = torch.from_numpy(val.images).to(device), torch.from_numpy(val.labels).to(device)
@@ -45,7 +50,7 @@ def _refuse_different_val(first: Run, second: Run) -> None:
         if not images:
             raise RunError(f"{run.name} has no val images: it was trained without; compare two runs that have")
     if data != other_data:
-        why = f"their data differ ({first.recipe.data} and {second.recipe.data})"
+        why = f"their data differ ({_named(first.recipe)} and {_named(second.recipe)})"
     elif seed != other_seed:
         why = f"split_seed is {seed} for one and {other_seed} for the other"
     elif size != other_size:
@@ -56,3 +61,7 @@ def _refuse_different_val(first: Run, second: Run) -> None:
         f"{first.name} and {second.name} have not the same val images: {why}. A paired comparison needs the same; "
         f"train one of them again with the other's data, split_seed and val_size"
     )
+
+
+def _named(recipe: Recipe) -> str:
+    return recipe.data if recipe.val_data is None else f"{recipe.data} with val {recipe.val_data}"

@@ -20,7 +20,6 @@ import torch
 
 from downstroke.advice import logs
 from downstroke.data import dataset as data
-from downstroke.data import sources
 from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, History, StepRow, ValLosses, read_steps, to_fields
 from downstroke.learning import schedules
@@ -33,7 +32,7 @@ from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
 from downstroke.learning.threads import Watch, free_threads, given_threads
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint, files, names
+from downstroke.runs import checkpoint, files, names, place
 from downstroke.runs.run import ENVIRONMENT, LOCK, METRICS, RECIPE, STEPS, VAL_LOSSES, Run
 
 VAL_LOSSES_KEPT = 20  # epochs
@@ -81,9 +80,8 @@ class Training:
         most = _most(max_epochs, until_done)
         if until_done:
             _refuse_a_known_end(recipe)
-        if recipe.data != "mnist":
-            recipe = recipe.replace(data=str(Path(recipe.data).expanduser().resolve()))
-        loaded = sources.load(recipe.data, recipe.split_seed)
+        recipe = place.absolute(recipe)
+        loaded = place.load(recipe)
         given, all_threads = given_threads(threads), torch.get_num_threads()
         settled = _settled(given)
         began = time.perf_counter()
@@ -127,14 +125,16 @@ class Training:
         max_epochs: int | None = None,
         threads: int | None = None,
         data: str | Path | None = None,
+        val_data: str | Path | None = None,
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
         With `until_done` the end is where the advice is to stop, one epoch from here at the earliest and `max_epochs`
         at the latest. Where lr has fallen to 0, it goes on with the lr from before the fall. With `lr` or
         `schedule`, or where the schedule has a horizon, this is a new leg. `threads`: left out, those that were given
-        when the run began, or, where none were, as many as there are idle cores. `data`: where the run's data is now,
-        if it was moved. RunError where the run is in use elsewhere, its data changed, or no whole checkpoint is left.
+        when the run began, or, where none were, as many as there are idle cores. `data`, `val_data`: where the
+        run's data is now, if it was moved. RunError where the run is in use elsewhere, its data changed, or no whole
+        checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
@@ -153,12 +153,7 @@ class Training:
         all_threads = torch.get_num_threads()
         given = _threads_again(environment, threads)
         machine, notices = _same_machine(environment, _settled(given))
-        loaded = sources.load(data or recipe.data, recipe.split_seed)
-        if loaded.fingerprint() != environment["data"]["fingerprint"]:
-            raise RunError(
-                f"the images in {data or recipe.data} are not those that {run.name} began with; "
-                f"give the place of those with --data, or start a new run on these"
-            )
+        loaded = place.load_of(run, data, val_data)
         parts = Parts(loaded, recipe)
         machine.use()
         learner = Learner(recipe, len(loaded.classes), **asdict(machine))
@@ -603,6 +598,7 @@ def _environment(learner: Learner, loaded: data.Dataset, parts: Parts, *, thread
         "data": {
             "name": loaded.name,
             "fingerprint": loaded.fingerprint(),
+            "val_fingerprint": loaded.val_fingerprint(),
             "classes": list(loaded.classes),
             "train": len(parts.train),
             "val": len(parts.val),
