@@ -1,6 +1,7 @@
 """The commands: one JSON value on stdout, one line for an error, and the exit codes of the design."""
 
 import io
+import itertools
 import json
 import math
 import os
@@ -25,12 +26,14 @@ from rich.console import Console
 import downstroke
 from downstroke.cli import _print_figures, main
 from downstroke.data.dataset import Dataset
+from downstroke.errors import RecipeError, RunError
 from downstroke.history import EpochRow, StepRow
 from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.events import EpochDone, StepDone
 from downstroke.progress import COLUMNS, LiveProgress, cells
 from downstroke.reading import reader
-from downstroke.recipe import RECIPES
+from downstroke.recipe import RECIPES, Recipe
+from downstroke.runs.training import Training
 
 SMALL = ["--model", "mlp", "--batch-size", "64", "--val-size", "50", "--lr", "0.02", "--optimizer", "nesterov"]
 
@@ -449,6 +452,74 @@ def test_an_error_under_json_is_one_json_value_and_its_line_on_stderr(
         assert list(said) == ["error"]
         assert said["error"] in result.stderr
         assert result.exit_code == code
+
+
+def test_a_list_that_has_begun_ends_as_one_json_value_whatever_happens(
+    home: Path, mnist: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(mnist.test.images[i], tmp_path / f"{i}.png") for i in range(3)]
+    whole = reader.Reader.read_all
+    for error, code, line in ((ValueError("odd"), 1, "ValueError: odd"), (KeyboardInterrupt(), 130, "interrupted")):
+        for after in (0, 2):
+
+            def broken(self: Any, *args: Any, after: int = after, error: Any = error, **options: Any) -> Iterator[Any]:
+                yield from itertools.islice(whole(self, *args, **options), after)
+                raise error
+
+            monkeypatch.setattr(reader.Reader, "read_all", broken)
+            result = run("read", "--json", *paths)
+            said = json.loads(result.stdout)
+            assert result.exit_code == code
+            assert line in result.stderr
+            *readings, last = said if after else [said]
+            assert [reading["error"] for reading in readings] == [None] * after
+            assert list(last) == ["error"]
+            assert line in last["error"]
+
+
+def test_a_ctrl_c_under_json_is_one_json_value(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    for command, name in ((["train"], "train"), (["find-lr"], "find_lr"), (["compare", "a", "b"], "compare")):
+        monkeypatch.setattr(downstroke.api, name, interrupted)
+        result = run(*command, "--json", "--data" if command[0] != "compare" else "--runs-dir", tiny)
+        assert (json.loads(result.stdout), result.exit_code) == ({"error": "interrupted"}, 130)
+
+
+def test_training_for_no_epochs_is_refused_in_one_line(tiny: Path, tmp_path: Path) -> None:
+    why = r"epochs is 0; expected a whole number from 1"
+    with pytest.raises(RecipeError, match=why):
+        downstroke.train(data=str(tiny), epochs=0, runs_dir=tmp_path / "runs")
+    (tmp_path / "none.toml").write_text("epochs = 0\n")
+    with pytest.raises(RecipeError, match=f"none.toml: {why}"):
+        downstroke.train(str(tmp_path / "none.toml"), runs_dir=tmp_path / "runs")
+    with pytest.raises(RunError, match=why):
+        downstroke.train(data=str(tiny), epochs=1, model="mlp", runs_dir=tmp_path, progress=False).extend(epochs=0)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_runs_tells_in_which_state_each_is(tiny: Path, tmp_path: Path) -> None:
+    recipe = Recipe(data=str(tiny), model="mlp", batch_size=64, val_size=50, epochs=2)
+
+    def states() -> dict[str, str]:
+        printed = run("runs", "--runs-dir", tmp_path).stdout.splitlines()
+        listed = json.loads(run("runs", "--json", "--runs-dir", tmp_path).stdout)
+        assert [[Path(row["run"]).name, row["state"]] for row in listed] == [line.split()[::2][:2] for line in printed]
+        return {Path(row["run"]).name: row["state"] for row in listed}
+
+    with Training.start(recipe, runs_dir=tmp_path, name="empty"):
+        assert states() == {"empty": "training"}
+    for name, steps in (("cut", 3), ("between", 10)):
+        with Training.start(recipe, runs_dir=tmp_path, name=name) as training:
+            for event in training:
+                if isinstance(event, StepDone) and event.row.step == steps:
+                    training.learner.stop()
+    downstroke.train(recipe, runs_dir=tmp_path, name="whole", progress=False)
+    assert states() == {"whole": "finished", "between": "interrupted", "cut": "interrupted", "empty": "empty"}
+    for name in ("empty", "cut", "between"):
+        run("continue", name, "--runs-dir", tmp_path)
+    assert set(states().values()) == {"finished"}
 
 
 def test_bench_tables_print_three_significant_digits(capsys: pytest.CaptureFixture[str]) -> None:

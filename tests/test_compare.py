@@ -150,14 +150,15 @@ def home(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, changes in {
         "one": {},
         "two": {"seed": 1, "train_size": 300, "label_noise": 0.2},
-        "split": {"split_seed": 1, "epochs": 0},
-        "size": {"val_size": 60, "epochs": 0},
-        "without": {"val_size": 0, "epochs": 0},
-        "data": {"data": str(spoilt), "epochs": 0},
+        "split": {"split_seed": 1},
+        "size": {"val_size": 60},
+        "without": {"val_size": 0},
+        "data": {"data": str(spoilt)},
     }.items():
         recipe = Recipe(**{"data": str(tiny), **SMALL, **changes})
         with Training.start(recipe, runs_dir=home, name=name) as training:
-            list(training)
+            if name in ("one", "two"):
+                list(training)
     return home
 
 
@@ -218,3 +219,22 @@ def test_the_command_says_two_sentences_or_one_json_value(home: Path) -> None:
     assert refused.exit_code == 1
     assert refused.stderr.startswith("error: one and split have not the same val images")
     assert CliRunner().invoke(main, ["compare", "one"]).exit_code == 2
+
+
+def test_of_three_runs_every_pair_is_compared_and_different_epochs_are_said(home: Path) -> None:
+    changed = downstroke.Run.open("one", home).recipe.replace(epochs=1, seed=5)
+    downstroke.train(changed, runs_dir=home, name="short", progress=False)
+    where = ["--runs-dir", str(home)]
+    said = CliRunner().invoke(main, ["compare", "one", "two", "short", *where])
+    assert said.exit_code == 0, said.output
+    pairs = said.stdout.strip().split("\n\n")
+    assert [len(pair.splitlines()) for pair in pairs] == [2, 3, 3]
+    assert "the runs' epochs differ: one for 2 epochs (W of epoch " in pairs[1]
+    assert "and short for 1 epoch (W of epoch 1); some" in pairs[1]
+    found = json.loads(CliRunner().invoke(main, ["compare", "one", "two", "short", *where, "--json"]).stdout)
+    for pair, names in zip(found, itertools.combinations(("one", "two", "short"), 2), strict=True):
+        assert [Path(run).name for run in pair["runs"]] == list(names)
+        assert pair == json.loads(json.dumps(downstroke.compare(*names, runs_dir=home)))
+    assert [pair["lengths"] is None for pair in found] == [True, False, False]
+    refused = CliRunner().invoke(main, ["compare", "one", "two", "size", *where])
+    assert refused.stderr.startswith("error: one and size have not the same val images")

@@ -378,9 +378,8 @@ def test_what_cannot_be_looked_at_is_told_in_one_line(trained: Path, tiny: Path,
     for index in (-1, 50):
         with pytest.raises(DownstrokeError, match=f"no val image {index} in run; there are 50"):
             inside.image(index)
-    bare = downstroke.train(
-        Recipe(data=str(tiny), epochs=0, **{**SMALL, "val_size": 0}), runs_dir=tmp_path, name="bare"
-    )
+    with Training.start(Recipe(data=str(tiny), **{**SMALL, "val_size": 0}), runs_dir=tmp_path, name="bare") as training:
+        bare = training.run
     assert Inside(bare).look()["layers"]
     with pytest.raises(DownstrokeError, match="no val images to look at"):
         Inside(bare).step(0)

@@ -392,7 +392,8 @@ def test_a_damaged_record_is_named(tiny: Path, tmp_path: Path, harm: str) -> Non
 
 
 def test_a_w_that_has_learned_nothing_spends_no_look(tiny: Path, tmp_path: Path) -> None:
-    run = train(tiny, tmp_path, "run", epochs=0)
+    with Training.start(Recipe(data=str(tiny), **SMALL), runs_dir=tmp_path) as training:
+        run = Run(training.run.folder)
     with pytest.raises(RunError, match="learned nothing yet"):
         run.test()
     assert not (run.folder / "test.json").exists()

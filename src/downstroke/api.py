@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from downstroke.errors import DownstrokeError, LogError, RunError, shown
 from downstroke.recipe import Recipe, named
@@ -25,9 +26,11 @@ from downstroke.runs import run as run_room
 if TYPE_CHECKING:
     from downstroke.advice.curve import Curve
     from downstroke.advice.verdict import Advice
+    from downstroke.learning.evaluate import Evaluation
     from downstroke.learning.events import Event, StopReason
     from downstroke.learning.range_test import RangeTest
     from downstroke.reading.reader import Reader
+    from downstroke.runs.run import Weights
     from downstroke.runs.training import Training
 
 Watcher = Callable[["Training", "Event"], None]
@@ -182,29 +185,48 @@ def curve_of(
     return run.curve(loss, val_loss, say=say), run.typed
 
 
-def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs") -> dict[str, Any]:
-    """The best W of the second run against that of the first, on their val images, paired.
+@overload
+def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs") -> dict[str, Any]: ...
+@overload
+def compare(
+    first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs"
+) -> list[dict[str, Any]]: ...
+def compare(
+    first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs"
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """The best W of the second run against that of the first, on their val images, paired; of more runs, every pair.
 
-    Returns the JSON of `downstroke compare`: see `advice.compare.Comparison`; `digits` and `losses` say it in words.
+    Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
+    `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
     Raises RunError where they have not the same val images.
     """
-    from downstroke.advice.compare import compare as paired
     from downstroke.runs.pair import read_val
 
-    runs = _opened(first, runs_dir), _opened(second, runs_dir)
-    read = read_val(*runs)
-    one, other = (evaluation for _, evaluation in read)
-    right = one.predictions == one.labels, other.predictions == other.labels
-    found = paired((one.losses, other.losses), right)
-    names = [run.name for run in runs] if runs[0].name != runs[1].name else [run.typed for run in runs]
-    what = "digits" if all(name.isdigit() for name in runs[0].classes) else "images"
+    runs = [_opened(run, runs_dir) for run in (first, second, *more)]
+    short = [run.name for run in runs]
+    names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
+    read = zip(names, runs, read_val(runs), strict=True)
+    pairs = [_pair(one, other) for one, other in itertools.combinations(read, 2)]
+    return pairs if more else pairs[0]
+
+
+def _pair(*pair: tuple[str, run_room.Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
+    """Two runs, each with its name and how its W reads the val images."""
+    from downstroke.advice import compare as paired
+
+    (one, first, (weights, read)), (other, second, (other_weights, other_read)) = pair
+    right = read.predictions == read.labels, other_read.predictions == other_read.labels
+    found = paired.compare((read.losses, other_read.losses), right)
+    what = "digits" if all(name.isdigit() for name in first.classes) else "images"
+    used = weights.epoch, other_weights.epoch
     return {
-        "runs": [str(run.folder) for run in runs],
-        "epochs": [weights.epoch for weights, _ in read],
+        "runs": [str(first.folder), str(second.folder)],
+        "epochs": list(used),
         **found.to_dict(),
-        "digits": found.digits(names[0], names[1], what),
-        "losses": found.losses(names[0], names[1]),
-        "damage": next((weights.damage for weights, _ in read if weights.damage), None),
+        "digits": found.digits(one, other, what),
+        "losses": found.losses(one, other),
+        "lengths": paired.lengths((one, other), (first.summary()["epochs"], second.summary()["epochs"]), used),
+        "damage": weights.damage or other_weights.damage,
     }
 
 

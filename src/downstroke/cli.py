@@ -36,13 +36,13 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            if ctx.meta.get("json"):
-                _print_json({"error": shown(error.format_message())})
+            _answer_error(ctx, shown(error.format_message()))
             raise
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
             raise
         except KeyboardInterrupt:
             _say("interrupted")
+            _answer_error(ctx, "interrupted")
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:  # whoever read our output has seen enough
             sys.stderr.close()
@@ -52,9 +52,20 @@ class Program(click.Group):
                 raise
             line = shown(_line(error))
             _say(f"error: {line}")
-            if ctx.meta.get("json"):
-                _print_json({"error": line})
+            _answer_error(ctx, line)
             ctx.exit(USAGE if isinstance(error, RecipeError) else FAILED)
+
+
+def _answer_error(ctx: click.Context, line: str) -> None:
+    """Under --json, make stdout one JSON value: the error, or the list that was begun with the error as its last."""
+    answered = ctx.meta.get("answered")
+    if not ctx.meta.get("json") or answered == "whole":
+        return
+    if answered == "begun":
+        _print_item({"error": line}, first=False)
+        _end_items()
+    else:
+        _print_json({"error": line})
 
 
 def _line(error: Exception) -> str:
@@ -195,8 +206,6 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     _bounded(options)
-    if options["epochs"] is not None and options["epochs"] < 1:
-        raise RecipeError(f"epochs is {options['epochs']}; expected a whole number from 1")
     given = {key: value for key, value in options.items() if value is not None}
     _report(api.train(recipe, **given), as_json)
 
@@ -334,25 +343,29 @@ def _print_advice(advice: Advice) -> None:
 
 
 @main.command()
-@click.argument("first", metavar="RUN")
-@click.argument("second", metavar="RUN")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @_runs_dir
 @_common
-def compare(first: str, second: str, *, runs_dir: str, as_json: bool) -> None:
+def compare(runs: tuple[str, ...], *, runs_dir: str, as_json: bool) -> None:
     """Two runs on the same val images, each with its best W: which reads better, and is it more than chance.
 
-    The difference is that of these two W. Another seed would give either recipe another W.
+    Of three runs or more, every pair; their JSON is a list. The difference is that of these W. Another seed would give
+    either recipe another W.
     """
     from downstroke import api
 
-    found = api.compare(first, second, runs_dir=runs_dir)
-    if found["damage"]:
-        _say(f"note: {found['damage']}")
+    if len(runs) < 2:
+        raise click.UsageError("one run is given; expected two, or more")
+    found = api.compare(*runs, runs_dir=runs_dir)
+    pairs = found if isinstance(found, list) else [found]
+    for damage in dict.fromkeys(pair["damage"] for pair in pairs if pair["damage"]):
+        _say(f"note: {damage}")
     if as_json:
         _print_json(found)
         return
-    click.echo(found["digits"])
-    click.echo(found["losses"])
+    for index, pair in enumerate(pairs):
+        told = [pair["digits"], pair["losses"], *([pair["lengths"]] if pair["lengths"] else [])]
+        click.echo("\n" * (index > 0) + "\n".join(told))
 
 
 @main.command()
@@ -447,7 +460,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
         elif not told.error:
             _print_reading(told, [str(name) for name in reader.classes], explain)
     if as_json:
-        click.echo("]")
+        _end_items()
     if failed or (strict and refused):
         sys.exit(FAILED if failed else REFUSED)
 
@@ -482,7 +495,14 @@ def _numbered(path: Path, index: int, total: int) -> Path:
 def _print_item(value: dict[str, Any], first: bool) -> None:
     from downstroke.runs.files import dumps
 
-    click.echo(f"{'[' if first else ','}{dumps(value)}", nl=False)
+    text = f"{'[' if first else ','}{dumps(value)}"
+    click.get_current_context().meta["answered"] = "begun"
+    click.echo(text, nl=False)
+
+
+def _end_items() -> None:
+    click.get_current_context().meta["answered"] = "whole"
+    click.echo("]")
 
 
 def _stdin() -> bytes:
@@ -529,7 +549,11 @@ def _bars(names: list[str], probabilities: list[float], width: int = 40, most: i
 @_runs_dir
 @_common
 def runs(*, runs_dir: str, as_json: bool) -> None:
-    """The runs here, a line each, the newest first."""
+    """The runs here, a line each, the newest first.
+
+    Each is in training, finished, interrupted before its goal (`downstroke continue RUN` goes on), or empty: not a step
+    was done.
+    """
     from downstroke.runs.run import Run, list_folders
 
     rows, lost = [], set()
@@ -538,7 +562,7 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
         try:
             if run.history.lost:
                 lost.add(str(run.folder))
-            rows.append({**run.summary(), "made": run.environment.get("made"), "error": None})
+            rows.append({**run.summary(), "state": run.state, "made": run.environment.get("made"), "error": None})
         except DownstrokeError as error:
             rows.append({"run": str(folder), "error": str(error)})
     if as_json:
@@ -555,7 +579,8 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
             if row["best_epoch"]
             else ("val loss is no number: it diverged" if row["run"] in lost else "no val")
         )
-        click.echo(f"{name:24} {row['recipe']:10} {counted(row['epochs'], 'epoch'):>10}  {best}  {row['made'] or ''}")
+        done = counted(row["epochs"], "epoch")
+        click.echo(f"{name:24} {row['recipe']:10} {row['state']:11} {done:>10}  {best}  {row['made'] or ''}")
 
 
 @main.command("find-lr")
@@ -849,7 +874,10 @@ def _brief(value: Any) -> Any:
 def _print_json(value: Any) -> None:
     from downstroke.runs.files import dumps
 
-    click.echo(dumps(value))
+    text = dumps(value)
+    if context := click.get_current_context(silent=True):  # none where a test calls a part of this
+        context.meta["answered"] = "whole"
+    click.echo(text)
 
 
 def _peak_rss_mb() -> float:

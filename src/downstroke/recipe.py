@@ -72,7 +72,7 @@ class Recipe:
     warmup_steps: int = _note(0, "steps over which lr rises to its value", 0)
 
     batch_size: int = _note(128, "images in one step", 1)
-    epochs: int = _note(3, "passes over the training images", 0)
+    epochs: int = _note(3, "passes over the training images", 1)
     augment: str = _note("none", "how each image is varied before it is learned from: none, shift, affine or pen")
     strays: float = _note(
         0.0, "non-digits drawn beside the images of a batch, as a share of them, to learn refusal", 0, 1

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.errors import counted
+
 #: 95% of a normal distribution lies within so many standard deviations.
 Z95 = 1.959963984540054
 #: A difference is more than chance where chance would make as large a one less often than this.
@@ -70,7 +72,7 @@ class Comparison:
             better, worse, low, high = second, first, -high, -low
         chance = "more than chance" if low > 0 else "within chance"
         if self.images < FEW:
-            chance += f", as far as {self.images} images can tell"
+            chance += f", as far as {counted(self.images, 'image')} can tell"
         return (
             f"the val loss of {better}, {min(self.val_loss):.4f}, is lower than that of {worse} by "
             f"{abs(self.difference):.4f} (95% interval {low:.4f} to {high:.4f}); the difference is {chance}"
@@ -103,6 +105,20 @@ def compare(
         standard_error=error,
         interval=(difference - Z95 * error, difference + Z95 * error),
     )
+
+
+def lengths(names: tuple[str, str], trained: tuple[int, int], used: tuple[int, int]) -> str | None:
+    """That two runs were `trained` for different numbers of epochs, in a sentence; None where they were not.
+
+    `used`: the epochs of the W that were compared.
+    """
+    if trained[0] == trained[1]:
+        return None
+    told = (
+        f"{name} for {counted(epochs, 'epoch')} (W of epoch {epoch})"
+        for name, epochs, epoch in zip(names, trained, used, strict=True)
+    )
+    return f"the runs' epochs differ: {' and '.join(told)}; some of the difference may be longer training"
 
 
 def mcnemar(one: int, other: int) -> float:

@@ -1,4 +1,4 @@
-"""Two runs read the same val images, each with its best W.
+"""Runs read the same val images, each with its best W.
 
 The images are read anew rather than taken from `val_losses.npy`: that holds losses alone, in half precision, and of the
 last epochs only, among which the best need not be.
@@ -6,10 +6,12 @@ last epochs only, among which the best need not be.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from downstroke.data.dataset import split
-from downstroke.errors import DownstrokeError, RunError
+from downstroke.data.dataset import Dataset, split
+from downstroke.errors import DownstrokeError, RunError, counted
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, read_logits
 from downstroke.recipe import Recipe
@@ -17,19 +19,16 @@ from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights, refuse_diverged
 
 
-def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple[Weights, Evaluation]]:
+def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
     """Each run's W, its best where there is one, and how that W reads their val images, in one order.
 
-    Raises RunError where the two have not the same val images, or none, or where a W gives no numbers.
+    `runs`: one at least. Raises RunError where they have not the same val images, or none, or where a W gives no
+    numbers.
     """
-    _refuse_different_val(first, second)
-    try:
-        data = load_of(first)
-    except DownstrokeError as missing:
-        try:
-            data = load_of(second)  # the very same images
-        except DownstrokeError:
-            raise missing from None
+    first, *others = runs
+    for other in others:
+        _refuse_different_val(first, other)
+    data = _data(runs)
     recipe = first.recipe
     val = data.val or data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
     device = machine.choose().device
@@ -41,20 +40,30 @@ def read_val(first: Run, second: Run) -> tuple[tuple[Weights, Evaluation], tuple
         refuse_diverged(run, weights, evaluation.lost, len(labels))
         return weights, evaluation
 
-    return read(first), read(second)
+    return [read(run) for run in runs]
+
+
+def _data(runs: Sequence[Run]) -> Dataset:
+    """The images of all of them, from the place of the first run whose place still has them."""
+    for run in runs[:-1]:
+        try:
+            return load_of(run)
+        except DownstrokeError:
+            continue
+    return load_of(runs[-1])
 
 
 def _refuse_different_val(first: Run, second: Run) -> None:
     (data, seed, size), (other_data, other_seed, other_size) = first.val, second.val
     for run, images in ((first, size), (second, other_size)):
         if not images:
-            raise RunError(f"{run.name} has no val images: it was trained without; compare two runs that have")
+            raise RunError(f"{run.name} has no val images: it was trained without; compare runs that have")
     if data != other_data:
         why = f"their data differ ({_named(first.recipe)} and {_named(second.recipe)})"
     elif seed != other_seed:
         why = f"split_seed is {seed} for one and {other_seed} for the other"
     elif size != other_size:
-        why = f"val has {size:,} images for one and {other_size:,} for the other"
+        why = f"val has {counted(size, 'image')} for one and {other_size:,} for the other"
     else:
         return
     raise RunError(

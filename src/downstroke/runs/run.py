@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -146,6 +146,11 @@ class Run:
             return position
         return {}
 
+    @property
+    def state(self) -> str:
+        """Training now, finished, interrupted before its goal, or empty: no step of it is kept."""
+        return "training" if self.in_training else standing(self.position)
+
     def advice(self, operating_point: str = "balanced") -> Advice:
         """Whether to train on or to stop, and why: see `advice.verdict.advise`. Raises DownstrokeError without val."""
         from downstroke.advice import verdict
@@ -207,6 +212,13 @@ class Run:
             "val_loss": best.val_loss if best else None,
             "val_accuracy": best.val_accuracy if best else None,
         }
+
+
+def standing(position: Mapping[str, Any]) -> str:
+    """Where a run at `Run.position` stands that nobody trains: finished, interrupted, or empty."""
+    if not position.get("step"):
+        return "empty"
+    return "interrupted" if position["epoch"] < position["leg"]["last_epoch"] else "finished"
 
 
 def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:

@@ -278,7 +278,9 @@ class Compared(Shape):
 
     model_config = ConfigDict(extra="allow")
 
-    words: list[str] = Field(description="The readings, and the val losses, in a sentence each.")
+    words: list[str] = Field(
+        description="The readings, the val losses and, where they differ, the epochs, in a sentence each."
+    )
     differs: list[Difference]
 
 

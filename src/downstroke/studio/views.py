@@ -15,7 +15,7 @@ from downstroke import api
 from downstroke.api import Run
 from downstroke.errors import DownstrokeError
 from downstroke.recipe import RECIPES, Recipe
-from downstroke.runs.run import METRICS, RECIPE, list_folders
+from downstroke.runs.run import METRICS, RECIPE, list_folders, standing
 from downstroke.studio import tail
 from downstroke.studio.jobs import Job, Jobs
 from downstroke.studio.refused import Refused
@@ -227,8 +227,7 @@ def _state(run: Run, job: Job | None, position: dict[str, Any]) -> tuple[str, st
             return "idle", None
         if job.error:
             return "failed", job.error
-    unfinished = bool(position) and position["epoch"] < position["leg"]["last_epoch"]
-    return ("paused" if unfinished else "idle"), None
+    return ("idle" if standing(position) == "finished" else "paused"), None
 
 
 def _recipe(run: Run) -> dict[str, Any]:
@@ -286,8 +285,8 @@ def _finite(number: float) -> float | None:
 
 
 def compare(first: Run, second: Run) -> dict[str, Any]:
-    """The JSON of `downstroke compare`, its two sentences, and the recipe fields that differ."""
+    """The JSON of `downstroke compare`, its sentences, and the recipe fields that differ."""
     found = api.compare(first, second)
     one, other = first.recipe.to_dict(), second.recipe.to_dict()
     differs = [{"field": key, "a": one[key], "b": other[key]} for key in one if one[key] != other[key]]
-    return {**found, "words": [found["digits"], found["losses"]], "differs": differs}
+    return {**found, "words": [found[key] for key in ("digits", "losses", "lengths") if found[key]], "differs": differs}
