@@ -178,3 +178,11 @@ def test_the_axis_of_lr_is_in_plain_numbers(tmp_path: Path) -> None:
     text = range_plot(RangeTest(lr, loss, smooth(loss), 0.01), tmp_path / "lr.svg").read_text()
     assert "mathdefault" not in text
     assert ">0.001<" in text
+
+
+def test_the_picture_begins_where_something_happens(tmp_path: Path) -> None:
+    lr = np.geomspace(1e-6, 10, 300)
+    loss = 2.3 - np.clip(np.log10(lr) + 2, 0, 2)  # nothing happens below 0.01
+    text = range_plot(RangeTest(lr, loss, smooth(loss), 0.1), tmp_path / "lr.svg").read_text()
+    assert ">0.01<" in text
+    assert ">1e-4<" not in text
