@@ -93,7 +93,8 @@ class Run(run_room.Run):
         from downstroke.show import plots
 
         target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
-        return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
+        smoothed = self.recipe.label_smoothing > 0
+        return plots.loss_plot(self.history, target, title=self.name, steps=self.steps, smoothed=smoothed)
 
     def test(
         self,

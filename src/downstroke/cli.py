@@ -603,9 +603,11 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
     given = {key: value for key, value in options.items() if value is not None}
     found = api.find_lr(recipe, **given)
     if picture:
+        from downstroke.recipe import named
         from downstroke.show.range_plot import range_plot
 
-        picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe}").resolve()
+        optimizer = given.get("optimizer", named(recipe).optimizer)
+        picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe} with {optimizer}").resolve()
     changed = {key: value for key, value in given.items() if value != "auto"}
     flags = [word for key, value in changed.items() for word in _typed(key.replace("_", "-"), value)]
     command = shlex.join(["downstroke", "train", recipe, *flags, "--lr", f"{found.suggestion:g}"])
