@@ -21,6 +21,13 @@ def test_the_notebook_is_made_from_the_walk_as_it_is_now() -> None:
     )
 
 
+def test_the_notebook_shows_its_figures_inline() -> None:
+    kept = nbformat.read(ROOT / "docs" / "walk.ipynb", as_version=4)
+    drawn = [cell for cell in kept.cells if "display.Image" in cell.source]
+    assert len(drawn) == 3
+    assert all("image/png" in cell.outputs[-1].data for cell in drawn)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the kernel's event loop
 def test_every_cell_of_the_notebook_runs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ def cells(row: EpochRow, images_per_s: float) -> list[str]:
 
 def over(items: Sequence[str]) -> Iterator[str]:
     """The items one by one, with a bar on stderr where that is a terminal and there are many of them."""
-    if len(items) < 20 or not sys.stderr.isatty():
+    if len(items) < 20 or not _redraws():
         yield from items
         return
     from rich.console import Console
@@ -64,7 +65,7 @@ def shown_progress(training: Training, wanted: bool) -> Iterator[Callable[[Train
         return
     for line in beginning(training):
         print(shown(line), file=sys.stderr, flush=True)
-    progress = LiveProgress() if sys.stderr.isatty() else LineProgress()
+    progress = LiveProgress() if _redraws() else LineProgress()
     try:
         yield progress
     finally:
@@ -242,6 +243,14 @@ class Speed:
         if len(self._recent) < 2:
             return math.nan
         return (self._recent[-1][0] - self._recent[0][0]) / (len(self._recent) - 1)
+
+
+def _redraws() -> bool:
+    """Whether stderr is a terminal on which a line can be drawn anew.
+
+    A notebook's `!command` has a terminal, too, but keeps all that is ever written to it.
+    """
+    return sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _number(value: float, form: str) -> str:
