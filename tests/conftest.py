@@ -1,11 +1,17 @@
 """Tiny real data for all tests: a few hundred MNIST images in an .npz."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 # One thread: the nets here are too small to share out, and threads that wait for each other on a busy machine are slow.
 # Before torch is imported, and for the processes that tests start, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that runs the suite in the background lets it ignore Ctrl-C, and the programs that tests start inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from downstroke.data.picture import open_picture, read_picture
+from downstroke.data.picture import levels, open_picture, read_picture
 from downstroke.errors import PictureError
+from downstroke.reading.reader import Reader
 
 GREYS = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (30, 1))  # [30, 40]: dark on the left
 
@@ -60,6 +61,33 @@ def test_what_is_transparent_is_paper():
     palette = Image.new("P", (8, 8), 0)
     palette.putpalette([0, 0, 0, 255, 0, 0])
     assert (open_picture(encoded(palette, "GIF", transparency=0)) == 255).all()
+
+
+@pytest.mark.parametrize("colour", [0, 255, 130])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_digit_in_alpha_on_transparent_is_read_as_it_is_on_paper(mnist, tmp_path, colour, mode):
+    ink = Image.fromarray(np.kron(mnist.test.images[0], np.ones((3, 3), np.uint8)))  # a 7
+    if mode == "P":
+        drawn = Image.fromarray((np.asarray(ink) > 127).astype(np.uint8)).convert("P")
+        drawn.putpalette([1, 2, 3, colour, colour, colour])
+        drawn.save(tmp_path / "7.png", transparency=0)
+    else:
+        drawn = Image.new(mode, ink.size, (colour,) * (len(mode) - 1) + (0,))
+        drawn.putalpha(ink)
+        drawn.save(tmp_path / "7.png")
+    reader = Reader.shipped()
+    assert reader.read(tmp_path / "7.png").text == "7"
+    assert reader.read(np.asarray(Image.open(tmp_path / "7.png").convert("RGBA")), digit=True).text == "7"
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_levels_of_12_bits_in_a_16_bit_file_are_scaled_and_that_is_said(form):
+    wide = Image.fromarray((GREYS.astype(np.uint32) * 4095 // 255).astype(np.uint16))
+    opened, notes = read_picture(encoded(wide, form))
+    assert np.abs(opened.astype(int) - GREYS).max() <= 1
+    assert notes == ["levels of 16 bits, none above 4095, are taken for 12 bits"]
+    np.testing.assert_array_equal(levels(np.asarray(wide)), opened)
+    assert read_picture(encoded(Image.fromarray(GREYS.astype(np.uint16) * 257), form))[1] == []
 
 
 def test_a_photograph_is_turned_upright():

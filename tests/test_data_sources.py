@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 import downstroke
+from downstroke.data import upright
 from downstroke.data.sources import load
 from downstroke.errors import DataError, RunError
 from downstroke.recipe import Recipe
+from downstroke.runs.inside import Inside
 from downstroke.runs.training import Parts
 
 
@@ -359,8 +361,170 @@ def test_a_run_goes_on_and_is_tested_where_its_data_was_moved_to_and_on_no_other
         run.extend(1, data=other)
     with pytest.raises(RunError, match="not those that"):
         run.test(data=other)
+    with pytest.raises(RunError, match=r"is not at .*d\.npz any more; say where it is: downstroke continue .* --data"):
+        run.extend(1)
     assert run.extend(1, data=moved).summary()["epochs"] == 2
     assert run.test(data=moved)["looks"] == 1
+
+
+def test_the_place_that_data_was_moved_to_is_kept_and_found_by_all_that_reads_the_run(tmp_path):
+    file, moved, again = (tmp_path / f"{name}.npz" for name in ("d", "moved", "again"))
+    np.savez(file, **dict(zip(("images", "labels"), digits(60), strict=True)))
+    fields = {"data": str(file), "epochs": 1, "model": "linear", "runs_dir": tmp_path / "runs", "progress": False}
+    one, other = downstroke.train(**fields), downstroke.train(seed=1, **fields)
+    file.rename(moved)
+    other.test(data=moved)
+    assert other.environment["data"]["place"] == str(moved)
+    assert other.recipe.data == str(file)
+    assert other.extend(1, progress=False).summary()["epochs"] == 2
+    assert Inside(other).image(0)["image"]
+    assert downstroke.compare(one, other)["runs"]  # the data of both is one: where either has found it
+    moved.rename(again)
+    other.extend(1, data=again, progress=False)
+    assert downstroke.compare(other, one)["runs"]
+    again.rename(file)  # back where the recipe says
+    assert other.test()["looks"] == 2
+    other.test(data=file)
+    assert "place" not in other.environment["data"]
+
+
+def write_val(tmp_path, form):
+    images, labels = digits(15)
+    match form:
+        case "npz":
+            np.savez(tmp_path / "v.npz", x_val=images, y_val=labels)
+            return tmp_path / "v.npz"
+        case "the val part of an npz":
+            np.savez(tmp_path / "v.npz", x_val=images, y_val=labels, x_train=images[:6], y_train=labels[:6])
+            return tmp_path / "v.npz"
+        case "csv":
+            return write_csv(tmp_path / "v.csv", images, labels)
+        case "IDX":
+            return write_idx(tmp_path / "v", train=(images, labels))
+        case "EMNIST's IDX":
+            return write_idx(tmp_path / "v", "emnist-", train=(images.transpose(0, 2, 1), labels))
+        case "pictures":
+            return write_pictures(tmp_path / "v", images, labels)
+    raise AssertionError(form)
+
+
+@pytest.mark.parametrize("own", ["npz", "pictures"])
+@pytest.mark.parametrize("form", ["npz", "the val part of an npz", "csv", "IDX", "EMNIST's IDX", "pictures"])
+def test_val_data_is_val_whatever_its_form_and_that_of_the_data(tmp_path, form, own):
+    images, labels = digits(30)
+    if own == "npz":
+        np.savez(tmp_path / "d.npz", x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
+    else:
+        write_pictures(tmp_path / "d.npz" / "train", images, labels)
+        write_pictures(tmp_path / "d.npz" / "test", images[:9], labels[:9])
+    val = write_val(tmp_path, form)
+    data = load(tmp_path / "d.npz", val_data=val)
+    expected, expected_labels = digits(15)
+    found = np.lexsort([data.val.labels, *data.val.images.reshape(15, -1).T])
+    order = np.lexsort([expected_labels, *expected.reshape(15, -1).T])
+    np.testing.assert_array_equal(data.val.images[found], expected[order])
+    np.testing.assert_array_equal(data.val.labels[found], expected_labels[order])
+    assert len(data.train) == 30
+    assert data.fingerprint() != load(tmp_path / "d.npz").fingerprint()
+
+
+def test_val_data_replaces_the_datas_own_val_part_and_that_is_said(tmp_path):
+    for part, n in (("train", 30), ("val", 12), ("test", 9)):
+        write_csv(tmp_path / f"{part}.csv", *digits(n))
+    data = load(tmp_path, val_data=write_val(tmp_path, "npz"))
+    assert len(data.val) == 15
+    assert any("val.csv: left out, as --val-data gives the val images" in line for line in data.notices)
+
+
+def test_val_data_that_does_not_fit_is_named(tmp_path):
+    np.savez(tmp_path / "d.npz", **dict(zip(("images", "labels"), digits(30), strict=True)))
+
+    def refusal_of(images, labels, **more):
+        np.savez(tmp_path / "v.npz", images=images, labels=labels, **more)
+        with pytest.raises(DataError) as caught:
+            load(tmp_path / "d.npz", val_data=tmp_path / "v.npz")
+        return str(caught.value)
+
+    images, labels = digits(15)
+    assert "the val part has label 5, which train has not; expected one of 0, 1, 2" in refusal_of(images, labels + 5)
+    assert "the val images are 20x20; expected 28x28" in refusal_of(*digits(15, size=20))
+    both = {f"{kind}_{part}": array for part in ("train", "test") for kind, array in (("x", images), ("y", labels))}
+    assert "as val data, expected one part alone" in refusal_of(images, labels, **both)
+    with pytest.raises(DataError, match="nowhere: no such file or folder; expected a folder of IDX"):
+        load(tmp_path / "d.npz", val_data=tmp_path / "nowhere")
+
+
+def test_a_run_with_val_data_is_continued_tested_and_compared_also_with_one_of_other_training_images(tmp_path):
+    np.savez(tmp_path / "d.npz", **dict(zip(("images", "labels"), digits(60), strict=True)))
+    np.savez(tmp_path / "e.npz", **dict(zip(("images", "labels"), digits(90), strict=True)))
+    val = write_val(tmp_path, "csv")
+    fields = {"epochs": 1, "model": "linear", "runs_dir": tmp_path / "runs", "progress": False, "val_data": str(val)}
+    one = downstroke.train(data=str(tmp_path / "d.npz"), **fields)
+    other = downstroke.train(data=str(tmp_path / "e.npz"), **fields)
+    assert one.environment["data"]["val"] == 15
+    assert one.environment["data"]["val_fingerprint"] == other.environment["data"]["val_fingerprint"]
+    assert downstroke.compare(one, other)["runs"]
+    moved = val.rename(tmp_path / "elsewhere.csv")
+    with pytest.raises(RunError, match="--val-data PATH"):
+        one.extend(1, progress=False)
+    assert one.extend(1, val_data=moved, progress=False).summary()["epochs"] == 2
+    assert one.test()["looks"] == 1
+    write_csv(moved, *digits(12))
+    with pytest.raises(RunError, match="not those that"):
+        one.test()
+
+
+def test_images_on_their_side_are_set_upright_by_transpose_in_every_form(tmp_path):
+    images, labels = digits(30)
+    on_their_side = images.transpose(0, 2, 1)
+    np.savez(tmp_path / "d.npz", images=on_their_side.reshape(30, -1), labels=labels)
+    write_csv(tmp_path / "d.csv", on_their_side, labels)
+    write_idx(tmp_path / "d", train=(on_their_side, labels))
+    write_pictures(tmp_path / "p", on_their_side, labels)
+    order = np.lexsort([labels, *images.reshape(len(images), -1).T])
+    for path in (tmp_path / "d.npz", tmp_path / "d.csv", tmp_path / "d", tmp_path / "p"):
+        np.testing.assert_array_equal(together(load(path, transpose=True))[0], images[order])
+    emnist = write_idx(tmp_path / "e", "emnist-digits-", train=(on_their_side, labels))  # known to be so
+    np.testing.assert_array_equal(together(load(emnist, transpose=True))[0], images[order])
+
+
+def test_a_csv_of_emnist_is_said_to_lie_on_its_side_until_it_is_set_upright(tmp_path):
+    file = write_csv(tmp_path / "emnist-letters-train.csv", *digits())
+    assert any("--transpose sets them upright" in line for line in load(file).notices)
+    assert not any("EMNIST" in line for line in load(file, transpose=True).notices)
+
+
+def test_digits_on_their_side_are_noticed_by_the_look_of_them_and_upright_ones_are_not(tmp_path, mnist):
+    def notices(images, labels, **given):
+        np.savez(tmp_path / "d.npz", images=images, labels=labels)
+        return [line for line in load(tmp_path / "d.npz", **given).notices if "on their side" in line]
+
+    images, labels = mnist.train.images[:300], mnist.train.labels[:300]
+    lying = images.transpose(0, 2, 1)
+    assert notices(images, labels) == []
+    assert notices(lying, labels) == ["the digits lie on their side, rows and columns exchanged: try --transpose"]
+    assert notices(lying, labels, transpose=True) == []
+    assert notices(images, labels, transpose=True)[0].endswith("leave out --transpose")
+    assert notices(lying, np.array(list("ABCDEFGHIJ"))[labels]) == []  # nothing is known of how letters look
+    assert notices(np.random.default_rng(0).integers(0, 256, lying.shape, np.uint8), labels) == []
+
+
+def test_the_look_of_upright_digits_is_that_of_mnist(mnist):
+    for digit in range(10):
+        mean = upright.cells(mnist.train.images[mnist.train.labels == digit])
+        kept = np.array([int(level, 16) for level in upright._MEANS[digit]]).reshape(mean.shape)
+        np.testing.assert_array_equal(kept, np.rint(mean / mean.max() * 15))
+
+
+def test_pictures_of_12_bits_in_16_bit_files_are_scaled_and_that_is_said(tmp_path):
+    images, labels = digits()
+    for bits in (12, 16):
+        wide = (images.astype(np.uint32) * ((1 << bits) - 1) // 255).astype(np.uint16)
+        write_pictures(tmp_path / str(bits), wide, labels)
+    narrow, wide = load(tmp_path / "12"), load(tmp_path / "16")
+    np.testing.assert_array_equal(narrow.train.images, wide.train.images)
+    assert any("30 of 30 pictures: levels of 16 bits, none above 4095" in line for line in narrow.notices)
+    assert not any("16 bits" in line for line in wide.notices)
 
 
 # What is refused

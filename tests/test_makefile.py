@@ -22,7 +22,7 @@ def make_test(folder: Path, fails: str, *variables: str) -> tuple[bool, list[str
     ready.touch()
     clean = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MFLAGS")}
     command = [str(MAKE), "test", f"BIN={folder}", f"READY={ready}", *variables]
-    ran = subprocess.run(command, check=False, cwd=ROOT, env=clean, capture_output=True, text=True)
+    ran = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
     return ran.returncode == 0, calls.read_text().splitlines()
 
 

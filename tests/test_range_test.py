@@ -235,3 +235,11 @@ def test_the_bench_goes_on_where_it_was_stopped(tiny: Path, tmp_path: Path, monk
     bench.measure(**asked, **files, say=lambda line: None)
     assert files["lines"].read_text() == grown, "nothing is measured twice"
     assert f"{whole['near_the_best']:.0%} of 2 cases within 10% of the best of nine" in bench.table(whole)
+
+
+def test_the_picture_begins_where_something_happens(tmp_path: Path) -> None:
+    lr = np.geomspace(1e-6, 10, 300)
+    loss = 2.3 - np.clip(np.log10(lr) + 2, 0, 2)  # nothing happens below 0.01
+    text = range_plot(RangeTest(lr, loss, smooth(loss), 0.1), tmp_path / "lr.svg").read_text()
+    assert ">0.01<" in text
+    assert ">1e-4<" not in text

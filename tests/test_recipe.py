@@ -35,6 +35,8 @@ def test_a_recipe_survives_json(name: str) -> None:
         ({"model": 3}, "model is 3"),
         ({"model": ""}, "model is ''"),
         ({"epochs": None}, "epochs is missing"),
+        ({"transpose": 1}, "transpose is 1; expected true or false"),
+        ({"val_data": "v.npz", "val_size": 0}, "val_data gives val images and a val_size of 0 says"),
         ({"optimizer": "nesterov", "momentum": 0}, "momentum is 0 with nesterov"),
         ({"criterion": "brier", "label_smoothing": 0.1}, "label_smoothing goes with cross-entropy only"),
         ({"schedule": "exponential", "lr_decay": 2}, "lr_decay is 2"),
@@ -47,6 +49,12 @@ def test_a_field_that_cannot_be_used_is_named_in_one_line(changes: dict[str, Any
         named("standard").replace(**changes)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_of_before_val_data_and_transpose_is_as_it_was() -> None:
+    values = named("standard").to_dict()
+    del values["val_data"], values["transpose"]
+    assert Recipe.from_dict(values) == named("standard")
 
 
 def test_a_new_optimizer_brings_its_own_lr_unless_one_is_given() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import torch
 
 import downstroke
 from downstroke.api import Run
-from downstroke.bench.core import differences
+from downstroke.bench.core import differences, in_the_middle
 from downstroke.errors import CheckpointError, DownstrokeError, NonFiniteError, RunError
+from downstroke.history import ValLosses
 from downstroke.learning.events import EpochDone, StepDone, StopReason
 from downstroke.recipe import Recipe
 from downstroke.runs import checkpoint, files
@@ -413,3 +415,193 @@ def test_a_run_reads_with_its_last_w_where_no_best_is_whole(tiny: Path, tmp_path
     weights = run.weights()
     assert weights.source == "last"
     assert "the last one is used" in str(weights.damage)
+
+
+LINEAR: dict[str, Any] = {**SMALL, "model": "linear", "train_size": 64, "epochs": 3}
+
+
+def test_losses_of_val_carry_their_epochs_so_that_a_kill_before_they_are_written_loses_no_row(
+    tiny: Path, tmp_path: Path
+) -> None:
+    whole = train(tiny, tmp_path, "whole", **LINEAR)
+    killed = train(tiny, tmp_path, "killed", **{**LINEAR, "epochs": 2})
+    older = (killed.folder / "val_losses.npy").read_bytes()
+    checkpoints = {name: shutil.copytree(killed.folder / name, tmp_path / name) for name in ("last", "best")}
+    killed.extend(epochs=1)
+    (killed.folder / "val_losses.npy").write_bytes(older)  # the row of epoch 3 is in metrics.csv alone
+    for name, copy in checkpoints.items():
+        shutil.rmtree(killed.folder / name)
+        shutil.copytree(copy, killed.folder / name)
+    assert_same(Run.open(killed.folder).extend(epochs=1), whole)
+
+
+def test_a_run_whose_val_losses_do_not_name_their_epochs_goes_on(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    path = run.folder / "val_losses.npy"
+    np.save(path, np.load(path))
+    run.extend(epochs=1)
+    assert ValLosses.read(path).epochs.tolist() == [1, 2, 3, 4]  # type: ignore[union-attr]
+    assert np.load(path).shape == (4, 50)
+
+
+@pytest.mark.parametrize("harm", ["empty", "zeros", "cut"])
+@pytest.mark.parametrize("file", ["val_losses.npy", "metrics.csv", "steps.csv"])
+def test_a_damaged_record_is_named_in_a_line_and_training_goes_on(
+    tiny: Path, tmp_path: Path, file: str, harm: str
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    path = run.folder / file
+    data = path.read_bytes()
+    path.write_bytes({"empty": b"", "zeros": bytes(len(data)), "cut": data[: len(data) // 3]}[harm])
+    if file == "val_losses.npy":
+        assert run.advice().epoch == 3
+    run.extend(epochs=1)
+    if file != "steps.csv" or harm != "cut":  # a last line that was cut is as a line still being written
+        assert any(file in notice for notice in run.notices)
+    assert all("\n" not in notice and len(notice) < 300 for notice in run.notices)
+    assert run.history[-1].epoch == 4
+    assert run.weights().epoch >= 1
+
+
+@pytest.mark.parametrize("harm", [b"", bytes(200), b'{"mod'])
+@pytest.mark.parametrize("file", ["recipe.json", "environment.json"])
+def test_a_run_that_lost_what_it_was_made_of_says_which_file(
+    tiny: Path, tmp_path: Path, file: str, harm: bytes
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    (run.folder / file).write_bytes(harm)
+    with pytest.raises(RunError, match=file) as caught:
+        Run.open(run.folder).extend(epochs=1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("then", ["removed", "replaced"])
+def test_a_training_whose_folder_is_gone_ends_in_a_line_and_leaves_another_run_alone(
+    tiny: Path, tmp_path: Path, then: str
+) -> None:
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    recipe = Recipe(data=str(tiny), **LINEAR)
+    before: dict[str, bytes] = {}
+
+    def go() -> None:
+        with Training.start(recipe, runs_dir=tmp_path, name="run") as training:
+            for event in training:
+                if isinstance(event, EpochDone) and event.row.epoch == 1:
+                    shutil.rmtree(training.run.folder)
+                    if then == "replaced":
+                        train(tiny, tmp_path, "run", **{**LINEAR, "seed": 5})
+                        before.update(contents(training.run.folder))
+
+    with pytest.raises(RunError, match="was removed or replaced") as caught:
+        go()
+    assert "\n" not in str(caught.value)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_disk_that_refuses_at_continue_names_the_run_what_is_kept_and_what_to_type(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_bytes", full)
+        with pytest.raises(RunError, match=r"run cannot be written \(No space.*checkpoint is kept.*continue .*run"):
+            run.extend(epochs=1)
+    assert run.extend(epochs=1).history[-1].epoch == 4
+
+
+def test_only_kills_between_the_first_step_and_the_last_count() -> None:
+    assert [in_the_middle(steps, 3) for steps in (0, 1, 2, 3)] == [False, True, True, False]
+
+
+#: What Python reports of every touch of the disk by which a run is written (https://docs.python.org/3/library/audit_events.html).
+TOUCHES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
+
+
+def die_at(k: int, folder: Path, work: Callable[[], object]) -> int:
+    """Do `work` in a child that dies at its k-th touch of the disk in `folder`: its exit status, 9 where it died."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    left = k
+
+    def count(path: object) -> None:
+        nonlocal left
+        if str(path).startswith(str(folder)):
+            left -= 1
+            if left < 0:
+                os._exit(9)  # nothing is cleaned up, no buffer flushed: as by kill -9
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if event in TOUCHES or writes:
+            count(folder if event in ("os.remove", "os.rmdir") else arguments[0])
+
+    sync = os.fsync
+
+    def fsync(handle: int) -> None:
+        count(folder)
+        sync(handle)
+
+    try:
+        os.fsync = fsync
+        sys.addaudithook(audit)
+        work()
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def go_on(folder: Path, **how: Any) -> None:
+    with Training.resume(Run.open(folder), **how) as training:
+        for _ in training:
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["train", "continue", "until done", "interrupted"])
+def test_killed_at_every_touch_of_the_disk_it_ends_where_the_unbroken_run_ends(
+    tiny: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downstroke.runs.training.MOST_EPOCHS", 2)  # an epoch of falling lr follows
+    epochs = 1 if how == "continue" else 2
+    recipe = Recipe(data=str(tiny), **{**LINEAR, "epochs": epochs})
+
+    def work(home: Path) -> None:
+        if how == "continue":
+            go_on(home / "run", epochs=1)
+            return
+        with Training.start(recipe, runs_dir=home, name="run", until_done=how == "until done") as training:
+            for event in training:
+                if how == "interrupted" and isinstance(event, StepDone):
+                    training.learner.stop()
+
+    whole = recipe.replace(epochs=2)
+    with Training.start(whole, runs_dir=tmp_path, name="whole", until_done=how == "until done") as training:
+        list(training)
+    with Training.start(recipe.replace(epochs=1), runs_dir=tmp_path, name="begun") as training:
+        list(training)
+    k, status = 0, 9
+    while status == 9:
+        home = tmp_path / "trials" / str(k)
+        home.mkdir(parents=True)
+        if how == "continue":
+            shutil.copytree(tmp_path / "begun", home / "run")
+        status = die_at(k, home, lambda home=home: work(home))  # type: ignore[misc]
+        k += 1
+        if not (home / "run" / "recipe.json").exists():
+            continue  # not a run yet: nothing was learned
+        run = Run.open(home / "run")
+        if how == "continue" and run.position["leg"]["last_epoch"] < 2:
+            go_on(run.folder, epochs=1)  # killed before it took up its goal
+        else:
+            go_on(run.folder)
+        assert differences(run, Run.open(tmp_path / "whole")) == [], f"touch {k}"
+        assert list(run.folder.glob(".*.writing")) == [], f"touch {k}"
+    assert status == 0
+    assert k > 20

@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from downstroke.errors import DownstrokeError
@@ -76,11 +77,11 @@ def test_the_axes_are_named_with_their_units(with_steps: Path) -> None:
 def test_each_line_is_named_with_its_last_value(tmp_path: Path) -> None:
     history = History([row(1, 0.5, 0.6, 0.9), row(2, 0.25, 0.41, 0.95, val_accuracy=0.9321, batch_loss=0.333)])
     said = words(loss_plot(history, tmp_path / "loss.svg"))
-    assert {"train 0.25", "val 0.41", "batch 0.333", "train 95.00%", "val 93.21%", "lr 0.001"} <= set(said)
+    assert {"train 0.2500", "val 0.4100", "batch 0.3330", "train 95.00%", "val 93.21%", "lr 0.001"} <= set(said)
 
 
 def test_the_best_epoch_is_marked_with_its_value(overfitted: list[str]) -> None:
-    assert "best: epoch 4, val loss 0.3, val accuracy 90.00%" in overfitted
+    assert "best: epoch 4, val loss 0.3000, val accuracy 90.00%" in overfitted
 
 
 def test_overfitting_is_shaded_and_said_and_learning_is_not(tmp_path: Path, overfitted: list[str]) -> None:
@@ -94,7 +95,7 @@ def test_overfitting_is_shaded_and_said_and_learning_is_not(tmp_path: Path, over
 def test_a_run_without_val_is_drawn_and_does_not_mention_val(tmp_path: Path) -> None:
     history = History([row(e, 0.5 / e, NAN, val_accuracy=NAN) for e in (1, 2, 3)])
     said = words(loss_plot(history, tmp_path / "loss.svg", steps=steps(30)))
-    assert "train 0.167" in said
+    assert "train 0.1667" in said
     assert not [text for text in said if re.search(r"\bval\b|best", text)]
 
 
@@ -138,7 +139,7 @@ def test_any_history_is_drawn(tmp_path: Path, history: History) -> None:
 def test_any_history_is_drawn_with_its_steps(tmp_path: Path, history: History) -> None:
     recorded = [*steps(25), StepRow(26, 1e-3, INF, NAN)]
     said = words(loss_plot(history, tmp_path / "loss.svg", steps=recorded))
-    assert "batch 0.08" in said  # of the last step whose loss was a number: 2 / 25
+    assert "batch 0.0800" in said  # of the last step whose loss was a number: 2 / 25
 
 
 def test_perfect_accuracy_is_100_on_its_axis(tmp_path: Path) -> None:
@@ -262,7 +263,7 @@ def test_pictures_are_drawn_by_agg_whatever_mplbackend_says(tmp_path: Path, back
     )
     environment = {**os.environ, "MPLBACKEND": backend}
     command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (ran.stdout.strip(), ran.stderr) == ("matplotlib.backends.backend_agg", "")
     with Image.open(tmp_path / "a.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (200, 100))
@@ -282,7 +283,7 @@ def test_overlaid_runs_are_each_named_with_their_best(tmp_path: Path) -> None:
     no_val = History([row(e, 0.5 / e, NAN, val_accuracy=NAN) for e in (1, 2)])
     runs = {"calm-otter": learning(4), "b": overfitting(), "no-val": no_val, "fresh": History()}
     said = words(overlay_plot(runs, tmp_path / "runs.svg"))
-    assert {*runs, "best val 0.06, epoch 4", "best val 0.3, epoch 4", "no val; train 0.25"} <= set(said)
+    assert {*runs, "best val 0.0600, epoch 4", "best val 0.3000, epoch 4", "no val; train 0.2500"} <= set(said)
     assert "no epoch finished yet" in said
     assert {"val loss (nats)", "train loss (nats)", "accuracy (%)", "epoch"} <= set(said)
 
@@ -430,8 +431,47 @@ def test_misread_arrays_of_different_lengths_are_refused(tmp_path: Path) -> None
         misread_picture(images, labels[:2], predictions, probabilities, DIGITS, tmp_path / "misread.png")
 
 
-def test_a_criterion_far_from_the_loss_is_left_out_and_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("smoothed", [True, False])
+def test_a_batch_loss_far_from_the_loss_has_its_own_panel_and_says_why(tmp_path: Path, smoothed: bool) -> None:
     rows = [EpochRow(e, 10 * e, 1.0 * e, 0.1, 0.55, 0.03 / e, 0.99, 0.04 / e, 0.99) for e in (1, 2, 3)]
-    said = loss_plot(History(rows), tmp_path / "smoothed.svg").read_text()
-    assert "the criterion, another quantity, is not drawn" in said
-    assert "batch 0" not in said
+    said = words(loss_plot(History(rows), tmp_path / "smoothed.svg", smoothed=smoothed))
+    assert {"batch loss (nats)", "batch 0.5500", "val 0.0133"} <= set(said)
+    assert any("the batch loss includes label smoothing" in text for text in said) == smoothed
+
+
+def test_a_loss_keeps_its_four_decimals() -> None:
+    assert [style.told_loss(v) for v in (0.02, 0.0, 0.5, 2.302585, 5e-4)] == [
+        "0.0200",
+        "0.0000",
+        "0.5000",
+        "2.3",
+        "5e-4",
+    ]
+
+
+def accuracy_axis(*values: float) -> Axes:
+    ax = Figure().add_subplot()
+    style.scale_accuracy(ax, values)
+    return ax
+
+
+@pytest.mark.parametrize(
+    "values", [(0.1, 0.5), (0.6, 0.9999), (0.98, 0.99), (0.9962, 0.9971), (0.99, 1.0), (1.0,), (0.0,)]
+)
+def test_accuracy_has_one_scale_everywhere_with_several_ticks_and_whole_markers(values: tuple[float, ...]) -> None:
+    ax = Figure(figsize=(9, 6)).add_subplot(6, 1, 1)  # as low as it is drawn
+    floor = style.scale_accuracy(ax, values)
+    assert ax.get_ylabel() == "accuracy (%)"
+    assert [text.get_text() for text in ax.texts] == ["the errors on a log scale"]
+    ticks = [float(tick) for tick in ax.get_yticks()]
+    assert len(ticks) >= 2
+    low, high = ax.transAxes.transform([(0, 0), (0, 1)])[:, 1]
+    places = ax.transData.transform([(0, min(v, floor)) for v in values])[:, 1]
+    assert places.min() - low > 5
+    assert high - places.max() > 5  # half a marker, in pixels
+
+
+def test_above_99_5_there_are_ticks_and_runs_about_as_good_have_the_same_axis() -> None:
+    one, other = accuracy_axis(0.9822, 0.9961), accuracy_axis(0.9837, 0.9968)
+    assert [tick for tick in one.get_yticks() if tick > 0.995]
+    assert one.get_ylim() == other.get_ylim()

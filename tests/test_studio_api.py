@@ -146,6 +146,103 @@ def test_pages_of_other_sites_are_refused(client: httpx2.Client, headers: dict[s
     assert client.get("/api/runs", headers=headers).status_code == 403
 
 
+SITE = "https://pages.example"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    """A client of a server without runs that pages of SITE may ask."""
+    with serving(tmp_path_factory.mktemp("shared"), origins=(SITE, "http://localhost:3000")) as client:
+        yield client
+
+
+@pytest.mark.parametrize("site", [SITE, "http://localhost:3000"])
+def test_a_page_of_an_allowed_origin_may_ask_and_read_the_answer(shared: httpx2.Client, site: str) -> None:
+    from_there = {"Origin": site, "Sec-Fetch-Site": "cross-site"}
+    images = {"images": [[[0] * 28] * 28]}
+    for answer in (
+        shared.get("/api/runs", headers=from_there),
+        shared.get("/healthz", headers=from_there),
+        shared.post("/api/read", json=images, headers=from_there),
+        shared.post("/api/runs/one/pause", headers={**from_there, **TOKEN}),
+        shared.post("/api/runs/one/pause", headers=from_there),  # refused, and the page may read why
+    ):
+        assert answer.headers["Access-Control-Allow-Origin"] == site
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert "Origin" in answer.headers["Vary"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert shared.post("/api/read", json=images, headers=from_there).status_code == 200
+    assert shared.post("/api/runs/one/pause", headers=from_there).status_code == 401
+
+
+@pytest.mark.parametrize("off_loopback", [False, True])
+def test_a_preflight_of_an_allowed_origin_is_answered_without_the_token(tmp_path: Path, off_loopback: bool) -> None:
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    more = {"host": "0.0.0.0"} if off_loopback else {}
+    with serving(tmp_path, origins=(SITE,), **more) as client:
+        answer = client.options("/api/runs", headers={"Origin": SITE, "Sec-Fetch-Site": "cross-site", **asks})
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["Access-Control-Allow-Origin"] == SITE
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+        assert {"Authorization", "Content-Type"} <= set(answer.headers["Access-Control-Allow-Headers"].split(", "))
+        assert "Access-Control-Allow-Private-Network" not in answer.headers
+        private = {"Origin": SITE, "Access-Control-Request-Private-Network": "true", **asks}
+        answer = client.options("/api/runs", headers=private)
+        assert answer.headers["Access-Control-Allow-Private-Network"] == "true"
+        foreign = client.options("/api/runs", headers={"Origin": "https://evil.example", **asks})
+        assert (foreign.status_code, "Access-Control-Allow-Origin" in foreign.headers) == (403, False)
+        if off_loopback:
+            assert client.get("/api/runs", headers={"Origin": SITE}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://pages.example", "https://pages.example:444", "https://x.pages.example", "https://pages.example/"]
+)
+def test_an_origin_that_is_only_like_an_allowed_one_is_refused(shared: httpx2.Client, origin: str) -> None:
+    answer = shared.get("/api/runs", headers={"Origin": origin})
+    assert (answer.status_code, "Access-Control-Allow-Origin" in answer.headers) == (403, False)
+
+
+def test_the_page_that_holds_the_token_is_closed_to_an_allowed_origin(shared: httpx2.Client) -> None:
+    answer = shared.get("/", headers={"Origin": SITE, "Sec-Fetch-Site": "cross-site"})
+    assert "Access-Control-Allow-Origin" not in answer.headers  # so the browser gives it to no page there
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_without_an_allowed_origin_nothing_is_shared(client: httpx2.Client) -> None:
+    for headers in ({}, {"Origin": SITE}):
+        answer = client.get("/healthz", headers=headers)
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    ("typed", "origin"),
+    [
+        ("https://Pages.Example/", "https://pages.example"),
+        ("https://pages.example:443", "https://pages.example"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+def test_an_origin_is_taken_as_browsers_write_it(typed: str, origin: str) -> None:
+    assert guard.origin_of(typed) == origin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "null", "", "https://*.example", "pages.example", "https://pages.example/app", "ftp://a"),
+        *("https://u@a.b", "https://a:b", "http://[::1", "https://a?b"),
+    ],
+)
+def test_an_allowed_origin_that_is_none_or_a_wildcard_is_refused_in_one_line(tmp_path: Path, origin: str) -> None:
+    command = ["studio", "--no-browser", "--runs-dir", str(tmp_path), "--allow-origin", origin]
+    said = CliRunner().invoke(main, command)
+    assert said.exit_code == 2
+    assert f"--allow-origin: no origin: {origin!r}; expected a scheme and a host" in said.output
+
+
 def test_what_changes_something_needs_the_token(client: httpx2.Client) -> None:
     wanted = [("", {}), ("/one/continue", {"epochs": 1}), ("/one/pause", {}), ("/one/stop", {}), ("/one/test", {})]
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):

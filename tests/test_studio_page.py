@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -15,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 import downstroke
@@ -39,6 +42,11 @@ SEVEN = ((0.28, 0.14), (0.42, 0.14), (0.4, 0.22), (0.36, 0.32), (0.33, 0.42))  #
 ONE = ((0.62, 0.13), (0.62, 0.42))
 LONG = 10_000  # epochs: nobody waits for the end of that
 PATIENCE_MS = 60_000  # on a machine that has much else to do
+
+# Each plot is as wide as its place, and nothing is left to be drawn.
+REDRAWN = """[...document.querySelectorAll(".plot:has(.main-svg)")].every(
+    (plot) => Math.abs(plot.querySelector(".main-svg").getBoundingClientRect().width - plot.clientWidth) < 1
+)"""
 
 Page = Any  # of playwright, which mypy need not know here
 
@@ -374,6 +382,81 @@ def test_each_view_is_accessible_in_light_and_dark_and_fits_a_narrow_telephone(
         page.set_viewport_size({"width": 1280, "height": 900})
     assert found == []
     assert wide == []
+
+
+def scaled_font(share: float) -> str:
+    """CSS that writes everything in a font whose letters are `share` times as wide, whatever is installed."""
+    font = TTFont(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
+    metrics = font["hmtx"].metrics
+    font["hmtx"].metrics = {name: (round(share * wide), round(share * left)) for name, (wide, left) in metrics.items()}
+    for table in ("GPOS", "GSUB", "GDEF", "kern", "fpgm", "prep", "cvt "):
+        if table in font:
+            del font[table]
+    file = io.BytesIO()
+    font.save(file)
+    source = f"data:font/ttf;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return (
+        f"@font-face {{ font-family: scaled; src: url({source}); }}"
+        "*, *::before, *::after { font-family: scaled !important; }"
+    )
+
+
+# Text that leaves its box, or the picture that it belongs to; what scrolls or ends in an ellipsis may be longer.
+SPILLED = """() => {
+    const spilled = [];
+    const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (words.nextNode()) {
+        const node = words.currentNode;
+        const parent = node.parentElement;
+        if (!node.data.trim() || !parent.checkVisibility({visibilityProperty: true})) continue;
+        if (parent.closest(".unseen, .skip, select, .hoverlayer")) continue;
+        let box = parent.closest(".plot") ?? parent;
+        while (/^(inline|contents)$/.test(getComputedStyle(box).display)) box = box.parentElement;
+        if (getComputedStyle(box).textOverflow === "ellipsis") continue;
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        const text = range.getBoundingClientRect();
+        const room = box.getBoundingClientRect();
+        if (text.left < room.left - 1.5 || text.right > room.right + 1.5)
+            spilled.push(`${node.data.trim()} (${Math.round(text.width)} px in ${Math.round(room.width)})`);
+    }
+    return spilled;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("letters", "text", "widths"),
+    [
+        pytest.param(0.75, 16, (360, 1280), id="narrow font"),
+        pytest.param(1.35, 16, (360, 800, 1280), id="very wide font"),
+        pytest.param(1.0, 32, (480, 720, 1280), id="text at 200%"),
+        pytest.param(1.35, 32, (720,), id="very wide font at 200%"),
+    ],
+)
+def test_no_layout_hangs_on_a_font(
+    open_page: Any, studio: dict[str, str], letters: float, text: int, widths: tuple[int, ...]
+) -> None:
+    downstroke.Run.open("one", studio["runs"]).test()  # *Examine* then has its tables
+    page = open_page("learn/one", bypass_csp=True, reduced_motion="reduce")
+    page.add_style_tag(content=scaled_font(letters) + f"html {{ font-size: {text}px !important; }}")
+    faults = []
+    for view in VIEWS:
+        go(page, studio, view)
+        for there in SETTLED.get(view, []):
+            expect(page.locator(there).first).to_be_visible()
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate("document.fonts.ready")
+            wait_until(page, lambda: page.evaluate(REDRAWN))
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            if needed > width:
+                faults.append((view, width, f"needs {needed} px"))
+            for _ in range(100):  # a plot draws its ticks, then makes room for them
+                if not (spilled := page.evaluate(SPILLED)):
+                    break
+                page.wait_for_timeout(50)
+            faults += [(view, width, said) for said in spilled]
+    assert not faults, "\n".join(map(str, faults))
 
 
 def test_the_theme_is_switched_and_kept(open_page: Any) -> None:

@@ -202,8 +202,9 @@ def test_the_bound_the_outlook_and_the_fall_are_said(
     assert [epoch for epoch, _ in said] == [1, 5, 10, 11]
     lines = [text for _, text in said]
     assert re.fullmatch(r"until done: at most 999 epochs more, .*minutes? at [\d.]+ s an epoch", lines[0])
-    best = min(row.val_loss for row in run.history[:10])
-    assert f"after epoch 10: the best val loss so far is {best:.4f} at epoch " in lines[2]
+    best = min(run.history[:10], key=lambda row: row.val_loss)
+    so_far = f"the best val loss so far is {best.val_loss:.4f} at epoch {best.epoch}"
+    assert f"after epoch 10: {so_far}; with more epochs one lower by more than" in lines[2]
     assert re.search(r"1% is (less than |more than )?\d+% likely, and [\d.]+% lower is expected", lines[2])
     assert lines[3] == "val loss is on a plateau: lr falls from 0.0003 to 0 over 2 epochs, and training ends"
 

@@ -148,7 +148,7 @@ def test_every_link_leads_to_a_file_and_every_function_named_is_in_it() -> None:
 
 def test_every_picture_is_shown_and_small() -> None:
     shown = set(re.findall(r"\(pictures/([^)]+)\)", WALK))
-    assert shown == {"overfitting.png", "careful.png"}
+    assert shown == {"lrs.png", "overfitting.png", "careful.png"}
     assert all((DOCS / "pictures" / name).stat().st_size < 150_000 for name in shown)
 
 

@@ -56,6 +56,7 @@ class Run(run_room.Run):
         max_epochs: int | None = None,
         threads: int | None = None,
         data: str | os.PathLike[str] | None = None,
+        val_data: str | os.PathLike[str] | None = None,
         progress: bool = True,
         watch: Watcher | None = None,
         tensorboard: bool = False,
@@ -64,8 +65,8 @@ class Run(run_room.Run):
 
         `max_epochs` bounds how many more it may be until then (left out, 1000).
 
-        `data`: where the run's data is now, if it was moved. Progress is shown on stderr unless `progress` is False.
-        Returns this run. See `Training.resume`.
+        `data`, `val_data`: where the run's data is now, if it was moved. Progress is shown on stderr unless `progress`
+        is False. Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
         from downstroke.runs.training import Training
@@ -81,6 +82,7 @@ class Run(run_room.Run):
                 max_epochs=max_epochs,
                 threads=threads,
                 data=os.fspath(data) if data else None,
+                val_data=os.fspath(val_data) if val_data else None,
             ) as training,
         ):
             _follow(training, self, progress, watch, tensorboard)
@@ -91,9 +93,16 @@ class Run(run_room.Run):
         from downstroke.show import plots
 
         target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
-        return plots.loss_plot(self.history, target, title=self.name, steps=self.steps)
+        smoothed = self.recipe.label_smoothing > 0
+        return plots.loss_plot(self.history, target, title=self.name, steps=self.steps, smoothed=smoothed)
 
-    def test(self, source: str | None = None, *, data: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    def test(
+        self,
+        source: str | None = None,
+        *,
+        data: str | os.PathLike[str] | None = None,
+        val_data: str | os.PathLike[str] | None = None,
+    ) -> dict[str, Any]:
         """Look at the sealed test set. The look is recorded in `test.json`; two pictures show what was misread.
 
         Returns the JSON of `downstroke test`: accuracies 0..1, `looks` the number of looks so far, this one included.
@@ -101,7 +110,8 @@ class Run(run_room.Run):
         from downstroke.runs.examine import examine
         from downstroke.show import report
 
-        look, evaluation, held = examine(self, source, os.fspath(data) if data else None)
+        places = (os.fspath(path) if path else None for path in (data, val_data))
+        look, evaluation, held = examine(self, source, *places)
         wrong = evaluation.predictions != evaluation.labels
         confusion = report.confusion_picture(evaluation.confusion, held.classes, self.folder / "confusion.png")
         misread = report.misread_picture(

@@ -125,6 +125,12 @@ def _machine(command: Command) -> Command:
     )
 
 
+def _moved_data(command: Command) -> Command:
+    """Where the data of a run is now."""
+    val = click.option("--val-data", help="Where the images given as --val-data are now, if they were moved.")
+    return click.option("--data", help="Where the run's data is now, if it was moved; the run keeps it.")(val(command))
+
+
 def _max_epochs(command: Command) -> Command:
     return click.option(
         "--max-epochs",
@@ -140,6 +146,8 @@ def _recipe_fields(command: Command, without: Sequence[str] = ()) -> Command:
     for field in reversed([f for f in fields(Recipe) if f.name not in ("name", *without)]):
         kind = kinds.get(str(field.type).split(" |")[0], click.STRING)
         flag = f"--{field.name.replace('_', '-')}"
+        if field.type == "bool":
+            flag, kind = f"{flag}/--no-{flag[2:]}", click.BOOL
         command = click.option(flag, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
     return command
 
@@ -193,6 +201,8 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         if options["val_size"] is not None:
             raise click.UsageError("--no-val and --val-size exclude each other")
         options["val_size"] = 0.0
+    if options["val_data"] is not None and options["val_size"] is not None:
+        raise click.UsageError("--val-data is val, whatever its size; leave --val-size and --no-val out")
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     _bounded(options)
@@ -216,7 +226,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.option("--lr", type=float, help="Go on with this lr: a new leg.")
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @_threads
-@click.option("--data", help="Where the run's data is now, if it was moved.")
+@_moved_data
 @_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @_common
@@ -384,15 +394,17 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
 @main.command()
 @click.argument("run", required=False)
 @click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
-@click.option("--data", help="Where the run's data is now, if it was moved.")
+@_moved_data
 @_runs_dir
 @_common
-def test(run: str | None, *, weights: str | None, data: str | None, runs_dir: str, as_json: bool) -> None:
+def test(
+    run: str | None, *, weights: str | None, data: str | None, val_data: str | None, runs_dir: str, as_json: bool
+) -> None:
     """Look at the sealed test set. Every look is recorded: choices belong on val."""
     from downstroke.api import Run
 
     opened = Run.open(run, runs_dir)
-    result = opened.test(weights, data=data)
+    result = opened.test(weights, data=data, val_data=val_data)
     if result["damage"]:
         _say(f"note: {result['damage']}")
     if as_json:
@@ -591,11 +603,13 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
     given = {key: value for key, value in options.items() if value is not None}
     found = api.find_lr(recipe, **given)
     if picture:
+        from downstroke.recipe import named
         from downstroke.show.range_plot import range_plot
 
-        picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe}").resolve()
+        optimizer = given.get("optimizer", named(recipe).optimizer)
+        picture = range_plot(found, picture, title=f"Learning-rate range test of {recipe} with {optimizer}").resolve()
     changed = {key: value for key, value in given.items() if value != "auto"}
-    flags = [word for key, value in changed.items() for word in (f"--{key.replace('_', '-')}", _plain(value))]
+    flags = [word for key, value in changed.items() for word in _typed(key.replace("_", "-"), value)]
     command = shlex.join(["downstroke", "train", recipe, *flags, "--lr", f"{found.suggestion:g}"])
     if as_json:
         _print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
@@ -609,9 +623,11 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
         click.echo(f"plot: {picture}")
 
 
-def _plain(value: Any) -> str:
-    """A flag's value as one would type it: 50, not 50.0."""
-    return str(value).removesuffix(".0")
+def _typed(flag: str, value: Any) -> list[str]:
+    """A flag and its value as one would type them: 50, not 50.0."""
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", str(value).removesuffix(".0")]
 
 
 @main.command()
@@ -619,17 +635,32 @@ def _plain(value: Any) -> str:
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves others too; they need the token.")
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
 @click.option("--read-only", is_flag=True, help="Show and read; train nothing, change nothing.")
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this site ask the API, such as https://example.org; may be given again.",
+)
 @click.option("--token", help="What programs send as Authorization: Bearer TOKEN; left out, a random one.")
 @_runs_dir
 @_common
 def studio(
-    *, port: int, host: str, no_browser: bool, read_only: bool, token: str | None, runs_dir: str, as_json: bool
+    *,
+    port: int,
+    host: str,
+    no_browser: bool,
+    read_only: bool,
+    origins: tuple[str, ...],
+    token: str | None,
+    runs_dir: str,
+    as_json: bool,
 ) -> None:
     """Watch it learn, decide, and draw digits, in the browser; and an API for programs. Ctrl-C ends it."""
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
         raise click.UsageError("the token is empty, or has spaces around it or characters that are not ASCII")
     try:
-        from downstroke.studio.guard import Settings
+        from downstroke.studio.guard import Settings, origin_of
         from downstroke.studio.serve import serve
     except ImportError as error:
         raise DownstrokeError(
@@ -642,7 +673,11 @@ def studio(
             _print_json(served)
 
     given = {} if token is None else {"token": token}
-    settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, **given)
+    try:
+        allowed = tuple(origin_of(origin) for origin in origins)
+    except DownstrokeError as error:
+        raise click.UsageError(f"--allow-origin: {error}") from None
+    settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, origins=allowed, **given)
     serve(settings, port, browser=not no_browser, say=say)
 
 

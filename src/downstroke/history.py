@@ -7,13 +7,18 @@ the very number that was written. A value that was not measured is an empty fiel
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from downstroke.errors import RunError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,49 @@ class History:
 def read_steps(path: str | Path) -> list[StepRow]:
     """Read `steps.csv`; as `History.read`."""
     return [StepRow(int(v[0]), *v[1:]) for v in _read(path, STEP_COLUMNS, whole=1)]
+
+
+@dataclass(frozen=True)
+class ValLosses:
+    """The loss of every val image in the last epochs, as `val_losses.npy` holds it."""
+
+    losses: NDArray[np.float16]  # [epochs, images], nats
+    epochs: NDArray[np.int32] | None  # [epochs]; None in a file of a version that did not write them
+
+    def to_bytes(self) -> bytes:
+        """One file of two arrays, so that no row is ever without its epoch: `np.load` alone gives the losses."""
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.save(buffer, self.losses)
+        if self.epochs is not None:
+            np.save(buffer, self.epochs)
+        return buffer.getvalue()
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self | None:
+        """What `path` holds; None where it is missing. RunError where it is damaged."""
+        import numpy as np
+
+        def array(file: Any) -> NDArray[Any]:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+        try:
+            buffer = io.BytesIO(Path(path).read_bytes())
+            losses = array(buffer)
+            epochs = array(buffer) if buffer.read(1) and buffer.seek(-1, io.SEEK_CUR) else None
+        except FileNotFoundError:
+            return None
+        except (OSError, EOFError, ValueError, SyntaxError, MemoryError, OverflowError) as error:
+            text = " ".join(str(error).split())
+            raise RunError(f"{path} is damaged ({text}); it can be done without, and is made anew") from None
+        if losses.ndim != 2 or losses.dtype != np.float16 or _misfit(losses, epochs):
+            raise RunError(f"{path} is damaged (it holds no losses by epoch and image); it can be done without")
+        return cls(losses, epochs)
+
+
+def _misfit(losses: NDArray[Any], epochs: NDArray[Any] | None) -> bool:
+    return epochs is not None and (epochs.shape != losses.shape[:1] or epochs.dtype.kind != "i")
 
 
 def _read(path: str | Path, columns: tuple[str, ...], whole: int) -> Iterator[list[float]]:

@@ -73,15 +73,18 @@ def shown_progress(training: Training, wanted: bool) -> Iterator[Callable[[Train
 
 def beginning(training: Training) -> list[str]:
     """What is to be said before the first step: what one's own data holds, and the notices."""
+    from downstroke.runs.place import place_of  # loads OpenCV
+
     notices = [f"note: {notice}" for notice in training.notices]
-    recipe, data = training.run.recipe, training.run.environment["data"]
-    if recipe.data == "mnist":
+    recipe, data = place_of(training.run), training.run.environment["data"]
+    if recipe.data == "mnist" and recipe.val_data is None:
         return notices
     classes = data["classes"]
     names = ", ".join(classes if len(classes) <= 10 else [*classes[:9], "...", classes[-1]])
     parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test"))
     apart = "" if data["own_test"] else "; the test images were set apart from the rest"
-    found = f"data: {recipe.data}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
+    of = recipe.data if recipe.val_data is None else f"{recipe.data}, val {recipe.val_data}"
+    found = f"data: {of}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
     return [found, *notices]
 
 

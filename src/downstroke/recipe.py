@@ -40,6 +40,8 @@ class Recipe:
     name: str = _note("standard", "what this recipe is called")
 
     data: str = _note("mnist", "`mnist`, or a path: a folder of IDX files or of pictures by class, an .npz, or a .csv")
+    val_data: str | None = _note(None, "val: the images of this path, in any of these forms, and no part of `data`")
+    transpose: bool = _note(False, "the files hold each image with rows and columns exchanged, as those of EMNIST do")
     train_size: float | None = _note(
         None, "train on a part of the training images only: a share below 1, a count from 1", 0, open_low=True
     )
@@ -89,6 +91,8 @@ class Recipe:
             raise RecipeError(f"momentum is 0 with {self.optimizer}; give more than 0 (0.9), or --optimizer sgd")
         if self.train_size is not None and self.train_size > 1 and self.train_size != int(self.train_size):
             raise RecipeError(f"train_size is {self.train_size:g}; expected a share below 1, or a whole number")
+        if self.val_data is not None and not self.val_size:
+            raise RecipeError("val_data gives val images and a val_size of 0 says that there are none; leave one out")
         if self.first_layer not in ("random", "whitening"):
             raise RecipeError(f"first_layer is {self.first_layer!r}; expected random or whitening")
         if self.label_smoothing and self.criterion != "cross-entropy":
@@ -175,6 +179,10 @@ def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
             raise RecipeError(f"{f.name} is {_short(value)}; expected a word: {f.metadata['note']}")
         if not value.isprintable() or len(value) > _LONGEST:
             raise RecipeError(f"{f.name} is no word: {_short(value)}; expected {_LONGEST} letters that print, at most")
+        return value
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise RecipeError(f"{f.name} is {_short(value)}; expected true or false: {f.metadata['note']}")
         return value
     whole = "int" in kind
     try:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from downstroke.advice import tfevents
 from downstroke.advice.curve import Curve
-from downstroke.errors import LogError
-from downstroke.history import EPOCH_COLUMNS
+from downstroke.errors import LogError, RunError
+from downstroke.history import EPOCH_COLUMNS, ValLosses
 
 Say = Callable[[str], None]
 
@@ -347,17 +347,28 @@ def val_losses(folder: Path) -> Mapping[int, NDArray[np.floating]]:
 def _with_val_losses(folder: Path, curve: Curve, say: Say) -> Curve:
     """The curve of a run, with the losses of its val images in the last epochs."""
     try:
-        kept = np.load(folder / "val_losses.npy", allow_pickle=False)
-    except (OSError, ValueError):
+        found = ValLosses.read(folder / "val_losses.npy")
+    except RunError as error:
+        say(f"{error}; the noise is estimated without it")
         return curve
-    if kept.ndim != 2 or not kept.size:
+    if found is None or not found.losses.size:
         return curve
-    epochs = _epochs_of(kept, curve)
-    if epochs is None:
+    kept = found.losses
+    epochs = _epochs_of(kept, curve) if found.epochs is None else found.epochs.tolist()
+    if epochs is None or not _fits(kept, epochs, curve):
         say(f"{folder / 'val_losses.npy'} does not fit metrics.csv; it is left out, and the noise estimated without it")
         return curve
-    by_epoch = dict(zip(epochs, kept.astype(np.float64), strict=True))
+    rows = zip(epochs, kept.astype(np.float64), strict=True)
+    by_epoch = {epoch: losses for epoch, losses in rows if epoch in curve.epoch}
     return replace(curve, val_images=kept.shape[1], val_losses=by_epoch)
+
+
+def _fits(kept: NDArray[np.float16], epochs: Sequence[int], curve: Curve) -> bool:
+    """Whether the means of `kept`, a row for each of `epochs`, are the curve's val losses where it has those epochs."""
+    measured = dict(zip(curve.epoch.tolist(), curve.val_loss.tolist(), strict=True))
+    val = np.array([measured.get(epoch, np.nan) for epoch in epochs])
+    plain = np.isfinite(val) & (val < 1000)  # float16 ends at 65504: the losses of a diverging run are cut there
+    return bool(np.allclose(kept.astype(np.float64).mean(1)[plain], val[plain], rtol=1e-3, atol=1e-6))
 
 
 def _epochs_of(kept: NDArray[np.float16], curve: Curve) -> list[int] | None:
@@ -365,13 +376,9 @@ def _epochs_of(kept: NDArray[np.float16], curve: Curve) -> list[int] | None:
 
     The rows are of the last epochs, but while a run is being written metrics.csv may be a row ahead.
     """
-    means = kept.astype(np.float64).mean(1)
     for ahead in (0, 1):
         end = len(curve.epoch) - ahead
-        if end < len(kept):
-            continue
-        val = curve.val_loss[end - len(kept) : end]
-        plain = np.isfinite(val) & (val < 1000)  # float16 ends at 65504: the losses of a diverging run are cut there
-        if np.allclose(means[plain], val[plain], rtol=1e-3, atol=1e-6):
-            return [int(epoch) for epoch in curve.epoch[end - len(kept) : end]]
+        epochs = [int(epoch) for epoch in curve.epoch[max(0, end - len(kept)) : max(0, end)]]
+        if len(epochs) == len(kept) and _fits(kept, epochs, curve):
+            return epochs
     return None

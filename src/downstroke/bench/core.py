@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 
 from downstroke.api import Run, train
-from downstroke.data import sources
 from downstroke.errors import RunError
 from downstroke.learning import models
 from downstroke.learning.events import StepDone, StopReason
@@ -31,6 +30,7 @@ from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
+from downstroke.runs.place import load
 from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
 from downstroke.runs.training import Parts, Training
 
@@ -155,7 +155,7 @@ def _our_blocks(training: Training) -> Iterator[float]:
 
 def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
     """What one would write by hand: floats made once, a random order, five lines, nothing recorded."""
-    parts = Parts(sources.load(recipe.data), recipe)
+    parts = Parts(load(recipe), recipe)
     data = Images(parts.train, "cpu")
     network = models.build(recipe, 10)
     network.measure(data.images)
@@ -204,30 +204,43 @@ def continuing(home: Path, trials: int, say: Say) -> dict[str, Any]:
 
 
 def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
-    """kill -9 at a random moment, continue, against the run that was never broken."""
-    chance, equal = random.Random(1), 0
+    """kill -9 at a random moment between the first step and the last, continue, against a run that was never broken.
+
+    A process that had not begun, or had come to its end, is not counted: another is started in its place.
+    """
+    chance, equal, counted, attempt = random.Random(1), 0, 0, 0
     recipe = _small(chance).replace(model="cnn", optimizer="adam", epochs=3, train_size=4000)
     began = time.monotonic()
     unbroken = whole(train(recipe, progress=False, runs_dir=home, name="unbroken"))
     lasts = time.monotonic() - began
-    for trial in range(trials):
-        name = f"killed-{trial}"
+    total = len(unbroken.steps)
+    while counted < trials:
+        name = f"killed-{attempt}"
+        attempt += 1
+        if attempt > 10 * trials:
+            raise RunError(f"only {counted} of {attempt - 1} kills came between the first step and the last")
         arguments = f"downstroke.Recipe(**{recipe.to_dict()!r}), runs_dir={str(home)!r}, name={name!r}"
         code = f"import downstroke; downstroke.train({arguments})"
         with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
-            while not (home / name / "recipe.json").exists():
+            while not (home / name / "recipe.json").exists() and process.poll() is None:
                 time.sleep(0.001)
             time.sleep(chance.uniform(0, lasts))
             process.kill()
-        killed = Run.open(name, home)
-        steps = len(killed.steps)
+        if not in_the_middle(steps := len(Run.open(name, home).steps), total):
+            continue
         try:
-            unlike = differences(whole(killed.extend(progress=False)), unbroken)
+            unlike = differences(whole(Run.open(name, home).extend(progress=False)), unbroken)
         except RunError as error:
             unlike = [str(error)]
+        counted += 1
         equal += not unlike
-        say(f"kill -9 {trial}, after {steps} of {len(unbroken.steps)} steps: {', '.join(unlike) or 'equal'}")
+        say(f"kill -9 {counted}, after {steps} of {total} steps: {', '.join(unlike) or 'equal'}")
     return {"kill_equal": equal, "kill_trials": trials}
+
+
+def in_the_middle(steps: int, total: int) -> bool:
+    """Whether a process killed after `steps` of `total` had begun and had not come to its last."""
+    return 0 < steps < total
 
 
 def together(home: Path, say: Say, rounds: int = 3) -> dict[str, Any]:

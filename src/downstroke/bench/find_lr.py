@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from downstroke.data import sources
 from downstroke.errors import NonFiniteError
 from downstroke.learning.evaluate import Evaluation, read_logits
 from downstroke.learning.learner import Images, Learner
@@ -24,6 +23,7 @@ from downstroke.learning.loop import learn
 from downstroke.learning.range_test import range_test, remembered, suggest
 from downstroke.recipe import DEFAULT_LR, Recipe
 from downstroke.runs import files
+from downstroke.runs.place import load
 from downstroke.runs.training import Parts
 
 Say = Callable[[str], None]
@@ -71,7 +71,7 @@ def measure(
     """Measure what `lines` does not hold yet; save the figures to `out`, and return them. Empty sequences are all."""
     recorded = _Lines(lines)
     first = Case(MODELS[0], "sgd", 0, train_size).recipe  # all cases have the same images
-    data = sources.load(first.data, first.split_seed)
+    data = load(first)
     parts = Parts(data, first)
     images = Images(parts.train, "cpu"), Images(parts.val, "cpu")
     rows = []

@@ -29,7 +29,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset
 
-from downstroke.data import sources
 from downstroke.errors import RecipeError
 from downstroke.learning import models
 from downstroke.learning.evaluate import read_logits
@@ -38,6 +37,7 @@ from downstroke.learning.learner import Images
 from downstroke.learning.machine import processor
 from downstroke.recipe import Recipe
 from downstroke.runs import files
+from downstroke.runs.place import load
 from downstroke.runs.training import Parts, Training
 
 Say = Callable[[str], None]
@@ -56,7 +56,7 @@ class Task:
 
     @classmethod
     def of(cls, recipe: Recipe, home: Path) -> Task:
-        parts = Parts(sources.load(recipe.data, recipe.split_seed), recipe)
+        parts = Parts(load(recipe), recipe)
         train, val = Images(parts.train, "cpu"), Images(parts.val, "cpu")
         network = models.build(recipe, 10)
         network.measure(train.images)

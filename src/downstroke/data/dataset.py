@@ -56,8 +56,15 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """32 hex digits that change with any image, label or class name: a run knows its data again by them."""
+        return self._digest(self.train, self.test, *([self.val] if self.val else []))
+
+    def val_fingerprint(self) -> str | None:
+        """As `fingerprint`, of the data's own val part alone; None where it has none."""
+        return self._digest(self.val) if self.val else None
+
+    def _digest(self, *parts: Part) -> str:
         digest = hashlib.blake2b("\0".join(self.classes).encode(), digest_size=16)
-        for part in (self.train, self.test, *([self.val] if self.val else [])):
+        for part in parts:
             digest.update(str(part.images.shape).encode())
             digest.update(np.ascontiguousarray(part.images).data)
             digest.update(np.ascontiguousarray(part.labels, dtype="<i8").data)

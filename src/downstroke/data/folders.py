@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from downstroke.data.glyph import SIZE
 from downstroke.data.ink import Polarity
-from downstroke.data.picture import SUFFIXES, open_picture
+from downstroke.data.picture import SUFFIXES, read_picture
 from downstroke.data.raw import Found, Raw, to_glyph, vote
 from downstroke.errors import DataError, PictureError
 
@@ -55,7 +56,7 @@ def read_class_folders(folder: Path) -> Found:
         polarities[part] = _polarity([path for paths in files[part].values() for path in paths])
         if turned := polarities[part] != polarities["train"]:
             notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
-        parts[part] = _read_part(home, files[part], names, polarities["train"], turned=turned)
+        parts[part] = _read_part(home, files[part], names, polarities["train"], notices, turned=turned)
     return Found(parts["train"], parts.get("test"), parts.get("val"), names, tuple(notices))
 
 
@@ -94,9 +95,10 @@ def _some(what: str, names: list[str]) -> str:
     return f"{len(names):,} {what}{plural} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
-def _open(path: Path) -> NDArray[np.uint8]:
+def _open(path: Path) -> tuple[NDArray[np.uint8], list[str]]:
+    """As `read_picture`."""
     try:
-        return open_picture(path)
+        return read_picture(path)
     except PictureError as error:
         raise DataError(str(error)) from None
 
@@ -104,23 +106,35 @@ def _open(path: Path) -> NDArray[np.uint8]:
 def _polarity(files: list[Path]) -> Polarity:
     """The polarity of the whole data set, from about 200 pictures spread over it."""
     sample = files[:: max(1, len(files) // 200)]
-    return "ink-high" if sum(vote(_open(path)) for path in sample) >= 0 else "ink-low"
+    return "ink-high" if sum(vote(_open(path)[0]) for path in sample) >= 0 else "ink-low"
 
 
 def _read_part(
-    folder: Path, files: dict[str, list[Path]], names: tuple[str, ...], polarity: Polarity, *, turned: bool
+    folder: Path,
+    files: dict[str, list[Path]],
+    names: tuple[str, ...],
+    polarity: Polarity,
+    notices: list[str],
+    *,
+    turned: bool,
 ) -> Raw:
+    """The pictures of a part; what is to be said of them is added to `notices`."""
     paths = [path for name in files for path in files[name]]
     labels = np.repeat([names.index(name) for name in files], [len(files[name]) for name in files])
     images = np.empty((len(paths), SIZE, SIZE), np.uint8)
     as_they_are = []
-    for index, picture in enumerate(255 - _open(path) if turned else _open(path) for path in paths):
+    said: Counter[str] = Counter()
+    for index, path in enumerate(paths):
+        picture, notes = _open(path)
+        said.update(notes)
+        picture = 255 - picture if turned else picture
         if picture.shape == (SIZE, SIZE) and polarity == "ink-high":
             images[index] = picture
             as_they_are.append(index)
         else:
-            images[index] = to_glyph(picture, polarity, str(paths[index]))
+            images[index] = to_glyph(picture, polarity, str(path))
     if len(as_they_are) < len(paths):  # of mixed sizes: all are brought into one form
         for index in as_they_are:
             images[index] = to_glyph(images[index], polarity, str(paths[index]))
+    notices += [f"{folder}: {count:,} of {len(paths):,} pictures: {note}" for note, count in said.items()]
     return Raw(images, labels, str(folder))

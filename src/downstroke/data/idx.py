@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.raw import Raw
+from downstroke.data.raw import Found, Raw
 from downstroke.errors import DataError
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte
 _NAME = re.compile(
-    r"(?P<set>.*?)(?P<part>train|t10k|test)[-_.](?P<kind>images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?", re.IGNORECASE
+    r"(?P<set>.*?)(?P<part>train|val|t10k|test)[-_.](?P<kind>images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?", re.IGNORECASE
 )
 
 
@@ -24,8 +24,8 @@ def is_idx_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def read_folder(folder: Path, only: str | None = None) -> tuple[Raw, Raw | None]:
-    """(train, test or None) of a folder of IDX files, gzipped or not; raises DataError.
+def read_folder(folder: Path, only: str | None = None) -> Found:
+    """What a folder of IDX files holds, gzipped or not; raises DataError.
 
     `only`: of several sets in the folder, the one whose files start with this.
     """
@@ -35,7 +35,7 @@ def read_folder(folder: Path, only: str | None = None) -> tuple[Raw, Raw | None]
     inside = [inner for path in paths if path.is_dir() and is_idx_name(path.name) for inner in sorted(path.iterdir())]
     for path in [*inside, *paths]:
         if (match := _NAME.fullmatch(path.name)) and path.is_file():
-            part = "train" if match["part"].lower() == "train" else "test"
+            part = match["part"].lower().replace("t10k", "test")
             sets.setdefault(match["set"], {})[part, match["kind"].lower()] = path
     if only is not None:
         sets = {name: files for name, files in sets.items() if name == only}
@@ -49,11 +49,15 @@ def read_folder(folder: Path, only: str | None = None) -> tuple[Raw, Raw | None]
         raise DataError(f"{folder}: no IDX files, only folders named like them; expected train-images-idx3-ubyte")
     ((name, files),) = sets.items()
     train = _read_part(folder, files, name, "train")
-    has_test = any(part == "test" for part, _ in files)
-    return train, _read_part(folder, files, name, "test") if has_test else None
+    val, test = (
+        _read_part(folder, files, name, part) if any(held == part for held, _ in files) else None
+        for part in ("val", "test")
+    )
+    # EMNIST's files hold each image mirrored at its diagonal.
+    return Found(train, test, val, transposed=name.lower().startswith("emnist"))
 
 
-def read_file(file: Path) -> tuple[Raw, Raw | None]:
+def read_file(file: Path) -> Found:
     """As `read_folder`, of the set in the file's folder that this file is one of."""
     match = _NAME.fullmatch(file.name)
     assert match is not None
@@ -63,14 +67,11 @@ def read_file(file: Path) -> tuple[Raw, Raw | None]:
 def _read_part(folder: Path, files: dict[tuple[str, str], Path], name: str, part: str) -> Raw:
     for kind, dimensions in (("images", 3), ("labels", 1)):
         if (part, kind) not in files:
-            expected = f"{name}{part if part == 'train' else 't10k'}-{kind}-idx{dimensions}-ubyte"
+            expected = f"{name}{'t10k' if part == 'test' else part}-{kind}-idx{dimensions}-ubyte"
             found = ", ".join(sorted(path.name for path in files.values()))
             raise DataError(f"{folder}: no {part} {kind}; expected {expected} (or .gz) beside {found}")
     path = files[part, "images"]
-    images, labels = read_array(path, 3), read_array(files[part, "labels"], 1)
-    if name.lower().startswith("emnist"):
-        images = images.transpose(0, 2, 1)  # EMNIST's files hold each image mirrored at its diagonal
-    return Raw(images, labels, str(path))
+    return Raw(read_array(path, 3), read_array(files[part, "labels"], 1), str(path))
 
 
 def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:

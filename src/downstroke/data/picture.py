@@ -64,7 +64,8 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[N
                 notes = ["more than one frame, the first is read"] if getattr(image, "is_animated", False) else []
                 image.seek(0)
                 image.load()
-                return _upright(_to_grey(image), image.getexif().get(_ORIENTATION)), notes
+                grey, more = _to_grey(image)
+                return _upright(grey, image.getexif().get(_ORIENTATION)), [*notes, *more]
         except PictureError:
             raise
         except UnidentifiedImageError:
@@ -91,7 +92,7 @@ def to_grey(picture: Any) -> NDArray[np.uint8]:
     from PIL import Image
 
     if isinstance(picture, Image.Image):
-        return _upright(_to_grey(picture), picture.getexif().get(_ORIENTATION))
+        return _upright(_to_grey(picture)[0], picture.getexif().get(_ORIENTATION))
     grey = levels(picture)
     if grey.ndim == 3 and grey.shape[2] not in (1, 3, 4) and grey.shape[0] in (1, 3, 4):
         grey = np.moveaxis(grey, 0, 2)
@@ -101,11 +102,11 @@ def to_grey(picture: Any) -> NDArray[np.uint8]:
         return grey
     if grey.ndim != 3 or grey.shape[2] not in (3, 4):
         raise PictureError(f"an array of shape {list(grey.shape)}; expected one picture: [H, W], or [H, W, 3] of RGB")
-    return _to_grey(Image.fromarray(np.ascontiguousarray(grey))) if grey.size else grey[..., 0]
+    return _to_grey(Image.fromarray(np.ascontiguousarray(grey)))[0] if grey.size else grey[..., 0]
 
 
 def levels(values: Any) -> NDArray[np.uint8]:
-    """Levels as uint8 0..255: bool, whole numbers 0..255 of any type, uint16 0..65535, or floats 0..1 or 0..255.
+    """Levels as uint8 0..255: of bool, whole numbers 0..255, uint16 of 12 or 16 bits, or floats 0..1 or 0..255.
 
     Raises PictureError for any other value.
     """
@@ -119,7 +120,7 @@ def levels(values: Any) -> NDArray[np.uint8]:
         raise PictureError(f"{type(values).__name__} of {array.dtype}; expected a picture, or an array of grey levels")
     least, most = (array.min(), array.max()) if array.size else (0, 0)
     top = 1 if array.dtype.kind == "b" or (array.dtype.kind == "f" and most <= 1) else 255
-    top = 65535 if array.dtype == np.uint16 and most > 255 else top
+    top = (1 << bits_of(int(most))) - 1 if array.dtype == np.uint16 and most > 255 else top
     if not (least >= 0 and most <= top):  # what is no number is neither
         raise PictureError(f"levels from {least:g} to {most:g} ({array.dtype}); expected 0 to 255, or floats 0 to 1")
     return array.astype(np.uint8) if top == 255 and array.dtype.kind != "f" else _scaled(array, top)
@@ -168,16 +169,22 @@ def _upright(grey: NDArray[np.uint8], orientation: int | None) -> NDArray[np.uin
     return np.array(ImageOps.exif_transpose(image), dtype=np.uint8)
 
 
-def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
-    """[H, W] of any of Pillow's modes."""
+def bits_of(most: int) -> int:
+    """How many bits the levels of a 16-bit file or array have, of which `most` is the highest: 12 or 16."""
+    return 12 if most < 1 << 12 else 16
+
+
+def _to_grey(image: Image.Image) -> tuple[NDArray[np.uint8], list[str]]:
+    """[H, W] of any of Pillow's modes, and what is to be said of its levels."""
+    notes: list[str] = []
     if image.mode == "F" or image.mode.startswith("I"):
-        convert = _stretched(image)
+        convert, notes = _stretched(image)
     else:
         convert = _alpha_as_ink if _is_drawn_in_alpha(image) else _tile_to_grey
     grey = np.empty((image.height, image.width), np.uint8)
     for place, tile in _tiles(image):
         grey[place] = convert(tile)
-    return grey
+    return grey, notes
 
 
 def _tiles(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], Image.Image]]:
@@ -221,11 +228,11 @@ def _tile_to_grey(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(grey, dtype=np.uint8)
 
 
-def _stretched(image: Image.Image) -> Callable[[Image.Image], NDArray[np.uint8]]:
-    """How levels that are not 0..255 become grey: whole numbers of up to 16 bits, or floats of any range.
+def _stretched(image: Image.Image) -> tuple[Callable[[Image.Image], NDArray[np.uint8]], list[str]]:
+    """How levels that are not 0..255 become grey: whole numbers of up to 16 bits, or floats of any range; and notes.
 
-    0..1, 0..255 and 0..65535 are taken for what they say; any other range is stretched between its 0.1st and 99.9th
-    percentile, so that a few wild pixels do not decide. A value that is no number becomes the middle one.
+    0..1, 0..255, 0..4095 and 0..65535 are taken for what they say; any other range is stretched between its 0.1st and
+    99.9th percentile, so that a few wild pixels do not decide. A value that is no number becomes the middle one.
     """
     lows, highs, samples, whole = [], [], [], True
     for _, tile in _tiles(image):
@@ -237,14 +244,18 @@ def _stretched(image: Image.Image) -> Callable[[Image.Image], NDArray[np.uint8]]
             samples.append(finite[:: max(1, image.width * image.height // 1_000_000)])
             whole = whole and bool(np.all(finite == np.floor(finite)))
     if not samples:
-        return lambda tile: np.zeros((tile.height, tile.width), np.uint8)
+        return lambda tile: np.zeros((tile.height, tile.width), np.uint8), []
     least, most, sample = min(lows), max(highs), np.concatenate(samples)
+    notes = []
     if least >= 0 and most <= 1:
         low, high = 0.0, 1.0
     elif least >= 0 and most <= 255:
         low, high = 0.0, 255.0
     elif least >= 0 and most <= 65535 and whole:
-        low, high = 0.0, 65535.0
+        bits = bits_of(int(most))
+        low, high = 0.0, float((1 << bits) - 1)
+        if bits < 16:
+            notes.append(f"levels of 16 bits, none above {(1 << bits) - 1}, are taken for {bits} bits")
     else:
         low, high = (float(v) for v in np.percentile(sample, [0.1, 99.9]))
     middle, scale = float(np.median(sample)), 255 / (high - low) if high > low else 0.0
@@ -253,4 +264,4 @@ def _stretched(image: Image.Image) -> Callable[[Image.Image], NDArray[np.uint8]]
         values = np.nan_to_num(np.asarray(tile, dtype=np.float64), nan=middle, posinf=most, neginf=least)
         return np.rint(np.clip((values - low) * scale, 0, 255)).astype(np.uint8)
 
-    return scaled
+    return scaled, notes

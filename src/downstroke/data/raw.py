@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.data import upright
 from downstroke.data.dataset import Dataset, Part, set_test_apart
 from downstroke.data.glyph import SIZE, glyph
 from downstroke.data.ink import Polarity
+from downstroke.data.picture import bits_of
 from downstroke.errors import DataError, PictureError
 
 MAX_CLASSES = 1000
@@ -27,24 +30,30 @@ class Raw:
 
 @dataclass(frozen=True)
 class Found:
-    """The parts that a source holds. `names`: where labels are positions in a list of names, that list."""
+    """The parts that a source holds. `names`: where labels are positions in a list of names, that list.
+
+    `transposed`: whether the files are known to hold each image mirrored at its diagonal.
+    """
 
     train: Raw
     test: Raw | None = None
     val: Raw | None = None
     names: tuple[str, ...] | None = None
     notices: tuple[str, ...] = ()
+    transposed: bool = False
 
 
-def assemble(name: str, found: Found, split_seed: int) -> Dataset:
+def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = False) -> Dataset:
     """The Dataset of what was found; without a test part, a stratified 1/7 fixed by `split_seed` is set apart.
 
+    Images that the files hold mirrored at their diagonal, as is known of them or said by `transpose`, are set upright.
     A part whose ink is the other level than in train is turned over. Whatever a person should know is in `notices`.
     Raises DataError where images and labels do not fit together or cannot be learned from.
     """
     train, notices = found.train, [*found.notices]
     classes = _classes(_check_labels(train), train.where)
-    train_images = _levels(_grey(train), train.where, notices)
+    transpose = transpose or found.transposed
+    train_images = _levels(_grey(train, transpose), train.where, notices)
     polarity = find_polarity(train_images)
     train_part = Part(_glyphs(train_images, polarity, train.where), _encode(train, classes, "train"))
     others = {}
@@ -52,7 +61,7 @@ def assemble(name: str, found: Found, split_seed: int) -> Dataset:
         if raw is None:
             continue
         _check_labels(raw)
-        images = _levels(_grey(raw), raw.where, notices)
+        images = _levels(_grey(raw, transpose), raw.where, notices)
         size, expected = ("x".join(map(str, these.shape[1:])) for these in (images, train_images))
         if size != expected:
             raise DataError(f"{raw.where}: the {part} images are {size}; expected {expected}, as in {train.where}")
@@ -72,11 +81,40 @@ def assemble(name: str, found: Found, split_seed: int) -> Dataset:
     names = tuple(str(value) if found.names is None else found.names[value] for value in classes.tolist())
     parts = {"train": train_part, "test": test_part, **others}
     notices += _remarks(parts, names)
-    if "emnist" in train.where.lower() and not train.where.lower().endswith(("-ubyte", "-ubyte.gz")):
+    if upright.lies(train_part, names):
+        does = "leave out" if transpose and not found.transposed else "try"
+        notices.append(f"the digits lie on their side, rows and columns exchanged: {does} --transpose")
+    elif "emnist" in Path(train.where).name.lower() and not transpose:
         notices.append(
-            "EMNIST's files hold each image mirrored at its diagonal, and these were taken as they are: look at some"
+            "EMNIST's files hold each image mirrored at its diagonal, and these were taken as they are: look at some; "
+            "--transpose sets them upright"
         )
     return Dataset(name, train_part, test_part, names, "test" in others, others.get("val"), tuple(notices))
+
+
+def with_val(found: Found, apart: Found, *, transpose: bool = False) -> Found:
+    """`found` with the images of another source as its val, their labels matched by the names of the classes.
+
+    They are the val part of that source, or all that it holds. `transpose`: as in `assemble`. Raises DataError.
+    """
+    raw = apart.val or apart.train
+    if apart.val is None and apart.test is not None:
+        raise DataError(f"{raw.where}: train and test images; as val data, expected one part alone, or a val part")
+    held = _check_labels(found.train)
+    known = dict(zip((str(value) for value in found.names or np.unique(held)), np.unique(held), strict=True))
+    labels = [str(value) if apart.names is None else apart.names[value] for value in _check_labels(raw).tolist()]
+    if unknown := [label for label in labels if label not in known]:
+        raise DataError(
+            f"{raw.where}: the val part has label {unknown[0]}, which train has not; "
+            f"expected one of {_some(np.array(list(known)))}"
+        )
+    # `assemble` treats all parts alike: what it would get wrong is turned here.
+    images = _grey(raw, transpose=(transpose or apart.transposed) != (transpose or found.transposed))
+    notices = list(apart.notices)
+    if found.val is not None:
+        notices.append(f"{found.val.where}: left out, as --val-data gives the val images")
+    val = Raw(images, np.array([known[label] for label in labels]), raw.where)
+    return replace(found, val=val, notices=(*found.notices, *notices))
 
 
 def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
@@ -186,8 +224,11 @@ def _some(classes: NDArray[Any]) -> str:
     return ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
 
 
-def _grey(raw: Raw) -> NDArray[Any]:
-    """The images as [N, H, W], of whatever type, without a channel axis; colours become their luminance."""
+def _grey(raw: Raw, transpose: bool = False) -> NDArray[Any]:
+    """The images as [N, H, W], of whatever type, without a channel axis; colours become their luminance.
+
+    `transpose`: they are held as [N, W, H].
+    """
     images = raw.images
     if images.dtype.kind not in "fiub":
         raise DataError(f"{raw.where}: images of type {images.dtype}; expected numbers from 0 to 255")
@@ -205,7 +246,7 @@ def _grey(raw: Raw) -> NDArray[Any]:
             f"{raw.where}: images of shape {list(raw.images.shape)}; "
             f"expected [N, H, W], [N, H*W], [N, H, W, 1, 3 or 4] or [N, 1, 3 or 4, H, W]"
         )
-    return images
+    return images.transpose(0, 2, 1) if transpose else images
 
 
 def _luminance(images: NDArray[Any]) -> NDArray[Any]:
@@ -242,7 +283,7 @@ def _glyphs(images: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArra
 def _levels(images: NDArray[Any], where: str, notices: list[str]) -> NDArray[np.uint8]:
     """Levels 0..255 of [N, H, W]: whole numbers as they are, floats or bits of 0..1 times 255, uint16 by its range."""
     if images.dtype == np.uint16 and (most := int(images.max(initial=0))) > 255:
-        bits = 12 if most < 1 << 12 else 16
+        bits = bits_of(most)
         notices.append(f"{where}: levels up to {most} are taken for {bits} bits")
         scale = np.float32(255 / ((1 << bits) - 1))
         levels = np.empty(images.shape, np.uint8)

@@ -16,28 +16,45 @@ _FORMS = (
 )
 
 
-def load(data: str | Path = "mnist", split_seed: int = 0) -> Dataset:
+def load(
+    data: str | Path = "mnist", split_seed: int = 0, *, val_data: str | Path | None = None, transpose: bool = False
+) -> Dataset:
     """The data set called "mnist", or the one at a path: IDX files, .npz, .csv, or a folder of pictures by class.
 
     Every form becomes uint8 [N, 28, 28] images, ink high on zero, and int64 [N] labels 0..classes-1. Images of 28x28
     whose ink is high are taken as they are, others become glyphs. Data without a test part gets one, a stratified 1/7
-    fixed by `split_seed`. Raises DataError, in one line, for anything that cannot be learned from.
+    fixed by `split_seed`. `val_data`: the path of images that are val, of any of these forms. `transpose`: the files
+    hold each image with rows and columns exchanged. Raises DataError, in one line, for anything that cannot be learned
+    from.
     """
-    if data == "mnist":
+    if data == "mnist" and val_data is None and not transpose:
         return _mnist()
+    name, found = ("mnist", _found_mnist()) if data == "mnist" else _find(data, or_else="mnist, ")
+    if val_data is not None:
+        found = raw.with_val(found, _find(val_data)[1], transpose=transpose)
+    return raw.assemble(name, found, split_seed, transpose=transpose)
+
+
+def _find(data: str | Path, *, or_else: str = "") -> tuple[str, raw.Found]:
+    """The name of the data set at a path, and what is there. DataError; `or_else`: what it could have been as well."""
     path = Path(data).expanduser()
     try:
         if path.is_dir():
-            return _load_folder(path, split_seed)
+            return _find_in_folder(path)
         if path.is_file():
-            return _load_file(path, split_seed)
+            return _find_in_file(path)
     except PermissionError as error:
         raise DataError(f"{error.filename or path}: may not be read; check its permissions") from None
     except MemoryError:
         raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None
     if path.exists():
         raise DataError(f"{path}: neither a file nor a folder; expected {_FORMS}")
-    raise DataError(f"{path}: no such file or folder; expected mnist, {_FORMS}")
+    raise DataError(f"{path}: no such file or folder; expected {or_else}{_FORMS}")
+
+
+def _found_mnist() -> raw.Found:
+    train_images, train_labels, test_images, test_labels = packed.unpack()
+    return raw.Found(raw.Raw(train_images, train_labels, "mnist"), raw.Raw(test_images, test_labels, "mnist"))
 
 
 def _mnist() -> Dataset:
@@ -51,22 +68,22 @@ def _mnist() -> Dataset:
     )
 
 
-def _load_folder(folder: Path, split_seed: int) -> Dataset:
+def _find_in_folder(folder: Path) -> tuple[str, raw.Found]:
     files = [path for path in folder.iterdir() if not path.name.startswith(".")]
     if not files:
         raise DataError(f"{folder}: the folder is empty; expected {_FORMS}")
     name = folder.resolve().name
     if any(idx.is_idx_name(path.name) for path in files):
-        return raw.assemble(name, raw.Found(*idx.read_folder(folder)), split_seed)
+        return name, idx.read_folder(folder)
     if any(tables.is_train_csv(path.name) for path in files):
-        return raw.assemble(name, tables.read_csv_folder(folder), split_seed)
+        return name, tables.read_csv_folder(folder)
     if below := _raw_folders(folder):
         if len(below) > 1:
             held = ", ".join(str(path.relative_to(folder)) for path in below)
             raise DataError(f"{folder}: {len(below)} data sets ({held}); give the path of one of them")
-        return raw.assemble(below[0].parent.name, raw.Found(*idx.read_folder(below[0])), split_seed)
+        return below[0].parent.name, idx.read_folder(below[0])
     if folders.subfolders(folder):
-        return raw.assemble(name, folders.read_class_folders(folder), split_seed)
+        return name, folders.read_class_folders(folder)
     if folders.pictures(folder):
         raise DataError(f"{folder}: pictures without classes; expected a sub-folder for each class, named after it")
     found = ", ".join(sorted(path.name for path in files)[:4])
@@ -79,14 +96,14 @@ def _raw_folders(folder: Path) -> list[Path]:
     return [path for path in below if path.is_dir() and any(idx.is_idx_name(inner.name) for inner in path.iterdir())]
 
 
-def _load_file(file: Path, split_seed: int) -> Dataset:
+def _find_in_file(file: Path) -> tuple[str, raw.Found]:
     name = file.name.lower()
     if file.stat().st_size == 0:
         raise DataError(f"{file}: the file is empty (0 bytes); expected {_FORMS}")
     if name.endswith(".npz"):
-        return raw.assemble(file.stem, tables.read_npz(file), split_seed)
+        return file.stem, tables.read_npz(file)
     if name.endswith((".csv", ".csv.gz")):
-        return raw.assemble(file.name.split(".")[0], raw.Found(tables.read_csv(file)), split_seed)
+        return file.name.split(".")[0], raw.Found(tables.read_csv(file))
     if idx.is_idx_name(file.name):
-        return raw.assemble(file.name, raw.Found(*idx.read_file(file)), split_seed)
+        return file.name, idx.read_file(file)
     raise DataError(f"{file}: not a form of data that can be read; expected {_FORMS}")

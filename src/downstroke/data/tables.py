@@ -21,6 +21,8 @@ _NPZ = (  # train and, where there are, val and test: the names in common use, i
     tuple((f"x_{part}", f"y_{part}") for part in ("train", "val", "test")),
     tuple((f"{part}_images", f"{part}_labels") for part in ("train", "val", "test")),
     (("images", "labels"),),
+    (("x_val", "y_val"),),  # alone, as --val-data
+    (("val_images", "val_labels"),),
 )
 _CSV = re.compile(r"(?P<set>.*?)(?P<part>train|val|test)\.csv(\.gz)?", re.IGNORECASE)
 _LABELS = ("label", "class")

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
 from downstroke.runs import files
+from downstroke.runs.place import load_of
 from downstroke.runs.run import LOOKS, Run, refuse_diverged
 
 READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
@@ -35,22 +35,26 @@ def looks(run: Run) -> list[dict[str, Any]]:
 
 
 def examine(
-    run: Run, source: str | None = None, place: str | Path | None = None
+    run: Run,
+    source: str | None = None,
+    data: str | Path | None = None,
+    val_data: str | Path | None = None,
 ) -> tuple[dict[str, Any], Evaluation, Dataset]:
     """Read the test images with the run's W and record the look: (what is recorded, the evaluation, the data).
 
-    `source`: best or last; left out, best where there is one. `place`: where the data is now, if it was moved.
+    `source`: best or last; left out, best where there is one. `data`, `val_data`: where the data is now, if it
+    was moved.
     Raises RunError where the data is not the run's, and where W gives no numbers; neither is recorded.
     """
-    data = _data(run, place)
+    held = load_of(run, data, val_data)
     weights = run.weights(source)
     if not weights.step:
         raise RunError(f"{run.name} has learned nothing yet; a look at the test set would be wasted on it")
     device = machine.choose().device
     network = weights.network.to(device)
-    images = torch.from_numpy(data.test.images).to(device)
-    evaluation = Evaluation.of(read_logits(network, images), torch.from_numpy(data.test.labels).to(device))
-    total = len(data.test)
+    images = torch.from_numpy(held.test.images).to(device)
+    evaluation = Evaluation.of(read_logits(network, images), torch.from_numpy(held.test.labels).to(device))
+    total = len(held.test)
     refuse_diverged(run, weights, evaluation.lost, total)
     confusion = evaluation.confusion
     look = {
@@ -62,7 +66,7 @@ def examine(
         "ece": calibration_error(evaluation),
         "errors": evaluation.errors,
         "images": total,
-        "recall": dict(zip(data.classes, recall(confusion), strict=True)),
+        "recall": dict(zip(held.classes, recall(confusion), strict=True)),
         "confusion": confusion.tolist(),
         "damage": weights.damage,
     }
@@ -73,7 +77,7 @@ def examine(
         buffer = io.BytesIO()
         np.savez_compressed(buffer, look=look["look"], probabilities=evaluation.probabilities)
         files.write_bytes(run.folder / READINGS, buffer.getvalue())
-    return look, evaluation, data
+    return look, evaluation, held
 
 
 def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
@@ -89,12 +93,4 @@ def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
         return None
     if not taken or look != taken[-1]["look"]:
         return None
-    return probabilities, _data(run)
-
-
-def _data(run: Run, place: str | Path | None = None) -> Dataset:
-    place = place or run.recipe.data
-    data = sources.load(place, run.recipe.split_seed)
-    if data.fingerprint() != run.environment["data"]["fingerprint"]:
-        raise RunError(f"the images in {place} are not those that {run.name} was trained on")
-    return data
+    return probabilities, load_of(run)

@@ -80,8 +80,11 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold `path` as a lock. RunError(busy) where another process holds it; the system frees it when a process dies."""
+def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
+    """Hold `path` as a lock. RunError(busy) where another process holds it; the system frees it when a process dies.
+
+    Gives the open file: while it is open the system gives its identity to no other (`still_at`).
+    """
     with path.open("a+b") as file:
         if fcntl is not None:
             for patience in (0.01, 0.05, 0.2, None):  # `held` holds it for an instant, in whoever asks
@@ -92,7 +95,15 @@ def locked(path: Path, busy: str) -> Iterator[None]:
                     if patience is None:
                         raise RunError(busy) from None
                     time.sleep(patience)
-        yield
+        yield file
+
+
+def still_at(file: IO[bytes], path: Path) -> bool:
+    """Whether `path` is the very file that is open as `file`, neither removed nor replaced since."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def held(path: Path) -> bool:

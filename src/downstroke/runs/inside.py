@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from downstroke.data import sources
-from downstroke.errors import CheckpointError, DataError, RunError
+from downstroke.errors import CheckpointError, DataError
 from downstroke.learning import inspect
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import Variation
 from downstroke.learning.models import Network
 from downstroke.runs import checkpoint, files
+from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights
 from downstroke.runs.training import Parts
 
@@ -41,11 +41,7 @@ class Inside:
 
     @cached_property
     def _parts(self) -> Parts:
-        recipe = self.run.recipe
-        loaded = sources.load(recipe.data, recipe.split_seed)
-        if loaded.fingerprint() != self.run.environment["data"]["fingerprint"]:
-            raise RunError(f"the images in {recipe.data} are not those that {self.run.name} was trained on")
-        return Parts(loaded, recipe)
+        return Parts(load_of(self.run), self.run.recipe)
 
     def look(self) -> dict[str, Any]:
         """The W that the gradient moves (not its average, where there is one): `{epoch, step, filters, layers, noise}`.

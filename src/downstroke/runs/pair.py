@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import torch
 
-from downstroke.data import sources
-from downstroke.data.dataset import split
-from downstroke.errors import RunError, counted
+from downstroke.data.dataset import Dataset, split
+from downstroke.errors import DownstrokeError, RunError, counted
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, read_logits
+from downstroke.recipe import Recipe
+from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights, refuse_diverged
 
 
@@ -27,10 +28,8 @@ def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
     first, *others = runs
     for other in others:
         _refuse_different_val(first, other)
+    data = _data(runs)
     recipe = first.recipe
-    data = sources.load(recipe.data, recipe.split_seed)
-    if data.fingerprint() != first.environment["data"]["fingerprint"]:
-        raise RunError(f"the images in {recipe.data} are not those that {first.name} was trained on")
     val = data.val or data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
     device = machine.choose().device
     images, labels = torch.from_numpy(val.images).to(device), torch.from_numpy(val.labels).to(device)
@@ -44,13 +43,23 @@ def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
     return [read(run) for run in runs]
 
 
+def _data(runs: Sequence[Run]) -> Dataset:
+    """The images of all of them, from the place of the first run whose place still has them."""
+    for run in runs[:-1]:
+        try:
+            return load_of(run)
+        except DownstrokeError:
+            continue
+    return load_of(runs[-1])
+
+
 def _refuse_different_val(first: Run, second: Run) -> None:
     (data, seed, size), (other_data, other_seed, other_size) = first.val, second.val
     for run, images in ((first, size), (second, other_size)):
         if not images:
             raise RunError(f"{run.name} has no val images: it was trained without; compare runs that have")
     if data != other_data:
-        why = f"their data differ ({first.recipe.data} and {second.recipe.data})"
+        why = f"their data differ ({_named(first.recipe)} and {_named(second.recipe)})"
     elif seed != other_seed:
         why = f"split_seed is {seed} for one and {other_seed} for the other"
     elif size != other_size:
@@ -61,3 +70,7 @@ def _refuse_different_val(first: Run, second: Run) -> None:
         f"{first.name} and {second.name} have not the same val images: {why}. A paired comparison needs the same; "
         f"train one of them again with the other's data, split_seed and val_size"
     )
+
+
+def _named(recipe: Recipe) -> str:
+    return recipe.data if recipe.val_data is None else f"{recipe.data} with val {recipe.val_data}"

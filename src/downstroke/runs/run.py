@@ -108,8 +108,10 @@ class Run:
 
     @property
     def val(self) -> tuple[str, int, int]:
-        """What decides the val images: the data's fingerprint, the split seed and their number."""
+        """What decides the val images: a fingerprint of the data or of its val part, the split seed, their number."""
         data = self.environment["data"]
+        if own := data.get("val_fingerprint"):
+            return own, 0, data["val"]
         return data["fingerprint"], self.recipe.split_seed, data["val"]
 
     @property

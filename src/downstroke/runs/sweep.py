@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from downstroke.data import sources
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.range_test import RangeTest, range_test
 from downstroke.learning.threads import free_threads, given_threads
 from downstroke.recipe import Recipe
+from downstroke.runs.place import load
 from downstroke.runs.training import Parts
 
 
@@ -17,7 +17,7 @@ def sweep(recipe: Recipe, *, device: str = "auto", precision: str = "auto", thre
 
     Torch's random state and its number of threads are afterwards as they were. Raises DownstrokeError.
     """
-    data = sources.load(recipe.data, recipe.split_seed)
+    data = load(recipe)
     before = torch.get_num_threads()
     try:
         with torch.random.fork_rng():

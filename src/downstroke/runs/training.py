@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import platform
 import shlex
 import shutil
@@ -19,10 +18,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from downstroke.advice import logs
 from downstroke.data import dataset as data
-from downstroke.data import sources
 from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError, counted
-from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, StepRow, to_fields
+from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, History, StepRow, ValLosses, read_steps, to_fields
 from downstroke.learning import schedules
 from downstroke.learning.acceptance import least_score
 from downstroke.learning.distributed import world
@@ -33,7 +32,7 @@ from downstroke.learning.loop import learn
 from downstroke.learning.machine import Machine, choose
 from downstroke.learning.threads import Watch, free_threads, given_threads
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint, files, names
+from downstroke.runs import checkpoint, files, names, place
 from downstroke.runs.run import ENVIRONMENT, LOCK, METRICS, RECIPE, STEPS, VAL_LOSSES, Run
 
 VAL_LOSSES_KEPT = 20  # epochs
@@ -56,7 +55,7 @@ class Training:
         self._held = ExitStack()
         if learner.world.first:
             busy = f"{run.folder} is being trained by another process; wait for it, or stop it first"
-            self._held.enter_context(files.locked(run.folder / LOCK, busy))
+            self._lock = self._held.enter_context(files.locked(run.folder / LOCK, busy))
 
     @classmethod
     def start(
@@ -81,9 +80,8 @@ class Training:
         most = _most(max_epochs, until_done)
         if until_done:
             _refuse_a_known_end(recipe)
-        if recipe.data != "mnist":
-            recipe = recipe.replace(data=str(Path(recipe.data).expanduser().resolve()))
-        loaded = sources.load(recipe.data, recipe.split_seed)
+        recipe = place.absolute(recipe)
+        loaded = place.load(recipe)
         given, all_threads = given_threads(threads), torch.get_num_threads()
         settled = _settled(given)
         began = time.perf_counter()
@@ -105,12 +103,13 @@ class Training:
             if learner.world.first:
                 environment = _environment(learner, loaded, parts, threads_given=given is not None)
                 files.write_json(run.folder / ENVIRONMENT, environment)
-                files.write_json(run.folder / RECIPE, recipe.to_dict())  # from here on the folder is a run
                 self._begin_files()
-                self._save("last")
+                self._save("last")  # with its goal: a run that is killed before its first step still has it
+                files.write_json(run.folder / RECIPE, recipe.to_dict())  # from here on the folder is a run
         except BaseException:
+            if learner.world.first and files.still_at(self._lock, run.folder / LOCK):
+                shutil.rmtree(run.folder, ignore_errors=True)  # nothing was learned yet
             self._held.close()
-            shutil.rmtree(run.folder, ignore_errors=True)  # nothing was learned yet
             raise
         return self
 
@@ -126,14 +125,16 @@ class Training:
         max_epochs: int | None = None,
         threads: int | None = None,
         data: str | Path | None = None,
+        val_data: str | Path | None = None,
     ) -> Self:
         """Go on where a run stands: `epochs` more, or, left out, to the end of what was asked for before.
 
         With `until_done` the end is where the advice is to stop, one epoch from here at the earliest and `max_epochs`
         at the latest. Where lr has fallen to 0, it goes on with the lr from before the fall. With `lr` or
         `schedule`, or where the schedule has a horizon, this is a new leg. `threads`: left out, those that were given
-        when the run began, or, where none were, as many as there are idle cores. `data`: where the run's data is now,
-        if it was moved. RunError where the run is in use elsewhere, its data changed, or no whole checkpoint is left.
+        when the run began, or, where none were, as many as there are idle cores. `data`, `val_data`: where the
+        run's data is now, if it was moved. RunError where the run is in use elsewhere, its data changed, or no whole
+        checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
@@ -152,12 +153,7 @@ class Training:
         all_threads = torch.get_num_threads()
         given = _threads_again(environment, threads)
         machine, notices = _same_machine(environment, _settled(given))
-        loaded = sources.load(data or recipe.data, recipe.split_seed)
-        if loaded.fingerprint() != environment["data"]["fingerprint"]:
-            raise RunError(
-                f"the images in {data or recipe.data} are not those that {run.name} began with; "
-                f"give the place of those with --data, or start a new run on these"
-            )
+        loaded = place.load_of(run, data, val_data)
         parts = Parts(loaded, recipe)
         machine.use()
         learner = Learner(recipe, len(loaded.classes), **asdict(machine))
@@ -172,6 +168,10 @@ class Training:
                 self._record_threads(environment["threads"])
                 self._set_goal(epochs, changes, most if until_done else None)
             self._share_state()
+        except OSError as error:
+            said = self._unwritable(error)
+            self._held.close()
+            raise said from None
         except BaseException:
             self._held.close()
             raise
@@ -203,6 +203,8 @@ class Training:
 
     def _restore(self) -> None:
         folder, learner = self.run.folder, self.learner
+        self._clear_half_written()
+        self._set_damaged_records_aside()
         if checkpoint.exists(folder, "last"):
             found = checkpoint.load(folder, "last")
             if found.damage:
@@ -224,6 +226,28 @@ class Training:
         self._look_for_gaps()
         self._never_lower_the_best()
         self._forget_after(learner.at.epoch, learner.at.step)
+
+    def _clear_half_written(self) -> None:
+        """Remove what a process that was killed had begun to write; the lock says that no other is at it."""
+        for name in ("last", "best"):
+            shutil.rmtree(self.run.folder / f".{name}.writing", ignore_errors=True)
+        for file in (METRICS, STEPS, VAL_LOSSES):
+            for path in self.run.folder.glob(f".{file}.*.writing"):
+                path.unlink(missing_ok=True)
+
+    def _set_damaged_records_aside(self) -> None:
+        """W is whole without its record: what cannot be read is kept under another name, and a new one begun."""
+        for file, columns, read in ((METRICS, EPOCH_COLUMNS, History.read), (STEPS, STEP_COLUMNS, read_steps)):
+            path = self.run.folder / file
+            try:
+                if path.exists() and path.stat().st_size:
+                    read(path)
+                    continue
+                self.notices.append(f"{path} is empty or missing; a new one is begun")
+            except RunError as error:
+                path.replace(path.with_name(f"{file}.damaged"))
+                self.notices.append(f"{error}; it is kept as {file}.damaged, and a new one is begun")
+            files.write_bytes(path, (",".join(columns) + "\n").encode())
 
     def _look_for_gaps(self) -> None:
         """Say it where the record lacks epochs that W has been through."""
@@ -318,6 +342,7 @@ class Training:
                 saved = time.monotonic()
                 said: list[str] = []
                 for event in learn(self.learner, self.train, self.val):
+                    self._look()
                     if isinstance(event, StepDone):
                         _write_row(steps, event.row)
                         if time.monotonic() - saved > SAVE_EVERY_S and event.batch == self.learner.at.batch:
@@ -345,10 +370,29 @@ class Training:
                     yield from map(Note, said)
                     said = []
         except OSError as error:
-            raise RunError(
-                f"{folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
-                f"Make room, then: downstroke continue {shlex.quote(str(folder))}"
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> RunError:
+        """The one line where the disk refuses: the run, what is kept, and what to type."""
+        folder = self.run.folder
+        if not files.still_at(self._lock, folder / LOCK):
+            return RunError(self._gone)
+        return RunError(
+            f"{folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
+            f"Make room, then: downstroke continue {shlex.quote(str(folder))}"
+        )
+
+    def _look(self) -> None:
+        """RunError where the folder is not that of this run any more: nothing is written into another's."""
+        if not files.still_at(self._lock, self.run.folder / LOCK):
+            raise RunError(self._gone)
+
+    @property
+    def _gone(self) -> str:
+        return (
+            f"{self.run.folder} was removed or replaced while it was trained; the training ends, and nothing was "
+            f"written into what is there now"
+        )
 
     def _decide(self) -> list[str]:
         """After an epoch of a leg that lasts until it is done: an epoch more, or, at the advice to stop, its end.
@@ -386,6 +430,7 @@ class Training:
         return [f"until done: at most {most}"]
 
     def _save(self, name: str, val: Evaluation | None = None) -> None:
+        self._look()
         tensors, state = self.learner.state()
         if val is not None and len(val.scores):
             state["least_score"] = least_score(val.scores)
@@ -398,22 +443,41 @@ class Training:
     def _keep_val_losses(self, event: EpochDone) -> None:
         if event.val is None:
             return
+        self._look()
         path = self.run.folder / VAL_LOSSES
         largest = np.finfo(np.float16).max  # beyond it a diverging run's losses would become infinite
-        rows = [np.minimum(event.val.losses, largest).astype(np.float16)[None]]
-        before = _read_array(path)
-        if before is not None and before.shape[1:] == rows[0].shape[1:]:
-            rows.insert(0, before[-(VAL_LOSSES_KEPT - 1) :])
-        _write_array(path, np.concatenate(rows))
+        losses = np.minimum(event.val.losses, largest).astype(np.float16)[None]
+        epochs = np.array([event.row.epoch], np.int32)
+        before = self._val_losses()
+        if before is not None and before.epochs is not None and before.losses.shape[1:] == losses.shape[1:]:
+            kept = slice(-(VAL_LOSSES_KEPT - 1), None)
+            losses = np.concatenate([before.losses[kept], losses])
+            epochs = np.concatenate([before.epochs[kept], epochs])
+        files.write_bytes(path, ValLosses(losses, epochs).to_bytes())
+
+    def _val_losses(self) -> ValLosses | None:
+        """The losses kept so far; None where there are none, or they are damaged: training can do without."""
+        try:
+            return ValLosses.read(self.run.folder / VAL_LOSSES)
+        except RunError as error:
+            if str(error) not in self.notices:
+                self.notices.append(str(error))
+            return None
 
     def _forget_after(self, epoch: int, step: int) -> None:
         """Drop what was recorded after the checkpoint: those steps will be made, and recorded, again."""
         history, recorded = self.run.history, self.run.steps
         path = self.run.folder / VAL_LOSSES
-        dropped = sum(row.epoch > epoch for row in history)
-        before = _read_array(path)
-        if before is not None and dropped:
-            _write_array(path, before[:-dropped])
+        before = self._val_losses()
+        if before is not None and before.epochs is None:  # of a version that did not write them
+            told = logs.val_losses(self.run.folder)
+            losses = np.array(list(told.values()), np.float16).reshape(len(told), before.losses.shape[1])
+            before = ValLosses(losses, np.array(list(told), np.int32))
+        if before is None or before.epochs is None:
+            path.unlink(missing_ok=True)
+        else:
+            kept = before.epochs <= epoch
+            files.write_bytes(path, ValLosses(before.losses[kept], before.epochs[kept]).to_bytes())
         for file, columns, rows in (
             (METRICS, EPOCH_COLUMNS, [row for row in history if row.epoch <= epoch]),
             (STEPS, STEP_COLUMNS, [row for row in recorded if row.step <= step]),
@@ -497,21 +561,6 @@ def _write_row(file: Any, row: EpochRow | StepRow) -> None:
     file.flush()
 
 
-def _read_array(path: Path) -> np.ndarray[Any, Any] | None:
-    """What `path` holds; None where it is missing or damaged: it can be done without."""
-    try:
-        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return array if array.ndim == 2 else None
-
-
-def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    files.write_bytes(path, buffer.getvalue())
-
-
 def _new_folder(runs_dir: Path, name: str | None) -> Path:
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
@@ -547,6 +596,7 @@ def _environment(learner: Learner, loaded: data.Dataset, parts: Parts, *, thread
         "data": {
             "name": loaded.name,
             "fingerprint": loaded.fingerprint(),
+            "val_fingerprint": loaded.val_fingerprint(),
             "classes": list(loaded.classes),
             "train": len(parts.train),
             "val": len(parts.val),

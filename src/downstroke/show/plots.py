@@ -40,6 +40,7 @@ from downstroke.show.style import (
     scale_loss,
     scale_lr,
     shorten,
+    told_loss,
 )
 
 
@@ -60,17 +61,17 @@ def loss_plot(
     title: str = "",
     steps: Sequence[StepRow] = (),
     stopped: str | None = None,
+    smoothed: bool = False,
 ) -> Path:
     """Draw one run: loss (nats), accuracy (percent) and lr (per step) against the epoch; return `path`.
 
     The format follows the suffix: .png (1800x1200, made to be read at 900x600) or .svg. `steps`, if given,
     adds the lr of every step and the loss of the batches as they were trained on (in the criterion's unit;
     means of neighbouring steps where there are more than 150); without them both are one value an epoch.
-    Batch losses far from the cross-entropy (smoothed labels, another criterion) are left out, and that is said.
-    `stopped` says in words why the run ended. A loss axis that spans more than a factor of 10 is
-    logarithmic; an accuracy axis that reaches 90% is logarithmic in the errors, so that 99.0% and 99.5% are
-    as far apart as they matter. NaN was not measured and is not drawn; the first epoch whose loss is no
-    number is marked.
+    Batch losses far from the cross-entropy have a panel of their own (and the picture 120 pixels more): those of
+    smoothed labels (`smoothed`), or of another criterion. `stopped` says in words why the run ended. A loss axis that
+    spans more than a factor of 10 is logarithmic; the accuracy axis is logarithmic in the errors
+    (`style.scale_accuracy`). NaN was not measured and is not drawn; the first epoch whose loss is no number is marked.
 
     Raises DownstrokeError where the history has no epoch yet, the suffix is another, or `path` cannot be
     written.
@@ -79,20 +80,22 @@ def loss_plot(
     if not len(history):
         raise DownstrokeError("nothing to plot yet: no epoch is finished; train for at least one")
     lr_x, lr_y, batch_x, batch_y = by_step(history, steps)
-    apart = another_quantity(history)
-    if apart:
-        batch_y = np.full_like(batch_y, np.nan)
+    apart = (smoothed or another_quantity(history)) and bool(np.isfinite(batch_y).any())
+    within = np.full_like(batch_y, np.nan) if apart else batch_y
     accuracy = measured(history, "accuracy", "val_accuracy")
-    panels = {"loss": 2.4}
+    panels = {"loss": 2.4} | ({"batch": 1.0} if apart else {})
     if accuracy:
         panels["accuracy"] = 1.2
     if np.isfinite(lr_y).any():
         panels["lr"] = 1.0
-    with drawing(path, 900, 600) as figure:
-        note = " · the criterion, another quantity, is not drawn" if apart else ""
+    what = "label smoothing" if smoothed else "what the criterion adds to the loss"
+    with drawing(path, 900, 720 if apart else 600) as figure:
+        note = f" · the batch loss includes {what}" if apart else ""
         heading(figure, title or "Loss by epoch", _subtitle(history, stopped) + note)
         axes = _panels(figure, panels, right=150, top=90)
-        _loss_panel(axes["loss"], history, batch_x, batch_y)
+        _loss_panel(axes["loss"], history, batch_x, within)
+        if apart:
+            _batch_panel(axes["batch"], batch_x, batch_y)
         if accuracy:
             _accuracy_panel(axes["accuracy"], history, accuracy)
         if "lr" in panels:
@@ -142,7 +145,7 @@ def overlay_plot(
         if "train" in axes:
             scale_loss(axes["train"], train, min(best, default=None))
             axes["train"].set_ylabel("train loss (nats)")
-        floor = scale_accuracy(axes["accuracy"], reached, max(reached)) if reached else 1.0
+        floor = scale_accuracy(axes["accuracy"], reached) if reached else 1.0
         for index, (name, history) in enumerate(runs.items()):
             look = _run_look(index)
             if best:
@@ -238,13 +241,24 @@ def _loss_panel(ax: Axes, history: History, batch_x: Floats, batch_y: Floats) ->
     _label_right(ax, labels)
 
 
+def _batch_panel(ax: Axes, x: Floats, y: Floats) -> None:
+    """The loss of the batches alone, where it is no loss to compare with those of train and val."""
+    seen = y[np.isfinite(y)].tolist()
+    scale_loss(ax, seen, None)
+    if ax.get_yscale() == "linear":
+        ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.set_ylabel("batch loss (nats)")
+    ax.plot(x, y, **BATCH, marker="." if len(seen) == 1 else "")
+    _label_right(ax, [_last_label(ax, "batch", seen[-1], BATCH)])
+
+
 def _last_label(ax: Axes, name: str, last: float, look: Mapping[str, Any]) -> _Label:
     below = last < ax.get_ylim()[0]
-    return _Label(max(last, ax.get_ylim()[0]), f"{name} {number(last)}{' ↓' if below else ''}", look)
+    return _Label(max(last, ax.get_ylim()[0]), f"{name} {told_loss(last)}{' ↓' if below else ''}", look)
 
 
 def _accuracy_panel(ax: Axes, history: History, values: Sequence[float]) -> None:
-    floor = scale_accuracy(ax, values, max(measured(history, "val_accuracy") or values))
+    floor = scale_accuracy(ax, values)
     labels = []
     for name, column, look in (("train", "accuracy", TRAIN), ("val", "val_accuracy", VAL)):
         if (last := _curve(ax, history, column, look, floor)) is not None:
@@ -303,7 +317,7 @@ def _mark_best(axes: Sequence[Axes], history: History) -> None:
         "markeredgecolor": INK,
     }
     axes[0].plot([best.epoch], [best.val_loss], **ring, linestyle="", clip_on=False, zorder=6)
-    words = f"best: epoch {best.epoch}, val loss {number(best.val_loss)}"
+    words = f"best: epoch {best.epoch}, val loss {told_loss(best.val_loss)}"
     if math.isfinite(best.val_accuracy):
         words += f", val accuracy {percent(best.val_accuracy)}"
     left, right = axes[0].get_xlim()
@@ -377,14 +391,14 @@ def _name_run(figure: Figure, index: int, count: int, name: str, history: Histor
     figure.add_artist(Line2D(xs, ys, **_run_look(index), markevery=[1]))
     best = history.best
     if best:
-        told = f"best val {number(best.val_loss)}, epoch {best.epoch}"
+        told = f"best val {told_loss(best.val_loss)}, epoch {best.epoch}"
     elif train := measured(history, "loss"):
-        told = f"no val; train {number(train[-1])}"
+        told = f"no val; train {told_loss(train[-1])}"
     else:
         told = "no finite loss" if len(history) else "no epoch finished yet"
     limit = 21
     if count > 10:
-        told = number(best.val_loss) if best else "no val" if len(history) else "no epoch"
+        told = told_loss(best.val_loss) if best else "no val" if len(history) else "no epoch"
         limit = 24 - len(told)
     name_text = shorten(name, limit)
     if count > 10 and index == 0:

@@ -25,7 +25,7 @@ def range_plot(found: RangeTest, path: Path, *, title: str = "Learning-rate rang
         scale_loss(ax, [v for v in found.smoothed.tolist() if v <= ceiling] + [ceiling], None)
         ax.set_ylabel("loss (the criterion, mean over a batch)")
         ax.set_xscale("log")
-        ax.set_xlim(float(found.lr[0]), float(found.lr[-1]))
+        ax.set_xlim(_begin(found), float(found.lr[-1]))
         ax.xaxis.set_major_formatter(lambda value, _: number(value))
         ax.set_xlabel("lr (per step)")
         ax.plot(found.lr, found.loss, **BATCH, zorder=2)
@@ -38,3 +38,10 @@ def range_plot(found: RangeTest, path: Path, *, title: str = "Learning-rate rang
         above: dict[str, Any] = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "ha": "center"}
         ax.annotate(words, place, xytext=(0, 7), weight="bold", **above)
     return path
+
+
+def _begin(found: RangeTest) -> float:
+    """Where the picture begins: half a decade before the loss has fallen by a fiftieth; below it nothing happens."""
+    falls = found.smoothed < 0.98 * found.smoothed[0]
+    first = float(found.lr[falls.argmax()]) if falls.any() else float(found.lr[0])
+    return max(min(first, found.suggestion) / 3, float(found.lr[0]))

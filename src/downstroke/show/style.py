@@ -132,6 +132,11 @@ def number(value: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
+def told_loss(value: float) -> str:
+    """A loss as the studio writes it: four decimals below 1 (0.0200), else three significant digits."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1 else number(value)
+
+
 def percent(value: float) -> str:
     """A share in 0..1 as percent with two decimals; 100% is said of 1 alone, 0% of 0 alone."""
     if value in (0, 1):
@@ -179,34 +184,39 @@ def scale_loss(ax: Axes, values: Sequence[float], best_val: float | None, log_fr
     _ticks(ax, MaxNLocator(6))
 
 
-def scale_accuracy(ax: Axes, values: Sequence[float], reached: float) -> float:
+def scale_accuracy(ax: Axes, values: Sequence[float]) -> float:
     """Set the accuracy axis (0..1, ticks in percent); return the highest value that can be drawn on it.
 
-    `reached` is the best that was judged: from 90% on, the axis is logarithmic in the errors. Below, train alone may be
-    near 100%, and such an axis would hide what val does.
+    It is logarithmic in the errors, in every picture, and ends at round numbers: 99.0% and 99.5% are as far apart as
+    they matter, and pictures of runs that are about as good have the same axis. A log axis has no 100%: half of the
+    fewest errors on it stands for none.
     """
     ax.set_ylabel("accuracy (%)")
-    low, high = min(values), max(values)
-    if reached < 0.9:
-        pad = 0.1 * (high - low) or 0.05
-        ax.set_ylim(max(low - pad, 0), min(high + pad, 1))
-        _ticks(ax, MaxNLocator(4), lambda v: f"{100 * v:g}")
-        return 1.0
+    said: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "color": MUTED, "size": 8}
+    ax.annotate("the errors on a log scale", (1, 1), xytext=(0, 2), ha="right", **said)
     errors = [1 - v for v in values if v < 1]
-    floor = 1.0
-    if high >= 1:  # a log axis has no 100%: one third of the fewest errors seen stands for none
-        floor = 1 - min(errors, default=0.03) / 3
-        errors.append(1 - floor)
-    least, most = min(errors), min(max(errors), 1.0)
-    # At least a factor of two, with a margin, so that there are round numbers to write beside the axis.
-    pad = max((most / least) ** 0.12, math.sqrt(2.5 * least / most))
+    most = _round_error(max(errors, default=0.02), up=True)
+    least = min(_round_error(min(errors, default=0.01), up=False), most / 5)
+    perfect = any(v >= 1 for v in values)
+    floor = 1 - least / 2 if perfect else 1 - least
+    pad = (most / (1 - floor)) ** 0.12  # room for a whole marker at either end
     ax.set_yscale("function", functions=(_minus_log_errors, _undo_minus_log_errors))
-    ax.set_ylim(1 - most * pad, 1 - least / pad)
-    ticks = [1 - e for e in log_ticks(least / pad, most * pad, 5, (1, 5))]
-    if floor < 1:
-        ticks = [t for t in ticks if (1 - t) > 2 * (1 - floor)] + [floor]
-    _ticks(ax, FixedLocator(ticks), lambda v: "100" if floor < 1 and v >= floor else f"{round(100 * v, 6):g}")
+    ax.set_ylim(1 - most * pad, 1 - (1 - floor) / pad)
+    ticks = [1 - error for error in log_ticks(least * 0.999, most * 1.001, 4, (1, 5))]
+    _ticks(
+        ax,
+        FixedLocator([*ticks, floor] if perfect else ticks),
+        lambda v: "100" if perfect and v >= floor else f"{round(100 * v, 6):g}",
+    )
     return floor
+
+
+def _round_error(error: float, *, up: bool) -> float:
+    """The next of 1, 2, 5 times a power of ten, from 1e-9 to 1."""
+    steps = [float(f"{n}e{d}") for d in range(-9, 0) for n in (1, 2, 5)] + [1.0]
+    if up:
+        return next((step for step in steps if step >= error * 0.999), 1.0)
+    return next((step for step in reversed(steps) if step <= error * 1.001), steps[0])
 
 
 def scale_lr(ax: Axes, values: NDArray[np.float64]) -> None:

@@ -4,12 +4,16 @@ On loopback a page of another site can make a browser send requests here, by a c
 made to point to 127.0.0.1 (DNS rebinding). It cannot choose the Host and Origin headers, cannot read the page that
 holds the token, and cannot send an Authorization header without being asked first. Off loopback the token is asked for
 always, and is never in the page.
+
+A site that is named at start may ask this as well (CORS). The page that holds the token stays closed to it: to change
+something it must be given the token by the person who has it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import secrets
 import traceback
 from collections.abc import Callable
@@ -18,9 +22,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from downstroke.errors import DownstrokeError
 from downstroke.studio.refused import Refused
 
 MOST_BYTES = 64_000_000  # of a request's body
@@ -39,7 +44,14 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_PORTS = {"http": 80, "https": 443}
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_PREFLIGHT = {  # what a browser is told that it may send for a page of a named site
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+_SHARED = ("/api/", "/healthz", "/openapi.json")  # beginnings of paths; never the page, which may hold the token
 _OPEN = ("/", "/healthz", "/api", "/openapi.json")  # nothing of a person's is in them; the page itself asks for a token
 
 
@@ -51,6 +63,7 @@ class Settings:
     host: str = "127.0.0.1"
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     read_only: bool = False
+    origins: tuple[str, ...] = ()  # of other sites whose pages may ask; as browsers write them, see `origin_of`
 
     @property
     def loopback(self) -> bool:
@@ -66,6 +79,28 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def origin_of(text: str) -> str:
+    """An origin as browsers write it: scheme, host in lower case, and the port where it is not the scheme's own.
+
+    Raises DownstrokeError for what is none, a pattern such as * among them: the API takes a token, and is opened to
+    sites by their names alone.
+    """
+    wrong = DownstrokeError(
+        f"no origin: {text!r}; expected a scheme and a host such as https://example.org or http://localhost:3000, "
+        f"without a path and without *"
+    )
+    try:
+        parts = urlsplit(text.strip().lower().removesuffix("/"))
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise wrong from None
+    named = host and re.fullmatch(r"[a-z0-9._:-]+", host) and parts.netloc.rpartition("@")[0] == ""
+    if not named or parts.scheme not in _PORTS or parts.path or parts.query or parts.fragment:
+        raise wrong
+    host = f"[{host}]" if ":" in str(host) else host
+    return f"{parts.scheme}://{host}" + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
 
 
 def _netloc(origin: str) -> str | None:
@@ -87,6 +122,8 @@ class Guard:
             await self.app(scope, receive, send)
             return
         began = False
+        asked = Headers(scope=scope)
+        shared = self._shares(asked, scope["path"])
 
         async def sending(message: Message) -> None:
             nonlocal began
@@ -95,6 +132,11 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                if self.settings.origins:
+                    headers.add_vary_header("Origin")
+                if shared:
+                    headers["Access-Control-Allow-Origin"] = asked["origin"]
+                    headers["Cross-Origin-Resource-Policy"] = "cross-origin"
             await send(message)
 
         async def refuse(refused: Refused) -> None:
@@ -112,7 +154,10 @@ class Guard:
 
         try:
             self._admit(scope)
-            body = await _body(Headers(scope=scope), receive, hold)
+            if shared and scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
+                await Response(status_code=204, headers=_preflight(asked))(scope, receive, sending)
+                return
+            body = await _body(asked, receive, hold)
             async with asyncio.timeout(ANSWER_S) as patience:
 
                 async def answering(message: Message) -> None:
@@ -141,12 +186,24 @@ class Guard:
             raise Refused(403, f"the Host header is {host!r}; this studio is for 127.0.0.1 and localhost alone")
         origin = headers.get("origin")
         foreign = origin is not None and _netloc(origin) != host
-        if (changes or path not in _OPEN) and (foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site")):
-            raise Refused(403, f"a page of {origin or 'another site'} may not ask this; only the studio's own page may")
-        if self._needs_token(path, changes) and not self._has_token(headers):
+        foreign = foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if (changes or path not in _OPEN) and foreign and not self._shares(headers, path):
+            raise Refused(
+                403,
+                f"a page of {origin or 'another site'} may not ask this; only the studio's own page may, "
+                "and those of sites named with --allow-origin",
+            )
+        preflight = scope["method"] == "OPTIONS" and self._shares(headers, path)  # browsers send it without the token
+        if self._needs_token(path, changes) and not preflight and not self._has_token(headers):
             raise Refused(401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN")
         if self.settings.read_only and changes and path != "/api/read":
             raise Refused(403, "this studio reads only; nothing can be changed through it")
+
+    def _shares(self, headers: Headers, path: str) -> bool:
+        """Whether a page of a named site asks, for something that such a page may have."""
+        return headers.get("origin") in self.settings.origins and path.startswith(
+            ("/api/", "/healthz", "/openapi.json")
+        )
 
     def _needs_token(self, path: str, changes: bool) -> bool:
         if not self.settings.loopback:
@@ -157,6 +214,12 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         right = secrets.compare_digest(given.strip().encode(), self.settings.token.encode())
         return kind.lower() == "bearer" and right
+
+
+def _preflight(headers: Headers) -> dict[str, str]:
+    """The answer to a browser that asks what a page of a named site may send."""
+    private = headers.get("access-control-request-private-network") == "true"  # from the internet to this machine
+    return {**_PREFLIGHT, **({"Access-Control-Allow-Private-Network": "true"} if private else {})}
 
 
 async def _body(headers: Headers, receive: Receive, hold: Callable[[int], None]) -> bytes:

@@ -161,7 +161,7 @@ class RecipeField(Shape):
     """One thing that a recipe decides."""
 
     name: str = Field(examples=["optimizer"])
-    kind: Literal["choice", "number", "integer", "text"]
+    kind: Literal["choice", "number", "integer", "flag", "text"]
     choices: list[str] | None
     note: str = Field(description="What it decides.", examples=["images in one step"])
     low: float | None
@@ -184,7 +184,7 @@ class Recipes(Shape):
 
 def _described(f: dataclasses.Field[Any]) -> dict[str, Any]:
     """A field of a recipe as JSON schema; `Recipe` itself checks it."""
-    kind = {"str": "string", "int": "integer", "float": "number"}[str(f.type).split(" |")[0]]
+    kind = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}[str(f.type).split(" |")[0]]
     low = {"exclusiveMinimum" if f.metadata["open_low"] else "minimum": f.metadata["low"]}
     ends = {key: end for key, end in {**low, "maximum": f.metadata["high"]}.items() if math.isfinite(end)}
     types = [kind, "null"] if "None" in str(f.type) else kind

@@ -247,7 +247,7 @@ def _environment(run: Run) -> dict[str, Any]:
 def recipes() -> dict[str, Any]:
     """The named recipes, and every field of a recipe with what it decides. Loads torch."""
     named_choices = choices()
-    kinds = {"int": "integer", "float": "number"}
+    kinds = {"int": "integer", "float": "number", "bool": "flag"}
     described = [
         {
             "name": f.name,

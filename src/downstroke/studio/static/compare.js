@@ -29,7 +29,7 @@ export async function show(root, names, signal) {
   const ticked = names.filter((name) => trained.some((run) => run.name === name));
   const histories = new Map();
   const drawing = h("div", { class: "plot plot-overlay", role: "img", "aria-label": "No run is ticked" });
-  const plot = new Plot(drawing, (c) => overlay(ticked, histories, c), signal);
+  const plot = new Plot(drawing, (c, width, narrow) => overlay(ticked, histories, c, narrow), signal);
   const legend = h("ul", { class: "legend", "aria-label": "Curves" });
   const hint = h("p", { class: "muted" }, "Tick a run, to see its curves here.");
   const sentences = h("div", { class: "sentences", "aria-live": "polite" });
@@ -209,7 +209,7 @@ const described = (names, histories) =>
       names.map((name) => `${name}, at the end ${loss(histories.get(name)?.at(-1)?.val_loss)}`).join("; ")
     : "No run is ticked";
 
-function overlay(names, histories, c) {
+function overlay(names, histories, c, narrow) {
   const drawn = names.map((name, index) => [name, histories.get(name) ?? [], runLook(index, c)]);
   const of = (key) => drawn.flatMap(([, rows]) => rows.map((row) => row[key])).filter(Number.isFinite);
   const accuracy = accuracyAxis(of("val_accuracy"), Math.max(0, ...of("val_accuracy")));
@@ -246,7 +246,7 @@ function overlay(names, histories, c) {
       },
       yaxis: { domain: [0.42, 1], ...lossAxis(of("val_loss"), 3) },
       yaxis2: { domain: [0, 0.32], ...accuracy.axis },
-      annotations: [panelName("val loss (nats, mean over images)", 1, c), panelName("val accuracy", 0.325, c)],
+      annotations: [panelName(narrow ? "val loss (nats)" : "val loss (nats, mean over images)", 1, c), panelName("val accuracy", 0.325, c)],
     },
   };
 }

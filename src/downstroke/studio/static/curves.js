@@ -37,7 +37,10 @@ export const runLook = (index, c) => ({
   symbol: MARKERS[index % MARKERS.length],
 });
 
-// One picture. `build(colours, width)` gives {data, layout}; `redraw` asks for it again, at most about 6 times a second.
+// The size of the words in a picture, in px: it follows the size that the reader has chosen.
+const em = () => 12.5 * (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+
+// One picture. `build(colours, width, narrow)` gives {data, layout}; `redraw` asks for it again, at most about 6 times a second.
 export class Plot {
   constructor(element, build, signal) {
     Object.assign(this, { element, build, signal, asked: false, running: false });
@@ -74,13 +77,13 @@ export class Plot {
     const { element } = this;
     if (this.signal.aborted || !element.isConnected || !element.clientWidth) return;
     const c = colours();
-    const { data, layout } = this.build(c, element.clientWidth);
+    const { data, layout } = this.build(c, element.clientWidth, element.clientWidth < 40 * em());
     await Plotly.react(element, data, framed(layout, c, element), { displayModeBar: false, responsive: false });
   }
 }
 
 function framed(layout, c, element) {
-  const size = 12.5 * (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+  const size = em();
   const axis = {
     color: c.muted,
     gridcolor: c.rule,
@@ -89,17 +92,16 @@ function framed(layout, c, element) {
     ticks: "outside",
     ticklen: 5,
     tickcolor: "rgba(0,0,0,0)",
-    automargin: false,
     exponentformat: "e",
   };
   const axes = {};
   for (const [key, value] of Object.entries(layout))
-    if (/^[xy]axis/.test(key)) axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : {}), ...value };
+    if (/^[xy]axis/.test(key)) axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : { automargin: "left" }), ...value };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size, color: c.ink },
-    margin: { l: 4.4 * size, r: 1.2 * size, t: 2.1 * size, b: 3.4 * size },
+    margin: { l: 1.6 * size, r: 1.2 * size, t: 2.1 * size, b: 3.4 * size }, // l grows where the ticks need it
     showlegend: false,
     dragmode: false,
     hoverlabel: { bgcolor: c.card, bordercolor: c.muted, font: { color: c.ink, size } },

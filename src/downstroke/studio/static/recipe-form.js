@@ -12,11 +12,12 @@ let kept = null; // what was typed, while one looks at something else
 // What may be typed into one field, as an element with a `value`.
 function control(field, id) {
   const described = { id, "aria-describedby": `${id}-note` };
-  if (field.kind === "choice")
+  const choices = field.kind === "flag" ? ["false", "true"] : field.choices;
+  if (choices)
     return h(
       "select",
       described,
-      field.choices.map((choice) => h("option", { value: choice }, choice)),
+      choices.map((choice) => h("option", { value: choice }, choice)),
     );
   const numeric = field.kind === "number" || field.kind === "integer";
   return h("input", {
@@ -32,6 +33,7 @@ function control(field, id) {
 function parsed(field, text) {
   const value = text.trim();
   if (value === "") return null;
+  if (field.kind === "flag") return value === "true";
   if (field.kind !== "number" && field.kind !== "integer") return value;
   return Number.isNaN(Number(value)) ? value : Number(value);
 }

@@ -31,9 +31,8 @@ function horizon(run, done) {
   return Math.max(Math.min(last, run.target_epochs), Math.ceil(done), 1);
 }
 
-export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
+export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, narrow) {
   const perEpoch = progress?.steps_per_epoch ?? stepsPerEpoch(panel.detail, epochs);
-  const narrow = width < 480;
   const last = horizon(run, Math.max(epochs.at(-1)?.epoch ?? 0, (steps.at(-1)?.step ?? 0) / perEpoch));
   const val = finite(epochs, "val_loss");
   const train = finite(epochs, "loss");

@@ -1,0 +1,87 @@
+"""Where a run's data lies now: where the recipe says, or where it was last given to be, after it was moved."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from downstroke.data import sources
+from downstroke.data.dataset import Dataset
+from downstroke.errors import RunError
+from downstroke.recipe import Recipe
+from downstroke.runs import files
+from downstroke.runs.run import ENVIRONMENT, Run
+
+_KEYS = {"data": "place", "val_data": "val_place"}  # fields of the recipe, and where the run keeps their new places
+
+
+def load(recipe: Recipe) -> Dataset:
+    """The data of a recipe. Raises DataError."""
+    return sources.load(recipe.data, recipe.split_seed, val_data=recipe.val_data, transpose=recipe.transpose)
+
+
+def absolute(recipe: Recipe) -> Recipe:
+    """The recipe with the paths of its data as they are from everywhere."""
+    given = {"data": None if recipe.data == "mnist" else recipe.data, "val_data": recipe.val_data}
+    return recipe.replace(**{field: _absolute(path) for field, path in given.items() if path is not None})
+
+
+def place_of(run: Run) -> Recipe:
+    """The run's recipe, with its data where it was last found; where that is gone, where the recipe says."""
+    kept, recipe = run.environment["data"], run.recipe
+    moved = {field: kept[key] for field, key in _KEYS.items() if kept.get(key) and Path(kept[key]).exists()}
+    return recipe.replace(**moved)
+
+
+def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | None = None) -> Dataset:
+    """The data that a run began with; `place` and `val_place`: where it and its val images are now, if it was moved.
+
+    A new place is kept in the run, where this and everything else finds it from then on. Raises DataError, and
+    RunError where the images are not the run's.
+    """
+    from downstroke.learning.distributed import world  # loads torch, and `place_of` is asked without
+
+    recipe = run.recipe
+    if val_place is not None and recipe.val_data is None:
+        raise RunError(f"{run.name} has val images of its data and no --val-data; leave --val-data out")
+    given = {"data": place, "val_data": val_place}
+    moved = {field: _absolute(path) for field, path in given.items() if path is not None}
+    found = place_of(run).replace(**moved)
+    _refuse_missing(run, found)
+    data = load(found)
+    if data.fingerprint() != run.environment["data"]["fingerprint"]:
+        where = found.data if found.val_data is None else f"{found.data} and {found.val_data}"
+        raise RunError(
+            f"the images in {where} are not those that {run.name} was trained on; "
+            f"give the place of those with --data, or start a new run on these"
+        )
+    if moved and world().first:
+        _keep(run, moved)
+    return data
+
+
+def _refuse_missing(run: Run, found: Recipe) -> None:
+    for path, flag in ((found.data, "--data"), (found.val_data, "--val-data")):
+        if path not in ("mnist", None) and not Path(str(path)).exists():
+            raise RunError(
+                f"the data of {run.name} is not at {path} any more; "
+                f"say where it is: downstroke continue {run.typed} {flag} PATH"
+            )
+
+
+def _keep(run: Run, moved: dict[str, str]) -> None:
+    environment, recipe = run.environment, run.recipe.to_dict()
+    kept = environment["data"]
+    before = dict(kept)
+    for field, path in moved.items():
+        kept.pop(_KEYS[field], None)
+        if path != recipe[field]:
+            kept[_KEYS[field]] = path
+    if kept != before:
+        with suppress(OSError):  # a run that may only be read is read nonetheless
+            files.write_json(run.folder / ENVIRONMENT, environment)
+
+
+def _absolute(path: str | Path) -> str:
+    return os.fspath(Path(path).expanduser().resolve())
