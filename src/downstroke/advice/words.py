@@ -143,9 +143,13 @@ def warnings(curve: Curve) -> list[str]:
     said = []
     gaps = np.diff(curve.epoch)
     if np.any(gaps > 1):
-        said.append(f"The history has gaps: {int(np.sum(gaps > 1))}, the largest of {counted(gaps.max() - 1, 'epoch')}.")
+        said.append(
+            f"The history has gaps: {int(np.sum(gaps > 1))}, the largest of {counted(gaps.max() - 1, 'epoch')}."
+        )
     if curve.val_images is not None and curve.val_images < FEW_IMAGES:
-        said.append(f"Val has {counted(curve.val_images, 'image')} only: its loss says little, take {FEW_IMAGES} at least.")
+        said.append(
+            f"Val has {counted(curve.val_images, 'image')} only: its loss says little, take {FEW_IMAGES} at least."
+        )
     return said
 
 
@@ -161,7 +165,8 @@ def _moved(curve: Curve) -> str:
     """What was measured in the last epochs; "falls" is said where each is lower than the one before."""
     rows = min(3, len(curve) - 1)
     last = curve.val_loss[-1 - rows :]
-    moves = f"{_n(last[0])} -> {_n(last[-1])} over the last {counted(curve.epoch[-1] - curve.epoch[-1 - rows], 'epoch')}"
+    span = counted(curve.epoch[-1] - curve.epoch[-1 - rows], "epoch").removeprefix("1 ")
+    moves = f"{_n(last[0])} -> {_n(last[-1])} over the last {span}"
     noise = curve.noise
     if np.all(np.diff(last) < 0) and _n(last[0]) != _n(last[-1]):
         clear = noise is not None and last[0] - last[-1] > 2 * noise

@@ -118,8 +118,8 @@ def set_test_apart(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int
     wanted = max(1, round(total / 7))
     if wanted > total - present:
         raise DataError(
-            f"{counted(total, 'image')} of {counted(present, 'class', 'classes')} are too few to set a test part apart; "
-            f"expected several images a class: add images, or a test part"
+            f"{counted(total, 'image')} of {counted(present, 'class', 'classes')} are too few to set "
+            f"a test part apart; expected several images a class: add images, or a test part"
         )
     return _divide(labels, wanted, _TEST, seed)
 
