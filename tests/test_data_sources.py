@@ -538,7 +538,7 @@ NPZ = {
     "one class": ({"images": images, "labels": labels * 0}, "every label is 0; expected at least 2"),
     "1001 classes": (
         {"images": np.zeros((1001, 4, 4), np.uint8), "labels": np.arange(1001)},
-        "1001 classes; expected at most",
+        "1,001 classes; expected at most",
     ),
     "too bright": (
         {"images": images.astype(int) * 2, "labels": labels},

@@ -94,3 +94,57 @@ def test_a_shown_picture_keeps_its_colours(tmp_path: Path, reader: Reader, mnist
     Image.fromarray(page).save(tmp_path / "page.png")
     drawn = readings.draw(reader.read(tmp_path / "page.png"), tmp_path / "drawn.png")
     assert Image.open(drawn).getpixel((2, 118)) == (255, 240, 180)
+
+
+def page_of(mnist: Dataset, rows: int, columns: int, path: Path) -> Path:
+    """MNIST digits in rows that lie close together, twice as large as they are."""
+    page = np.zeros((rows * 40, columns * 34), np.uint8)
+    for index in range(rows * columns):
+        y, x = index // columns * 40 + 6, index % columns * 34 + 3
+        page[y : y + 28, x : x + 28] = mnist.test.images[index]
+    Image.fromarray(255 - page).resize((columns * 68, rows * 80)).save(path)
+    return path
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 5), (2, 8), (4, 10), (7, 10)])
+def test_an_explained_page_fits_a_screen(
+    rows: int, columns: int, tmp_path: Path, reader: Reader, mnist: Dataset
+) -> None:
+    reading = next(reader.read_all([page_of(mnist, rows, columns, tmp_path / "page.png")], explain=True))
+    width, height = size_of(readings.explain(reading, tmp_path / "explained.png"))
+    assert 300 <= width <= 1600
+    assert 200 <= height <= 960
+
+
+def test_on_a_crowded_page_no_label_hides_a_box_or_another_label(
+    tmp_path: Path, reader: Reader, mnist: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed: list[tuple[tuple[float, ...], list[tuple[float, ...]]]] = []
+    label = readings._label
+
+    def watched(pen: Any, page: Any, digit: Any, box: Any, taken: Any, size: int) -> Any:
+        taken_before = list(taken)
+        placed.append((label(pen, page, digit, box, taken, size), taken_before))
+        return placed[-1][0]
+
+    monkeypatch.setattr(readings, "_label", watched)
+    reading = reader.read(page_of(mnist, 5, 8, tmp_path / "page.png"))
+    width, height = size_of(readings.draw(reading, tmp_path / "drawn.png"))
+    assert len(placed) >= 38
+    for (left, top, right, bottom), taken in placed:
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        for x, y, x_end, y_end in taken:
+            shared = max(0, min(right, x_end) - max(left, x)) * max(0, min(bottom, y_end) - max(top, y))
+            assert shared <= 0.1 * (right - left) * (bottom - top)
+
+
+def test_a_small_picture_is_drawn_larger(tmp_path: Path, reader: Reader, mnist: Dataset) -> None:
+    Image.fromarray(255 - np.pad(mnist.test.images[0], 6)).save(tmp_path / "small.png")
+    drawn = readings.draw(reader.read(tmp_path / "small.png"), tmp_path / "drawn.png")
+    assert size_of(drawn) == (120, 120)

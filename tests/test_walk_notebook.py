@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import nbclient
 import nbformat
 import pytest
 
@@ -34,3 +35,20 @@ def test_every_cell_of_the_notebook_runs() -> None:
     notebook = walk_notebook.execute(walk_notebook.cells())
     said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "error:" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_training_in_a_notebook_shows_a_line_an_epoch(tiny: Path, tmp_path: Path) -> None:
+    given = f"data={str(tiny)!r}, runs_dir={str(tmp_path)!r}, model='mlp', epochs=2"
+    sources = [f"downstroke.train({given}){end}" for end in ("", ".extend(epochs=1, progress=False)")]
+    code = ["import downstroke", sources[0], sources[1].replace("epochs=2)", "epochs=2, progress=False)")]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in code])
+    nbclient.NotebookClient(notebook, timeout=300).execute()
+    _, shown, silent = (
+        "".join(output.get("text", "") for output in cell.outputs if output.output_type == "stream")
+        for cell in notebook.cells
+    )
+    assert [line.split("  ")[0] for line in shown.splitlines()][1:] == ["epoch 1", "epoch 2"]
+    assert shown.startswith("data: ")
+    assert silent == ""

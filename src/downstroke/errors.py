@@ -24,13 +24,14 @@ def shown(text: str) -> str:
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
-def counted(number: int, what: str, many: str | None = None) -> str:
+def counted(number: float, what: str, many: str | None = None) -> str:
     """A number with its noun, in the plural where it is not 1; `many` where that is not the noun with an s.
 
-    >>> counted(1, "epoch"), counted(2_000, "epoch"), counted(0, "class", "classes")
-    ('1 epoch', '2,000 epochs', '0 classes')
+    >>> counted(1, "epoch"), counted(2_000, "epoch"), counted(0, "class", "classes"), counted(0.5, "epoch")
+    ('1 epoch', '2,000 epochs', '0 classes', '0.5 epochs')
     """
-    return f"{number:,} {what if number == 1 else many or what + 's'}"
+    digits = f"{number:,.0f}" if number == round(number) else f"{number:g}"
+    return f"{digits} {what if number == 1 else many or what + 's'}"
 
 
 class DownstrokeError(Exception):

@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import RunError
+from downstroke.errors import RunError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +161,7 @@ def _read(path: str | Path, columns: tuple[str, ...], whole: int) -> Iterator[li
         for number, values in enumerate(reader, start=2):
             try:
                 if len(values) != len(columns):
-                    raise ValueError(f"{len(values)} fields")
+                    raise ValueError(f"{counted(len(values), 'field')}")
                 row = [float(v) if v else math.nan for v in values]
                 if not all(number.is_integer() for number in row[:whole]):
                     raise ValueError(f"{values[:whole]} are not whole numbers")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from downstroke.advice import tfevents
 from downstroke.advice.curve import Curve
-from downstroke.errors import LogError, RunError
+from downstroke.errors import LogError, RunError, counted
 from downstroke.history import EPOCH_COLUMNS, ValLosses
 
 Say = Callable[[str], None]
@@ -128,7 +128,9 @@ def _csv(path: Path, text: str) -> _Table:
                 )
             if reader.line_num == len(lines) and not text.endswith("\n"):
                 break  # still being written
-            raise LogError(f"{path}, {place}: {len(cells)} fields; expected {len(names)}, as in the first line")
+            raise LogError(
+                f"{path}, {place}: {counted(len(cells), 'field')}; expected {len(names)}, as in the first line"
+            )
         row = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
         rows.append({name: cell for name, cell in row.items() if own or cell.lower() not in _NOTHING})
         places.append(place)

@@ -13,6 +13,7 @@ import numpy as np
 
 from downstroke.advice.curve import Curve
 from downstroke.advice.futures import Futures
+from downstroke.errors import counted
 
 if TYPE_CHECKING:
     from downstroke.advice.verdict import Forecast, Judged
@@ -74,8 +75,8 @@ def guessing(curve: Curve, guess: float) -> str:
 def too_early(curve: Curve, enough: int) -> str:
     """How many epochs are missing."""
     missing = enough - len(curve)
-    more = "one epoch more is needed" if missing == 1 else f"{missing} epochs more are needed"
-    return f"Too early: a trend and its noise need {enough} epochs, there {_are(len(curve))}; {more}."
+    more = f"{counted(missing, 'epoch')} more {'is' if missing == 1 else 'are'} needed"
+    return f"Too early: a trend and its noise need {counted(enough, 'epoch')}, there {_are(len(curve))}; {more}."
 
 
 def goes_on(curve: Curve, judged: Judged, forecast: Sequence[Forecast]) -> str:
@@ -142,9 +143,13 @@ def warnings(curve: Curve) -> list[str]:
     said = []
     gaps = np.diff(curve.epoch)
     if np.any(gaps > 1):
-        said.append(f"The history has gaps: {int(np.sum(gaps > 1))}, the largest of {gaps.max() - 1:g} epochs.")
+        said.append(
+            f"The history has gaps: {int(np.sum(gaps > 1))}, the largest of {counted(gaps.max() - 1, 'epoch')}."
+        )
     if curve.val_images is not None and curve.val_images < FEW_IMAGES:
-        said.append(f"Val has {curve.val_images} images only: its loss says little, take {FEW_IMAGES} at least.")
+        said.append(
+            f"Val has {counted(curve.val_images, 'image')} only: its loss says little, take {FEW_IMAGES} at least."
+        )
     return said
 
 
@@ -160,7 +165,8 @@ def _moved(curve: Curve) -> str:
     """What was measured in the last epochs; "falls" is said where each is lower than the one before."""
     rows = min(3, len(curve) - 1)
     last = curve.val_loss[-1 - rows :]
-    moves = f"{_n(last[0])} -> {_n(last[-1])} over the last {curve.epoch[-1] - curve.epoch[-1 - rows]:g} epochs"
+    span = counted(curve.epoch[-1] - curve.epoch[-1 - rows], "epoch").removeprefix("1 ")
+    moves = f"{_n(last[0])} -> {_n(last[-1])} over the last {span}"
     noise = curve.noise
     if np.all(np.diff(last) < 0) and _n(last[0]) != _n(last[-1]):
         clear = noise is not None and last[0] - last[-1] > 2 * noise
@@ -183,7 +189,7 @@ def _swing(curve: Curve) -> str:
 
 def _coming(judged: Judged, ahead: Forecast) -> str:
     """The forecast, named as one."""
-    five = f"{_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)}) in {ahead.epochs} epochs"
+    five = f"{_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)}) in {counted(ahead.epochs, 'epoch')}"
     return f"{_hope(judged)}; val loss {five}."
 
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from downstroke.api import Run, train
-from downstroke.errors import RunError
+from downstroke.errors import RunError, counted
 from downstroke.learning import models
 from downstroke.learning.events import StepDone, StopReason
 from downstroke.learning.learner import Images
@@ -112,7 +112,7 @@ def until_done(home: Path, seeds: int, say: Say) -> dict[str, Any]:
         for name, value in zip(names, values, strict=True):
             found[name].append(value)
         say(
-            f"until done, seed {seed}: {free['epochs']} epochs, val {free['val_accuracy']:.2%}, "
+            f"until done, seed {seed}: {counted(free['epochs'], 'epoch')}, val {free['val_accuracy']:.2%}, "
             f"loss {free['val_loss']:.4f}; as many, known beforehand: {known['val_accuracy']:.2%}, "
             f"{known['val_loss']:.4f}"
         )
@@ -142,15 +142,15 @@ def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
 
 def _our_blocks(training: Training) -> Iterator[float]:
     """Seconds of one block of steps after another, all within an epoch: measuring W is not what is compared."""
-    began, counted = time.perf_counter(), 0
+    began, seen = time.perf_counter(), 0
     for event in training:
         if not isinstance(event, StepDone):
             continue
-        counted += 1
-        if counted == BLOCK:
+        seen += 1
+        if seen == BLOCK:
             yield time.perf_counter() - began
-        if counted == BLOCK or event.batch == event.batches or event.batches - event.batch < BLOCK:
-            began, counted = time.perf_counter(), 0
+        if seen == BLOCK or event.batch == event.batches or event.batches - event.batch < BLOCK:
+            began, seen = time.perf_counter(), 0
 
 
 def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
@@ -199,7 +199,8 @@ def continuing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         unlike = differences(parts, at_once)
         equal += not unlike
         said = ", ".join(unlike) or "equal"
-        say(f"continue {trial}: {recipe.model}, {recipe.optimizer}, {recipe.schedule}, {n} + {m} epochs: {said}")
+        how = f"{recipe.model}, {recipe.optimizer}, {recipe.schedule}, {n} + {counted(m, 'epoch')}"
+        say(f"continue {trial}: {how}: {said}")
     return {"continue_equal": equal, "continue_trials": trials}
 
 
@@ -208,17 +209,17 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
 
     A process that had not begun, or had come to its end, is not counted: another is started in its place.
     """
-    chance, equal, counted, attempt = random.Random(1), 0, 0, 0
+    chance, equal, seen, attempt = random.Random(1), 0, 0, 0
     recipe = _small(chance).replace(model="cnn", optimizer="adam", epochs=3, train_size=4000)
     began = time.monotonic()
     unbroken = whole(train(recipe, progress=False, runs_dir=home, name="unbroken"))
     lasts = time.monotonic() - began
     total = len(unbroken.steps)
-    while counted < trials:
+    while seen < trials:
         name = f"killed-{attempt}"
         attempt += 1
         if attempt > 10 * trials:
-            raise RunError(f"only {counted} of {attempt - 1} kills came between the first step and the last")
+            raise RunError(f"only {seen} of {attempt - 1} kills came between the first step and the last")
         arguments = f"downstroke.Recipe(**{recipe.to_dict()!r}), runs_dir={str(home)!r}, name={name!r}"
         code = f"import downstroke; downstroke.train({arguments})"
         with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
@@ -232,9 +233,9 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
             unlike = differences(whole(Run.open(name, home).extend(progress=False)), unbroken)
         except RunError as error:
             unlike = [str(error)]
-        counted += 1
+        seen += 1
         equal += not unlike
-        say(f"kill -9 {counted}, after {steps} of {total} steps: {', '.join(unlike) or 'equal'}")
+        say(f"kill -9 {seen}, after step {steps} of {total}: {', '.join(unlike) or 'equal'}")
     return {"kill_equal": equal, "kill_trials": trials}
 
 

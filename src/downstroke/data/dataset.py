@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.batches import random_bits, shuffled
-from downstroke.errors import DataError, RecipeError
+from downstroke.errors import DataError, RecipeError, counted
 
 _SPLIT, _CUT, _SPOIL, _TEST = (
     2,
@@ -118,8 +118,8 @@ def set_test_apart(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int
     wanted = max(1, round(total / 7))
     if wanted > total - present:
         raise DataError(
-            f"{total} images of {present} classes are too few to set a test part apart; "
-            f"expected several images a class: add images, or a test part"
+            f"{counted(total, 'image')} of {counted(present, 'class', 'classes')} are too few to set "
+            f"a test part apart; expected several images a class: add images, or a test part"
         )
     return _divide(labels, wanted, _TEST, seed)
 

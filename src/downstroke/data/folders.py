@@ -12,7 +12,7 @@ from downstroke.data.glyph import SIZE
 from downstroke.data.ink import Polarity
 from downstroke.data.picture import SUFFIXES, read_picture
 from downstroke.data.raw import Found, Raw, to_glyph, vote
-from downstroke.errors import DataError, PictureError
+from downstroke.errors import DataError, PictureError, counted
 
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _LITTER = ("thumbs.db", "desktop.ini")
@@ -136,5 +136,5 @@ def _read_part(
     if len(as_they_are) < len(paths):  # of mixed sizes: all are brought into one form
         for index in as_they_are:
             images[index] = to_glyph(images[index], polarity, str(paths[index]))
-    notices += [f"{folder}: {count:,} of {len(paths):,} pictures: {note}" for note, count in said.items()]
+    notices += [f"{folder}: {count:,} of {counted(len(paths), 'picture')}: {note}" for note, count in said.items()]
     return Raw(images, labels, str(folder))

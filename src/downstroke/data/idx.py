@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.raw import Found, Raw
-from downstroke.errors import DataError
+from downstroke.errors import DataError, counted
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte
 _NAME = re.compile(
@@ -82,7 +82,9 @@ def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
     what = "images" if dimensions == 3 else "labels"
     content = _unzipped(path)
     if len(content) < 4 + 4 * dimensions:
-        raise DataError(f"{path}: {len(content)} bytes, too few for the head of an IDX file; download it again")
+        raise DataError(
+            f"{path}: {counted(len(content), 'byte')}, too few for the head of an IDX file; download it again"
+        )
     if content[:4] != bytes([0, 0, 8, dimensions]):
         raise DataError(
             f"{path}: starts with {content[:4].hex(' ')}; expected 00 00 08 {dimensions:02x}, an IDX file of {what}"
@@ -92,7 +94,7 @@ def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
     if held != promised:
         size = " x ".join(map(str, shape))
         raise DataError(
-            f"{path}: {held} bytes of {what}; expected {promised} ({size}): "
+            f"{path}: {counted(held, 'byte')} of {what}; expected {promised} ({size}): "
             f"it is {'cut short' if held < promised else 'too long'}, download it again"
         )
     return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * dimensions).reshape(shape)

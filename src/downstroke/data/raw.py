@@ -14,7 +14,7 @@ from downstroke.data.dataset import Dataset, Part, set_test_apart
 from downstroke.data.glyph import SIZE, glyph
 from downstroke.data.ink import Polarity
 from downstroke.data.picture import bits_of
-from downstroke.errors import DataError, PictureError
+from downstroke.errors import DataError, PictureError, counted
 
 MAX_CLASSES = 1000
 
@@ -176,7 +176,8 @@ def _check_labels(raw: Raw) -> NDArray[Any]:
         raise DataError(f"{raw.where}: labels of shape {list(labels.shape)}; expected one label an image{hint}")
     if len(labels) != len(raw.images):
         raise DataError(
-            f"{raw.where}: {len(raw.images)} images but {len(labels)} labels; expected as many of one as of the other"
+            f"{raw.where}: {counted(len(raw.images), 'image')} but {counted(len(labels), 'label')}; "
+            f"expected as many of one as of the other"
         )
     if not len(labels):
         raise DataError(f"{raw.where}: no images; expected at least two classes of them")
@@ -201,7 +202,10 @@ def _classes(labels: NDArray[Any], where: str) -> NDArray[Any]:
     if len(classes) == 1:
         raise DataError(f"{where}: every label is {classes[0]}; expected at least 2 classes to tell apart")
     if len(classes) > MAX_CLASSES:
-        raise DataError(f"{where}: {len(classes)} classes; expected at most {MAX_CLASSES}: are these labels at all?")
+        raise DataError(
+            f"{where}: {counted(len(classes), 'class', 'classes')}; "
+            f"expected at most {MAX_CLASSES}: are these labels at all?"
+        )
     return classes
 
 
@@ -235,7 +239,9 @@ def _grey(raw: Raw, transpose: bool = False) -> NDArray[Any]:
     if images.ndim == 2:
         side = round(images.shape[1] ** 0.5)
         if side < 2 or side * side != images.shape[1]:
-            raise DataError(f"{raw.where}: {images.shape[1]} pixels an image; expected a square, such as 784 (28x28)")
+            raise DataError(
+                f"{raw.where}: {counted(images.shape[1], 'pixel')} an image; expected a square, such as 784 (28x28)"
+            )
         images = images.reshape(len(images), side, side)
     elif images.ndim == 4 and 1 in (images.shape[1], images.shape[3]):
         images = images[:, 0] if images.shape[1] == 1 else images[..., 0]

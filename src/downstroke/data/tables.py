@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.raw import Found, Raw
-from downstroke.errors import DataError
+from downstroke.errors import DataError, counted
 
 _NPZ = (  # train and, where there are, val and test: the names in common use, in lower case
     tuple((f"x_{part}", f"y_{part}") for part in ("train", "val", "test")),
@@ -155,7 +155,7 @@ def _read_rows(file: Path, text: TextIO) -> Raw:
         label, pixels = _columns(file, header)
     else:
         label, pixels = 0, list(range(1, len(header)))
-        _check_square(file, len(pixels), f"{len(header)} columns and no header")
+        _check_square(file, len(pixels), f"{counted(len(header), 'column')} and no header")
         text.seek(0)
     labels, images = [], []
     row = 1 + has_header  # of the file, from 1
@@ -196,7 +196,9 @@ def _parse(
             continue
         fields = line.rstrip("\r\n").split(delimiter)
         if len(fields) != len(header):
-            raise DataError(f"{file}, line {row}: {len(fields)} fields; expected {len(header)}, as in the first line")
+            raise DataError(
+                f"{file}, line {row}: {counted(len(fields), 'field')}; expected {len(header)}, as in the first line"
+            )
         for column, field in enumerate(fields):
             if not _is_number(field.strip().strip('"')):
                 name = header[column] if has_header else f"field {column + 1}"
@@ -225,7 +227,7 @@ def _columns(file: Path, header: list[str]) -> tuple[int, list[int]]:
     others = [column for column in range(len(header)) if column != label]
     numbers = {int(match[1]): column for column in others if (match := re.fullmatch(r"pixel_?(\d+)", lowered[column]))}
     if not numbers:  # other names, such as 1x1, 1x2, ...: taken in the order they have
-        _check_square(file, len(others), f"{len(others)} columns beside the label")
+        _check_square(file, len(others), f"{counted(len(others), 'column')} beside the label")
         return label, others
     if strangers := [header[column] for column in others if column not in numbers.values()]:
         raise DataError(

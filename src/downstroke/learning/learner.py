@@ -17,7 +17,7 @@ from torch import Tensor
 
 from downstroke.data import augment
 from downstroke.data.dataset import Part
-from downstroke.errors import RecipeError
+from downstroke.errors import RecipeError, counted
 from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.average import Average
 from downstroke.learning.distributed import world
@@ -92,7 +92,8 @@ class Learner:
     ) -> None:
         if recipe.strays and classes != 10:
             raise RecipeError(
-                f"strays are images that are no digits, and the data has {classes} classes; leave them at 0"
+                f"strays are images that are no digits, and the data has "
+                f"{counted(classes, 'class', 'classes')}; leave them at 0"
             )
         self.recipe = recipe
         self.world = world()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.ink import Polarity, separate_page, shrunk
-from downstroke.errors import PictureError
+from downstroke.errors import PictureError, counted
 
 _WORK = 1600  # pixels: a longer picture is read at this length
 _COARSE = 200  # pixels: in a larger picture, what is a pixel apart is together
@@ -99,7 +99,9 @@ def _pieces(density: NDArray[np.float32], shape: tuple[int, ...]) -> list[Piece]
         return []
     boxes = stats[1:, :4]
     if boxes[:, 2:].astype(np.int64).prod(axis=1).sum() > _MOST_AREA * density.size:
-        raise PictureError(f"{count - 1:,} lines that cross the page, no digits; cut the picture down to the digits")
+        raise PictureError(
+            f"{counted(count - 1, 'line')} that cross the page, no digits; cut the picture down to the digits"
+        )
     heights = boxes[:, 3]
     # How tall digits are here: the middle of the parts that are not much smaller than the larger ones.
     order = np.sort(heights)

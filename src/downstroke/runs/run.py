@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import CheckpointError, RecipeError, RunError
+from downstroke.errors import CheckpointError, RecipeError, RunError, counted
 from downstroke.history import History, StepRow, read_steps
 from downstroke.recipe import Recipe
 from downstroke.runs import files
@@ -226,7 +226,7 @@ def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
     if lost:
         raise RunError(
             f"{run.name} diverged: its W ({weights.source}, epoch {weights.epoch}) gives no number for {lost:,} of "
-            f"{images:,} images; train it anew with a smaller lr (it was {run.recipe.lr:g})"
+            f"{counted(images, 'image')}; train it anew with a smaller lr (it was {run.recipe.lr:g})"
         )
 
 

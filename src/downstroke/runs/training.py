@@ -20,7 +20,7 @@ import torch
 
 from downstroke.advice import logs
 from downstroke.data import dataset as data
-from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError
+from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError, counted
 from downstroke.history import EPOCH_COLUMNS, STEP_COLUMNS, EpochRow, History, StepRow, ValLosses, read_steps, to_fields
 from downstroke.learning import schedules
 from downstroke.learning.acceptance import least_score
@@ -195,7 +195,7 @@ class Training:
         changes = self.learner.at.threads[known:]
         if changes:
             steps = ", ".join(f"{threads} from step {step + 1}" for step, threads in changes[:3])
-            more = f", and {len(changes) - 3} changes more" if len(changes) > 3 else ""
+            more = f", and {counted(len(changes) - 3, 'change')} more" if len(changes) > 3 else ""
             self.notices.append(
                 f"threads changed as other programs used the cores: {steps}{more}; W's last bits depend on them. "
                 f"--threads N keeps them"
@@ -302,7 +302,8 @@ class Training:
         if changes or schedules.SCHEDULES[schedule].horizon:
             if not changes:
                 self.notices.append(
-                    f"the {schedule} schedule was made for {at.leg.last_epoch - at.leg.first_epoch} epochs and ends "
+                    f"the {schedule} schedule was made for "
+                    f"{counted(at.leg.last_epoch - at.leg.first_epoch, 'epoch')} and ends "
                     f"with them: a new leg of {epochs} begins from the checkpoint, lr from its start. That is not the "
                     f"same as having trained longer at once; with a constant or exponential schedule it would be"
                 )
@@ -417,7 +418,7 @@ class Training:
             return [f"training ends after epoch {at.epoch}"]
         why = "val loss is on a plateau" if verdict == "plateau" else f"epoch {most} is to be the last"
         learner.start_leg(epochs, {"schedule": "linear", "lr": lr})
-        return [f"{why}: lr falls from {lr:.3g} to 0 over {_epochs(epochs)}, and training ends"]
+        return [f"{why}: lr falls from {lr:.3g} to 0 over {counted(epochs, 'epoch')}, and training ends"]
 
     def _bound(self, epoch_s: float) -> list[str]:
         """How long training until done may take, now that the first epoch of this process took `epoch_s` seconds."""
@@ -425,7 +426,8 @@ class Training:
         left = (leg.max_epoch or 0) - self.learner.at.epoch
         if left < 1:
             return []
-        return [f"until done: at most {_epochs(left)} more, {_minutes(left * epoch_s)} at {epoch_s:.2g} s an epoch"]
+        most = f"{counted(left, 'epoch')} more, {_minutes(left * epoch_s)} at {epoch_s:.2g} s an epoch"
+        return [f"until done: at most {most}"]
 
     def _save(self, name: str, val: Evaluation | None = None) -> None:
         self._look()
@@ -536,15 +538,11 @@ def _cool_down(epoch: int) -> int:
     return max(1, round(COOL_DOWN * epoch))
 
 
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count:,} epochs"
-
-
 def _minutes(seconds: float) -> str:
     if seconds < 60:
         return "less than a minute"
     minutes = round(seconds / 60)
-    return "about 1 minute" if minutes == 1 else f"about {minutes:,} minutes"
+    return f"about {counted(minutes, 'minute')}"
 
 
 def _refuse_a_known_end(recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, counted
 from downstroke.history import History, StepRow
 from downstroke.show.curves import Floats, another_quantity, by_step, first_broken, measured, overfits
 from downstroke.show.style import (
@@ -132,7 +132,7 @@ def overlay_plot(
     accuracy = {name: "val_accuracy" if history.best else "accuracy" for name, history in drawn.items()}
     reached = [v for name, history in drawn.items() for v in measured(history, accuracy[name])]
     with drawing(path, 900, max(700, 130 + 22 * len(runs))) as figure:
-        count = f"{len(runs)} runs" if len(runs) > 1 else "one run"
+        count = counted(len(runs), "run")
         heading(figure, f"Loss and accuracy of {count}", _overlay_subtitle(bool(best), noise, shared))
         panels = {"val": 1.7} if best else {}
         panels |= {"train": 0.9} if train or not best else {}
@@ -177,7 +177,7 @@ def _overlay_subtitle(val: bool, noise: Mapping[str, Mapping[int, float]], share
 
 def _subtitle(history: History, stopped: str | None) -> str:
     last = history[-1]
-    parts = [f"{last.epoch:,} epoch{'s' if last.epoch != 1 else ''}", f"{last.step:,} steps"]
+    parts = [counted(last.epoch, "epoch"), counted(last.step, "step")]
     if math.isfinite(last.elapsed_s):
         parts.append(_duration(last.elapsed_s))
     return " · ".join([*parts, *([f"stopped: {stopped}"] if stopped else [])])

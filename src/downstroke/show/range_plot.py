@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from downstroke.errors import counted
 from downstroke.learning.range_test import RangeTest
 from downstroke.show.style import BATCH, INK, VAL, check_suffix, drawing, heading, number, scale_loss
 
@@ -18,7 +19,7 @@ def range_plot(found: RangeTest, path: Path, *, title: str = "Learning-rate rang
     """
     check_suffix(path)
     with drawing(path, 900, 480) as figure:
-        heading(figure, title, f"{len(found.lr)} steps, lr rising at each · thin: a batch · thick: smoothed")
+        heading(figure, title, f"{counted(len(found.lr), 'step')}, lr rising at each · thin: a batch · thick: smoothed")
         ax = figure.add_axes((84 / 900, 52 / 480, 780 / 900, 348 / 480))
         # What follows the explosion must not flatten what comes before it.
         ceiling = 1.3 * float(found.smoothed[: int(found.smoothed.argmin()) + 1].max())

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from downstroke.errors import counted
 from downstroke.show.style import (
     DPI,
     INK,
@@ -54,7 +55,7 @@ def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], path
         raise ValueError(f"confusion is {confusion.shape}; expected [{len(classes)}, {len(classes)}] for the classes")
     right, images = int(np.trace(confusion)), int(confusion.sum())
     errors = images - right
-    title = f"{errors:,} of {images:,} images misread" if errors else f"none of {images:,} images misread"
+    title = f"{f'{errors:,}' if errors else 'none'} of {counted(images, 'image')} misread"
     if errors:
         title += f" ({percent(errors / images)})"
     if len(classes) > MOST_CLASSES:
@@ -215,7 +216,8 @@ def _worst(confusion: NDArray[np.int64], classes: Sequence[str], title: str, pat
     rows = max(len(pairs), len(lowest), 1)
     width, top = 1000, 96
     with drawing(path, width, top + 22 * rows + 40) as figure:
-        about = f"{len(classes):,} classes: the pairs most often confused, and the classes read worst"
+        known = counted(len(classes), "class", "classes")
+        about = f"{known}: the pairs most often confused, and the classes read worst"
         heading(figure, f"Confusion: {title}", about)
         pair_names = [f"{shorten(classes[a], 16)} taken for {shorten(classes[b], 16)}" for a, b in pairs]
         ax = _axes(figure, 270, top, 190, 22 * rows)

@@ -52,7 +52,7 @@ export async function show(root, names, signal) {
       shown(looks);
       replace(results, report(run, found, looks));
       say(
-        `Test accuracy ${percent(found.accuracy)}, ${several(found.errors, "error")} in ${count(found.images)} images`,
+        `Test accuracy ${percent(found.accuracy)}, ${several(found.errors, "error")} in ${several(found.images, "image")}`,
       );
       document.getElementById("result").focus();
     } catch (error) {

@@ -61,7 +61,7 @@ export class Pictures {
   async read(files) {
     if (!files.length) return;
     if (files.length > MOST) {
-      this.status.textContent = `${files.length} pictures are too many at once; take at most ${MOST}.`;
+      this.status.textContent = `Too many pictures at once: ${files.length}; take at most ${MOST}.`;
       return;
     }
     this.status.textContent = `Reading ${several(files.length, "picture")}…`;
