@@ -328,6 +328,14 @@ def test_a_run_is_looked_into_and_left_as_it_was(trained: Path) -> None:
     assert step["lr"] == Run.open(trained).history[-1].lr
 
 
+def test_the_image_shown_first_is_the_one_that_w_is_least_certain_of(trained: Path) -> None:
+    inside = Inside(Run.open(trained))
+    certain = [max(inside.image(index)["probabilities"]) for index in range(50)]
+    first = inside.image()
+    assert first == inside.image(int(np.argmin(certain)))
+    assert max(first["probabilities"]) < np.median(certain)
+
+
 def test_the_update_shown_is_the_one_that_continuing_makes(trained: Path, tmp_path: Path) -> None:
     run = Run.open(shutil.copytree(trained, tmp_path / "run"))
     layers = [inspect.Layer(**layer) for layer in Inside(run).look()["layers"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
+from matplotlib.figure import Figure
 from PIL import Image
 
 import downstroke
 from downstroke.data.dataset import Dataset
+from downstroke.show import style
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:
@@ -32,9 +36,10 @@ sync = pytest.importorskip("playwright.sync_api", reason="no playwright, so the 
 expect = sync.expect
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-VIEWS = ("learn/one", "compare/one/two", "inside/one", "examine/one", "read")
+VIEWS = ("learn/one", "learn/smooth", "compare/one/two", "inside/one", "examine/one", "read")
 SETTLED = {
     "learn/one": [".plot-run .main-svg"],
+    "learn/smooth": [".plot-run .main-svg"],
     "compare/one/two": [".sentences div", "table.words", ".plot-overlay .main-svg"],
     "inside/one": [".filters canvas", "#slider:enabled", ".plot-small .main-svg"],
 }  # what is there when a view has all that it asked for
@@ -53,11 +58,12 @@ Page = Any  # of playwright, which mypy need not know here
 
 @pytest.fixture(scope="module")
 def studio(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A studio with two runs, `one` and `two`, of the same val images; {url, runs}."""
+    """A studio with runs `one`, `two` and `smooth`, of the same val images; {url, runs}."""
     runs = tmp_path_factory.mktemp("studio") / "runs"
     fields = {"runs_dir": runs, "data": str(tiny), "model": "mlp", "val_size": 200, "epochs": 3}
     downstroke.train("textbook", name="one", optimizer="adam", **fields)
     downstroke.train("textbook", name="two", seed=1, **fields)
+    downstroke.train("textbook", name="smooth", label_smoothing=0.1, **fields)
     command = [sys.executable, "-m", "downstroke", "studio", "--no-browser", "--json", "--runs-dir", str(runs)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
@@ -114,6 +120,11 @@ def open_page(browser: Any, studio: dict[str, str]) -> Iterator[Any]:
 def go(page: Page, studio: dict[str, str], view: str) -> None:
     page.goto(f"{studio['url']}#/{view}")
     page.wait_for_selector(f"main:not([aria-busy]) .view-{view.partition('/')[0]} h1")
+
+
+def get_run(studio: dict[str, str], name: str) -> Any:
+    with urllib.request.urlopen(f"{studio['url']}api/runs/{name}") as answer:
+        return json.load(answer)
 
 
 def state(page: Page, wanted: str) -> None:
@@ -190,7 +201,61 @@ def test_a_run_is_trained_and_watched_and_a_reload_in_the_middle_shows_where_it_
     button(page, "Stop here").click()
     state(page, "idle")
     expect(page.locator(".advice")).to_contain_text(re.compile("Continue|Stop|Too early"))
-    expect(button(page, "Continue 3 more")).to_be_enabled()
+    expect(button(page, re.compile("^Continue [0-9]+ more$"))).to_be_enabled()
+
+
+AXES = """(() => {
+    const { yaxis, yaxis2, yaxis4 } = document.querySelector(".plot-run").layout;
+    return { yaxis, yaxis2, yaxis4 };
+})()"""
+
+
+def test_smoothed_batch_losses_have_their_own_panel_and_accuracy_several_ticks(open_page: Any) -> None:
+    page = open_page("learn/smooth")
+    expect(page.locator(".plot-run .main-svg").first).to_be_visible()
+    axes = page.evaluate(AXES)
+    batch = page.evaluate("document.querySelector('.plot-run').data.filter(({yaxis}) => yaxis === 'y4')[0].y")
+    assert len(batch) == 12
+    assert axes["yaxis4"]["domain"][1] < axes["yaxis"]["domain"][0]
+    assert len(axes["yaxis2"]["tickvals"]) >= 2
+    low, high = axes["yaxis2"]["range"]
+    assert all(low < tick < high for tick in axes["yaxis2"]["tickvals"])
+    go(page, {"url": page.url.partition("#")[0]}, "learn/one")
+    expect(page.locator("#run-title")).to_have_text("one")
+    expect(page.locator(".plot-run .main-svg").first).to_be_visible()
+    assert page.evaluate(AXES)["yaxis4"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([0.9822, 0.9961], ["98%", "99%", "99.5%", "99.8%"]),
+        ([0.9962, 0.9971], ["99.5%", "99.8%", "99.9%"]),
+        ([0.98, 1], ["98%", "99%", "99.5%", "100%"]),
+        ([0.1], None),
+        ([1], None),
+        ([0], None),
+    ],
+)
+def test_the_studios_accuracy_axis_is_that_of_the_pictures(
+    open_page: Any, values: list[float], ticks: list[str] | None
+) -> None:
+    page = open_page("read")
+    axis = page.evaluate(
+        """async (values) => {
+            const { place, axis } = (await import("/static/curves.js")).accuracyAxis(values);
+            return {...axis, places: values.map(place)};
+        }""",
+        values,
+    )
+    drawn = Figure().add_subplot()
+    floor = style.scale_accuracy(drawn, values)
+    assert [-math.log10(1 - v) for v in drawn.get_ylim()] == pytest.approx(axis["range"], abs=1e-6)
+    assert [-math.log10(1 - v) for v in drawn.get_yticks()] == pytest.approx(axis["tickvals"], abs=1e-6)
+    assert [-math.log10(1 - min(v, floor)) for v in values] == pytest.approx(axis["places"], abs=1e-6)
+    assert len(axis["ticktext"]) >= 2
+    if ticks:
+        assert sorted(axis["ticktext"], key=lambda text: float(text[:-1])) == ticks
 
 
 def test_what_cannot_be_trained_is_said_in_one_line_beside_the_form(open_page: Any) -> None:
@@ -297,8 +362,12 @@ def test_inside_are_filters_sizes_noise_an_image_and_what_a_step_does(open_page:
     before = told.inner_text()
     page.locator("#slider").press("End")
     expect(told).not_to_have_text(before)
+    first = int(page.get_by_label("Index of the val image").input_value())
+    certain = page.locator(".image-row .most td").last.inner_text()
+    assert float(certain.rstrip("%")) < 60, "it opens on an image that W is uncertain of"
     button(page, "The next image").click()
-    expect(page.locator(".image-row canvas")).to_have_attribute("aria-label", re.compile("^Val image 1, a "))
+    seen = page.locator(".image-row canvas")
+    expect(seen).to_have_attribute("aria-label", re.compile(f"^Val image {first + 1}, a "))
 
 
 def tab_to(page: Page, wanted: Any) -> None:
@@ -312,13 +381,17 @@ def tab_to(page: Page, wanted: Any) -> None:
 
 def test_all_of_it_goes_by_keyboard(open_page: Any, studio: dict[str, str]) -> None:
     page = open_page("learn/one")
-    tab_to(page, button(page, "Continue 3 more"))
+    more = button(page, re.compile("^Continue [0-9]+ more$"))
+    advised = get_run(studio, "one")["advice"]["command"].split("--epochs ")[1]
+    expect(more).to_have_text(f"Continue {advised} more")
+    epochs = 3 + int(advised)
+    tab_to(page, more)
     page.keyboard.press("Enter")
-    expect(page.locator(".figures dd").first).to_have_text("6 of 6")
+    expect(page.locator(".figures dd").first).to_have_text(f"{epochs} of {epochs}")
     state(page, "idle")
     tab_to(page, page.get_by_text("The curves as a table"))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("region", name="The epochs of this run").locator("tbody tr")).to_have_count(6)
+    expect(page.get_by_role("region", name="The epochs of this run").locator("tbody tr")).to_have_count(epochs)
     tab_to(page, page.get_by_label("epochs", exact=True))
     page.keyboard.type("5")
     expect(button(page, "Train 5 epochs")).to_be_visible()

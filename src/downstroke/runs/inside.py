@@ -27,6 +27,7 @@ NOISE_IMAGES = 2048
 BATCH_SIZES = (8, 32, 128, 512)  # and the recipe's own
 #: Four to a decade, as far as any lr in use goes both ways.
 LRS = [float(f"{lr:.3g}") for lr in np.geomspace(1e-5, 10, 25)]
+SEARCHED = 1000  # val images, for one that W is uncertain of
 DIGITS = 4  # of a pixel: what an eye can see, in a quarter of the JSON
 
 
@@ -66,15 +67,20 @@ class Inside:
             noise=[asdict(entry) for entry in noise],
         )
 
-    def image(self, index: int) -> dict[str, Any]:
+    def image(self, index: int | None = None) -> dict[str, Any]:
         """One val image and what the judged W makes of it, the W that val is measured with and digits are read with.
+
+        Without an index it is one worth looking at: of the first 1,000, the one that this W is least certain of.
 
         `{index, image, label, classes, probabilities, before, loss}`: `before` are the probabilities at the epoch's
         start, of the epoch under way or else of the one just done; None where no checkpoint of it was kept, as after
         an interruption. `loss` is -log of the label's probability.
         """
-        image, label = self._val(index)
         weights = self.run.weights("last")
+        if index is None:
+            some = torch.from_numpy(self._parts.val.images[:SEARCHED])
+            index = int(weights.network.probabilities(some).amax(1).argmin()) if len(some) else 0
+        image, label = self._val(index)
         start = self._epoch_start(weights)
         probabilities, loss = inspect.of_image(weights.network, image, label)
         before = inspect.of_image(start, image, label)[0].tolist() if start else None

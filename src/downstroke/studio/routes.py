@@ -49,6 +49,7 @@ _CONTINUE = Body(shapes.Continue(epochs=None, lr=None, schedule=None))
 _STEP = Query(0, ge=0, le=2**53, description="Steps after this one only.")
 _SINCE = Query(None, ge=0, le=2**53, description="First tell what came after this step.")
 _INDEX = Query(0, ge=0, le=2**31, description="Of the val image, counted from 0.")
+_INDEX_OR_NONE = Query(None, ge=0, le=2**31, description="Of the val image, counted from 0.")
 _FIRST, _SECOND = (
     Query(max_length=64, description="A run's name.", examples=[name]) for name in ("calm-otter", "eager-wren")
 )
@@ -221,10 +222,11 @@ def results(studio: Studio) -> APIRouter:
     @router.get(
         "/runs/{name}/inspect/image",
         summary="A val image, and y before and after the epoch",
+        description="Without an index: the one of the first 1,000 that the judged W is least certain of.",
         response_model=shapes.InspectedImage,
         responses=reading,
     )
-    async def image(name: str = _NAME, index: int = _INDEX) -> Response:
+    async def image(name: str = _NAME, index: int | None = _INDEX_OR_NONE) -> Response:
         return await studio.heavy(lambda: studio.inside(name).image(index))
 
     @router.get(

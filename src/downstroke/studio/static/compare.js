@@ -212,7 +212,7 @@ const described = (names, histories) =>
 function overlay(names, histories, c, narrow) {
   const drawn = names.map((name, index) => [name, histories.get(name) ?? [], runLook(index, c)]);
   const of = (key) => drawn.flatMap(([, rows]) => rows.map((row) => row[key])).filter(Number.isFinite);
-  const accuracy = accuracyAxis(of("val_accuracy"), Math.max(0, ...of("val_accuracy")));
+  const accuracy = accuracyAxis(of("val_accuracy"));
   const last = Math.max(1, ...drawn.map(([, rows]) => rows.at(-1)?.epoch ?? 1));
   const line = (name, rows, look, key, told, place, yaxis) => {
     const known = rows.filter((row) => Number.isFinite(row[key]));
@@ -246,7 +246,7 @@ function overlay(names, histories, c, narrow) {
       },
       yaxis: { domain: [0.42, 1], ...lossAxis(of("val_loss"), 3) },
       yaxis2: { domain: [0, 0.32], ...accuracy.axis },
-      annotations: [panelName(narrow ? "val loss (nats)" : "val loss (nats, mean over images)", 1, c), panelName("val accuracy", 0.325, c)],
+      annotations: [panelName(narrow ? "val loss (nats)" : "val loss (nats, mean over images)", 1, c), panelName(narrow ? "accuracy (log)" : "val accuracy, the errors on a log scale", 0.325, c)],
     },
   };
 }

@@ -128,42 +128,40 @@ export function lossAxis(values, from = 10) {
   return { type: "linear", range: [low < high / 1.5 ? 0 : low - pad, high + pad], nticks: 6 };
 }
 
-export function logTicks(low, high, most = 6) {
+export function logTicks(low, high, most = 6, few = [1, 3]) {
   const decades = [];
   for (let d = Math.floor(Math.log10(low)); d <= Math.ceil(Math.log10(high)); d += 1) decades.push(d);
-  for (const digits of [[1, 1.5, 2, 3, 4, 5, 6, 8], [1, 2, 5], [1, 3], [1]]) {
+  for (const digits of [[1, 1.5, 2, 3, 4, 5, 6, 8], [1, 2, 5], few, [1]]) {
     const ticks = decades.flatMap((d) => digits.map((n) => Number(`${n}e${d}`))).filter((t) => t >= low && t <= high);
     if (ticks.length >= 2 && ticks.length <= most) return ticks;
   }
   return decades.map((d) => Number(`1e${d}`)).filter((t) => t >= low && t <= high);
 }
 
-// From 90% on logarithmic in the errors: 99.0% and 99.5% are then as far apart as they matter.
-export function accuracyAxis(values, reached) {
+const ROUND = [1];
+for (let d = -1; d >= -9; d -= 1) ROUND.push(...[5, 2, 1].map((n) => Number(`${n}e${d}`)));
+
+// Logarithmic in the errors, between round numbers, as in the pictures of the command line: 99.0% and 99.5% are as far
+// apart as they matter. There is no 100% on such an axis: half of the fewest errors on it stands for none.
+export function accuracyAxis(values) {
   const seen = values.filter(Number.isFinite);
   if (!seen.length) return { place: (value) => value, axis: { range: [0, 1], tickvals: [] } };
-  if (reached < 0.9) {
-    const low = Math.min(...seen);
-    const high = Math.max(...seen);
-    const pad = 0.1 * (high - low) || 0.05;
-    const range = [Math.max(low - pad, 0), Math.min(high + pad, 1 + 0.12 * (1 - low))]; // a mark at 100% stays whole
-    return { place: (value) => value, axis: { range, tickformat: ".0%", nticks: 4 } };
-  }
   const errors = seen.map((value) => 1 - value).filter((error) => error > 0);
-  const floor = Math.min(...errors, 0.03) / (seen.includes(1) ? 3 : 1);
-  const place = (value) => (Number.isFinite(value) ? -Math.log10(Math.max(1 - value, floor)) : null);
-  const places = seen.map(place);
-  const span = Math.max(Math.max(...places) - Math.min(...places), 0.3);
-  const range = [Math.min(...places) - 0.12 * span, Math.max(...places) + 0.12 * span];
-  const round = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999];
-  const inside = round.filter((value) => -Math.log10(1 - value) >= range[0] && -Math.log10(1 - value) <= range[1]);
-  const ticks = inside.length > 4 ? inside.filter((_, index) => (inside.length - 1 - index) % 2 === 0) : inside;
+  const most = ROUND.findLast((step) => step >= 0.999 * Math.max(0, ...errors) && step >= (errors.length ? 0 : 0.02));
+  const fewest = ROUND.find((step) => step <= 1.001 * Math.min(1, ...errors)) ?? ROUND.at(-1);
+  const least = Math.min(errors.length ? fewest : 0.01, most / 5);
+  const perfect = seen.some((value) => value >= 1);
+  const floor = perfect ? least / 2 : least;
+  const at = (error) => -Math.log10(error);
+  const pad = 0.12 * (at(floor) - at(most)); // a mark at either end stays whole
+  const ticks = logTicks(0.999 * least, 1.001 * most, 4, [1, 5]);
+  const written = (error) => `${Number((100 * (1 - error)).toFixed(6))}%`;
   return {
-    place,
+    place: (value) => (Number.isFinite(value) ? at(Math.max(1 - value, floor)) : null),
     axis: {
-      range,
-      tickvals: ticks.map((value) => -Math.log10(1 - value)),
-      ticktext: ticks.map((value) => `${Number((100 * value).toFixed(4))}%`),
+      range: [at(most) - pad, at(floor) + pad],
+      tickvals: [...ticks.map(at), ...(perfect ? [at(floor)] : [])],
+      ticktext: [...ticks.map(written), ...(perfect ? ["100%"] : [])],
     },
   };
 }

@@ -199,7 +199,7 @@ class Single {
   constructor(run, signal) {
     this.run = run;
     this.signal = signal;
-    this.index = 0;
+    this.index = null; // the server chooses an uncertain one
     this.asked = 0;
     this.step = null;
     this.canvas = picture(blank(), "The image");
@@ -208,7 +208,6 @@ class Single {
       type: "number",
       id: "val-index",
       min: "0",
-      value: "0",
       onchange: () => this.go(Number(this.input.value)),
     });
     this.bars = new Bars("Probabilities before the epoch and after it", true);
@@ -231,7 +230,7 @@ class Single {
     });
     this.plot = new Plot(drawing, (c) => this.draw(c), signal);
     this.problem = h("p", { class: "problem", role: "alert" });
-    const move = (by) => () => this.go(this.index + by);
+    const move = (by) => () => this.go((this.index ?? 0) + by);
     this.node = h(
       "div",
       { class: "two" },
@@ -278,10 +277,13 @@ class Single {
 
   async look() {
     const mine = (this.asked += 1);
-    const of = (what) => get(runPath(this.run.name, `/inspect/${what}?index=${this.index}`), this.signal);
+    const of = (what) =>
+      get(runPath(this.run.name, `/inspect/${what}${this.index === null ? "" : `?index=${this.index}`}`), this.signal);
     try {
       const image = await of("image");
       if (mine !== this.asked) return;
+      this.index = image.index;
+      this.input.value = image.index;
       this.showImage(image);
       const step = await of("step");
       if (mine !== this.asked) return;

@@ -4,10 +4,10 @@ import { follow, get, post, runPath } from "./api.js";
 import { Plot } from "./curves.js";
 import { h, replace, say, scroller, svg, table, write } from "./dom.js";
 import { count, duration, loss, number, percent, several, words } from "./format.js";
-import { drawRun } from "./run-plot.js";
+import { drawRun, smoothed } from "./run-plot.js";
 import { chip, figure } from "./runs.js";
 
-const MORE = 3; // epochs
+const MORE = 5; // epochs, where the advice names no other number
 const MOST_STEPS = 4000; // kept here; then every second one is let go
 
 export class RunPanel {
@@ -84,6 +84,7 @@ export class RunPanel {
     this.progress = detail.progress;
     this.detail = detail;
     this.take(detail);
+    this.drawing.classList.toggle("taller", smoothed(detail));
     this.showRecipe();
     await this.load();
     const heard = {
@@ -191,7 +192,7 @@ export class RunPanel {
     const entries = [
       ["val", last?.val_loss, "val"],
       ["train", last?.loss, "train"],
-      [this.detail.recipe_fields.label_smoothing ? "batch, with smoothed labels" : "batch", this.batchLoss(), "batch"],
+      [smoothed(this.detail) ? "batch, with smoothed labels" : "batch", this.batchLoss(), "batch"],
     ].filter(([, value]) => value !== null && value !== undefined);
     replace(
       this.legend,
@@ -270,11 +271,11 @@ export class RunPanel {
       write(this.reason, "No val images were set apart, so there is nothing to draw advice from.");
     else write(this.reason, "There is none before the first epoch is done.");
     // To continue is reasoned with the forecast; of a stop it is told beside.
-    const far = advice && advice.verdict !== "continue" && advice.forecast.find(({ epochs }) => epochs === 5);
+    const far = advice && advice.verdict !== "continue" && advice.forecast.find(({ epochs }) => epochs === MORE);
     write(
       this.forecast,
       far
-        ? `In 5 more epochs: val loss ${loss(far.val_loss)}, with 80% between ${loss(far.low)} and ${loss(far.high)}`
+        ? `In ${MORE} more epochs: val loss ${loss(far.val_loss)}, with 80% between ${loss(far.low)} and ${loss(far.high)}`
         : "",
     );
     this.showLegend();
@@ -288,7 +289,7 @@ export class RunPanel {
     };
     if (run.state === "training") set("Pause", ["/pause", {}, "It stops within the epoch and can go on from there."]);
     else if (run.state === "paused") set(`Continue to epoch ${run.target_epochs}`, ["/continue", { epochs: null }]);
-    else set(`Continue ${MORE} more`, ["/continue", { epochs: MORE }]);
+    else set(`Continue ${this.more()} more`, ["/continue", { epochs: this.more() }]);
     this.secondDoes = ["/stop", {}, "Stopped here. The best W is kept; it can be continued at any time."];
     const stops = ["plateau", "overfitting", "unstable"].includes(run.advice?.verdict) && run.state !== "training";
     this.first.classList.toggle("primary", !stops);
@@ -311,6 +312,11 @@ export class RunPanel {
           ]
         : [],
     );
+  }
+
+  // As many epochs as the advice names.
+  more() {
+    return Number(this.run.advice?.command?.match(/--epochs (\d+)/)?.[1] ?? MORE);
   }
 
   async press([path, body, words_]) {

@@ -24,6 +24,9 @@ function stepsPerEpoch({ environment, recipe_fields: fields }, epochs) {
   return Math.ceil((environment.data?.train ?? 60000) / (fields.batch_size ?? 128));
 }
 
+// Whether the loss of a batch includes label smoothing.
+export const smoothed = ({ recipe_fields: fields }) => fields.label_smoothing > 0;
+
 // The epochs that are in sight: all that are wanted, but of a long training that has just begun the first few.
 function horizon(run, done) {
   let last = 5;
@@ -43,13 +46,14 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, na
     width / 3,
   );
   const lrRows = finite(steps, "lr");
-  const axis = lossAxis([...val.map((row) => row.val_loss), ...train.map((row) => row.loss), ...batchY]);
+  const apart = smoothed(panel.detail); // another quantity than the loss of val and train: a panel of its own
+  const within = apart ? [] : batchY;
+  const axis = lossAxis([...val.map((row) => row.val_loss), ...train.map((row) => row.loss), ...within]);
   const accuracies = [
     ...finite(epochs, "accuracy").map((row) => row.accuracy),
     ...finite(epochs, "val_accuracy").map((row) => row.val_accuracy),
   ];
-  const reached = Math.max(0, ...finite(epochs, "val_accuracy").map((row) => row.val_accuracy));
-  const accuracy = accuracyAxis(accuracies, reached || Math.max(0, ...accuracies));
+  const accuracy = accuracyAxis(accuracies);
   const marks = epochs.length > 30 ? "lines" : "lines+markers";
 
   const line = (rows, key, look, extra = {}) => ({
@@ -67,7 +71,7 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, na
   const place = (rows, key) => rows.map((row) => accuracy.place(row[key]));
   const shares = (rows, key) => rows.map((row) => percent(row[key]));
   const data = [
-    { x: batchX, y: batchY, mode: "lines", line: { color: c.batch, width: 1.1 }, hoverinfo: "skip" },
+    { x: batchX, y: batchY, mode: "lines", line: { color: c.batch, width: 1.1 }, hoverinfo: "skip", yaxis: apart ? "y4" : "y" },
     ...gap(panel, run, epochs, c),
     line(train, "loss", trainLook, {
       customdata: train.map((row) => loss(row.loss)),
@@ -114,8 +118,9 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, na
         anchor: "y3",
         title: { text: "epoch", standoff: 10 },
       },
-      yaxis: { domain: [0.47, 1], ...axis },
-      yaxis2: { domain: [0.2, 0.38], ...accuracy.axis },
+      yaxis: { domain: [apart ? 0.61 : 0.47, 1], ...axis },
+      ...(apart ? { yaxis4: { domain: [0.44, 0.53], ...lossAxis(batchY), nticks: 3 } } : {}),
+      yaxis2: { domain: [0.19, apart ? 0.36 : 0.38], ...accuracy.axis },
       yaxis3: {
         domain: [0, 0.1],
         range: [0, 1.3 * lrTop],
@@ -124,7 +129,8 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, na
       },
       annotations: [
         panelName(narrow ? "loss (nats)" : "loss (nats, mean over images)", 1, c),
-        panelName("accuracy", 0.385, c),
+        ...(apart ? [panelName(narrow ? "batch loss" : "batch loss, with smoothed labels (nats)", 0.535, c)] : []),
+        panelName(narrow ? "accuracy (log)" : "accuracy, the errors on a log scale", apart ? 0.365 : 0.385, c),
         panelName("lr", 0.105, c),
       ],
       shapes: best
