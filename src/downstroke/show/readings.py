@@ -70,11 +70,11 @@ def _label(
     for text in (f"{name}\n{_percent(digit)}", f"{name} {_percent(digit)}"):
         _, _, width, height = pen.textbbox((0, 0), text, **style)
         left, top, right, bottom = box
-        for x, y in (
+        for beside, level in (
             *product((left, right - width), (top - height, bottom)),
             *product((right + 2, left - width - 2), (top,)),
         ):
-            x, y = min(max(x, 0), page[0] - width), min(max(y, 0), page[1] - height)
+            x, y = min(max(beside, 0), page[0] - width), min(max(level, 0), page[1] - height)
             place = (x, y, x + width, y + height)
             hidden = sum(_shared(place, other) for other in taken)
             if best is None or hidden < best[0]:
