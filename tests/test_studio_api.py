@@ -32,7 +32,7 @@ from downstroke.cli import main
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.runs import files
-from downstroke.studio import guard, serve
+from downstroke.studio import guard, serve, uploads
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
