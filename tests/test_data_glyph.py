@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from downstroke.data.glyph import cut, glyph
-from downstroke.data.ink import separations
 from downstroke.data.sources import load
 from downstroke.errors import PictureError
+from downstroke.glyphs.glyph import cut, glyph
+from downstroke.glyphs.ink import separations
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from downstroke.data.picture import levels, open_picture, read_picture
 from downstroke.errors import PictureError
+from downstroke.glyphs.picture import levels, open_picture, read_picture
 from downstroke.reading.reader import Reader
 
 GREYS = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (30, 1))  # [30, 40]: dark on the left

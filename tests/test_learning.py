@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from downstroke.data import augment, strays
+from downstroke.augment import negatives, variation
 from downstroke.data.dataset import Dataset, Part
 from downstroke.errors import NonFiniteError, RecipeError
 from downstroke.learning import criteria, evaluate, models, optimizers, schedules
@@ -434,12 +434,12 @@ def test_stopping_is_a_reason_and_not_an_exception(parts: tuple[Images, Images])
 
 def test_no_augmentation_moves_ink_out_of_range_and_each_is_replayable() -> None:
     images = torch.rand(16, 28, 28)
-    for name, augmentation in augment.AUGMENTATIONS.items():
+    for name, augmentation in variation.AUGMENTATIONS.items():
         if augmentation:
             vary, count = augmentation
-            numbers = augment.draw(3, 7, 16, count)
-            assert torch.equal(numbers, augment.draw(3, 7, 16, count))
-            assert not torch.equal(numbers, augment.draw(3, 8, 16, count))
+            numbers = variation.draw(3, 7, 16, count)
+            assert torch.equal(numbers, variation.draw(3, 7, 16, count))
+            assert not torch.equal(numbers, variation.draw(3, 8, 16, count))
             varied = vary(images, numbers)
             assert varied.shape == images.shape, name
             assert varied.min() >= 0, name
@@ -451,20 +451,20 @@ def test_no_augmentation_moves_ink_out_of_range_and_each_is_replayable() -> None
 def test_shift_moves_by_whole_pixels() -> None:
     image = torch.zeros(1, 28, 28)
     image[0, 10, 10] = 1
-    numbers = torch.zeros(1, augment.NUMBERS)
-    assert torch.equal(augment.shift(image, numbers), image)
+    numbers = torch.zeros(1, variation.NUMBERS)
+    assert torch.equal(variation.shift(image, numbers), image)
     numbers[0, :2] = torch.tensor([0.99, -0.99])
-    assert augment.shift(image, numbers)[0, 9, 11] == 1
+    assert variation.shift(image, numbers)[0, 9, 11] == 1
 
 
 def test_strays_are_replayable_and_in_range_and_each_is_of_its_own_numbers() -> None:
     digits, labels = torch.rand(256, 28, 28), torch.arange(256) % 10
-    numbers = augment.draw(0, 1, 256, strays.NUMBERS)
-    made, made_labels = strays.strays(digits, labels, digits.roll(1, 0), labels.roll(1, 0), numbers)
+    numbers = variation.draw(0, 1, 256, negatives.NUMBERS)
+    made, made_labels = negatives.draw(digits, labels, digits.roll(1, 0), labels.roll(1, 0), numbers)
     assert made.shape == digits.shape
     assert made.min() >= 0
     assert made.max() <= 1
-    alone, label = strays.strays(digits[9:10], labels[9:10], digits[8:9], labels[8:9], numbers[9:10])
+    alone, label = negatives.draw(digits[9:10], labels[9:10], digits[8:9], labels[8:9], numbers[9:10])
     torch.testing.assert_close(alone[0], made[9])
     assert label[0] == made_labels[9]
     assert (made.sum((1, 2)) > 0).all()  # none is an empty page

@@ -9,7 +9,7 @@ from downstroke.data.dataset import Dataset
 from downstroke.learning import models
 from downstroke.learning.evaluate import read_logits
 from downstroke.learning.models import Network
-from downstroke.reading.fold import folded, logits_by_torch
+from downstroke.reading.batch_norm_folding import folded, logits_by_torch
 from downstroke.reading.reader import Reader
 from downstroke.recipe import Recipe
 

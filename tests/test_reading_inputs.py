@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from downstroke.data.dataset import Dataset
-from downstroke.data.glyph import glyph
 from downstroke.errors import PictureError
+from downstroke.glyphs.glyph import glyph
 from downstroke.reading.reader import Reader
 from downstroke.show import readings
 

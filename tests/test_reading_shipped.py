@@ -12,12 +12,12 @@ import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 
-from downstroke.data import augment, strays
+from downstroke.augment import negatives, variation
 from downstroke.data.dataset import Dataset, split
 from downstroke.errors import CheckpointError
 from downstroke.learning.evaluate import read_logits
-from downstroke.reading import light, refusal, shipped
-from downstroke.reading.fold import logits_by_torch
+from downstroke.reading import numpy_network, refusal, shipped
+from downstroke.reading.batch_norm_folding import logits_by_torch
 from downstroke.recipe import RECIPES, Recipe
 
 
@@ -52,8 +52,8 @@ def test_the_shipped_reader_reads_val_and_accepts_99_of_100_of_its_digits(
 def test_the_shipped_reader_refuses_scribbles(val: tuple[torch.Tensor, torch.Tensor]) -> None:
     reader, (images, labels) = shipped.shipped(), val
     digits = images.float() / 255
-    numbers = augment.draw(9, 9, 1000, strays.NUMBERS)
-    made, kinds = strays.strays(digits, labels, digits.roll(7, 0), labels.roll(7, 0), numbers)
+    numbers = variation.draw(9, 9, 1000, negatives.NUMBERS)
+    made, kinds = negatives.draw(digits, labels, digits.roll(7, 0), labels.roll(7, 0), numbers)
     scores = refusal.score(read_logits(reader.network, made[kinds == 10]).numpy())
     assert (scores >= reader.threshold).mean() <= 0.15
 
@@ -70,8 +70,10 @@ def test_without_torch_it_gives_the_same_probabilities(mnist: Dataset) -> None:
 
 
 def light_logits(one: shipped.Shipped) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    assert one.record["recipe"]["model"] == light.MODEL, "the reader has another network: write it in light.py, too"
-    return light.logits_by_numpy(safetensors.numpy.load(one.weights))
+    assert one.record["recipe"]["model"] == numpy_network.MODEL, (
+        "the reader has another network: write it in numpy_network.py, too"
+    )
+    return numpy_network.logits_by_numpy(safetensors.numpy.load(one.weights))
 
 
 def test_a_reader_that_was_changed_is_not_used(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_changed_data_is_noticed(tiny: Path, tmp_path: Path) -> None:
     arrays = dict(np.load(tiny))
     arrays["y_train"][0] = (arrays["y_train"][0] + 1) % 10
     np.savez(data, **arrays)
-    with pytest.raises(RunError, match="not those that run began with"):
+    with pytest.raises(RunError, match="not those that run was trained on"):
         run.extend(epochs=1)
     with pytest.raises(RunError, match="not those that run was trained on"):
         run.test()

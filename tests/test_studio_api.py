@@ -32,13 +32,13 @@ from downstroke.cli import main
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.runs import files
-from downstroke.studio import guard, intake, serve
+from downstroke.studio import guard, serve, uploads
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
-from downstroke.studio.intake import Picture, Wanted
 from downstroke.studio.jobs import Jobs
 from downstroke.studio.reading import Readers
 from downstroke.studio.serve import config_of
+from downstroke.studio.uploads import Picture, Wanted
 
 TOKEN = {"Authorization": "Bearer secret"}
 SMALL = {"base": "textbook", "model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.02}
@@ -337,7 +337,7 @@ def test_too_much_is_refused_in_a_line(client: httpx2.Client, monkeypatch: pytes
     monkeypatch.undo()
     assert client.post("/api/read", json={"images": ["AAAA"] * 65}).status_code == 422
     assert client.post("/api/read", files=[("files", b"x")] * 65).status_code == 422
-    monkeypatch.setattr(intake, "MOST_PIXELS", 100_000)
+    monkeypatch.setattr(uploads, "MOST_PIXELS", 100_000)
     large = png(np.zeros((400, 200), np.uint8))
     assert client.post("/api/read", files=[("files", large)]).status_code == 200
     assert client.post("/api/read", files=[("files", large)] * 2).status_code == 413

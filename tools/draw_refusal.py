@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from downstroke.data import augment, sources, strays
-from downstroke.data.glyph import looks
+from downstroke.augment import negatives, variation
+from downstroke.data import sources
 from downstroke.errors import PictureError
+from downstroke.glyphs.glyph import looks
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits
 from downstroke.reading import refusal
 from downstroke.reading.shipped import Shipped, shipped
@@ -31,8 +32,8 @@ UNREADABLE = -30.0  # the score of a picture in which no glyph is found: it is r
 def drawn_strays(images: Tensor, labels: Tensor, seed: int) -> Tensor:
     """Non-digits drawn as those of the recipe are, from val digits and other numbers: float32 [N,28,28]."""
     digits = images.float() / 255
-    numbers = augment.draw(seed, 1, len(digits), strays.NUMBERS)
-    made, kinds = strays.strays(digits, labels, digits.roll(1, 0), labels.roll(1, 0), numbers)
+    numbers = variation.draw(seed, 1, len(digits), negatives.NUMBERS)
+    made, kinds = negatives.draw(digits, labels, digits.roll(1, 0), labels.roll(1, 0), numbers)
     return made[kinds == 10]
 
 

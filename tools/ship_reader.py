@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from downstroke.data import augment, sources
+from downstroke.augment import variation
+from downstroke.data import sources
 from downstroke.errors import RunError
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits
 from downstroke.learning.models import Network
@@ -28,10 +29,10 @@ from downstroke.runs.training import Parts
 
 def set_temperature(network: Network, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:
     """The temperature for every other val image as it is, and the rest varied: what is read is rarely as clean."""
-    chosen = augment.augmentation(recipe.augment)
+    chosen = variation.augmentation(recipe.augment)
     varied = images[1::2].float() / 255
     if chosen:
-        varied = chosen.vary(varied, augment.draw(recipe.seed, 0, len(varied), chosen.numbers))
+        varied = chosen.vary(varied, variation.draw(recipe.seed, 0, len(varied), chosen.numbers))
     network.temperature.fill_(1.0)
     logits = torch.cat([read_logits(network, images[::2]), read_logits(network, varied)])
     network.temperature.fill_(fit_temperature(logits, torch.cat([labels[::2], labels[1::2]])))

@@ -201,7 +201,7 @@ def compare(
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
     Raises RunError where they have not the same val images.
     """
-    from downstroke.runs.pair import read_val
+    from downstroke.runs.val_readings import read_val
 
     runs = [_opened(run, runs_dir) for run in (first, second, *more)]
     short = [run.name for run in runs]
@@ -272,7 +272,7 @@ def find_lr(
 
     No run is made, and torch's random state stays as it was. The same recipe gives the same answer. DownstrokeError.
     """
-    from downstroke.runs.sweep import sweep
+    from downstroke.runs.range_test import sweep
 
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
     return sweep(decided.replace(**fields), device=device, precision=precision, threads=threads)

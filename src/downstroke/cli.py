@@ -506,7 +506,7 @@ def _end_items() -> None:
 
 
 def _stdin() -> bytes:
-    from downstroke.data.picture import MAX_BYTES
+    from downstroke.glyphs.picture import MAX_BYTES
 
     return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""  # none at all, where it was closed
 
@@ -787,7 +787,7 @@ def peers(*, as_json: bool, **options: Any) -> None:
 @_common
 def scale(*, as_json: bool, **options: Any) -> None:
     """Two processes of one thread each against one process of two threads: steps a second, in turn."""
-    from downstroke.bench.whole import scale
+    from downstroke.bench.programs import scale
 
     _print_figures(scale(**options, say=_say), as_json)
 
@@ -811,7 +811,7 @@ def inference(*, as_json: bool, **options: Any) -> None:
 @_common
 def startup(*, as_json: bool, **options: Any) -> None:
     """`downstroke train sprint` from prompt to result, less importing torch and the training itself."""
-    from downstroke.bench.whole import startup
+    from downstroke.bench.programs import startup
 
     _print_figures(startup(**options, say=_say), as_json)
 

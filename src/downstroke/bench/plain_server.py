@@ -16,8 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from downstroke.data.glyph import cut
-from downstroke.data.picture import open_picture
+from downstroke.glyphs.glyph import cut
+from downstroke.glyphs.picture import open_picture
 
 
 class Asked(BaseModel):

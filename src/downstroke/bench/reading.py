@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import glyph
 from downstroke.errors import DataError, PictureError
+from downstroke.glyphs.glyph import glyph
 from downstroke.learning.evaluate import Evaluation, calibration_error, wilson
 from downstroke.reading.reader import Reader
 from downstroke.runs.files import write_json

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import SIZE
-from downstroke.data.ink import Polarity
-from downstroke.data.picture import SUFFIXES, read_picture
 from downstroke.data.raw import Found, Raw, to_glyph, vote
 from downstroke.errors import DataError, PictureError, counted
+from downstroke.glyphs.glyph import SIZE
+from downstroke.glyphs.ink import Polarity
+from downstroke.glyphs.picture import SUFFIXES, read_picture
 
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _LITTER = ("thumbs.db", "desktop.ini")

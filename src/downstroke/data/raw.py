@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from downstroke.data import upright
 from downstroke.data.dataset import Dataset, Part, set_test_apart
-from downstroke.data.glyph import SIZE, glyph
-from downstroke.data.ink import Polarity
-from downstroke.data.picture import bits_of
 from downstroke.errors import DataError, PictureError, counted
+from downstroke.glyphs.glyph import SIZE, glyph
+from downstroke.glyphs.ink import Polarity
+from downstroke.glyphs.picture import bits_of
 
 MAX_CLASSES = 1000
 

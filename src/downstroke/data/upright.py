@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.dataset import Part
-from downstroke.data.glyph import SIZE
+from downstroke.glyphs.glyph import SIZE
 
 _CELLS = 7  # a side
 _MEANS = (  # of the training images of MNIST, a line a class: 7x7 cells by row, the darkest of a class 15 (f)

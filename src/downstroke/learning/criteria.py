@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from downstroke.errors import RecipeError
-from downstroke.learning.plug import look_up
+from downstroke.learning.lookup import look_up
 from downstroke.recipe import Recipe
 
 Criterion = Callable[[Tensor, Tensor], Tensor]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from downstroke.data import augment
+from downstroke.augment import variation
 from downstroke.data.dataset import Part
 from downstroke.errors import RecipeError, counted
 from downstroke.learning import criteria, models, optimizers, schedules
@@ -99,7 +99,7 @@ class Learner:
         self.world = world()
         self._follow({})
         self.criterion = criteria.build(recipe, classes)
-        self.augmentation = augment.augmentation(recipe.augment)
+        self.augmentation = variation.augmentation(recipe.augment)
         self.network = models.build(recipe, classes)
         self.machine: Machine = choose(device, precision, threads, recipe.model)
         self.watch: Watch | None = None  # where threads are not given

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from downstroke.data import augment, strays
+from downstroke.augment import negatives, variation
 from downstroke.data.batches import batches
 from downstroke.learning import optimizers
 from downstroke.learning.distributed import World
@@ -100,10 +100,10 @@ class Variation:
     def __init__(self, learner: Learner, train: Images, epoch: int) -> None:
         self.train, self.augmentation, self.strays = train, learner.augmentation, learner.recipe.strays
         count = self.augmentation.numbers if self.augmentation else 0
-        total = 2 * count + strays.NUMBERS if self.strays else count
-        drawn = augment.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
+        total = 2 * count + negatives.NUMBERS if self.strays else count
+        drawn = variation.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
         # Of the image itself; of the stray beside it; and of how that is varied in its turn.
-        self.numbers, *self.stray_numbers = drawn.tensor_split([count, count + strays.NUMBERS], 1)
+        self.numbers, *self.stray_numbers = drawn.tensor_split([count, count + negatives.NUMBERS], 1)
 
     def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The images [B,28,28] and labels [B] of the training images at `index`, and after them the strays."""
@@ -126,7 +126,7 @@ class Variation:
         numbers, varying = (part[index] for part in self.stray_numbers)
         other = ((numbers[:, -1] + 1) / 2 * (len(self.train) - 1)).long()
         others = self.train.images[other].float().div_(255)
-        made = strays.strays(images[:count], labels[:count], others, self.train.labels[other], numbers)
+        made = negatives.draw(images[:count], labels[:count], others, self.train.labels[other], numbers)
         return *made, varying
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from downstroke.errors import DownstrokeError, RecipeError
-from downstroke.learning.plug import look_up
+from downstroke.learning.lookup import look_up
 from downstroke.recipe import Recipe
 
 

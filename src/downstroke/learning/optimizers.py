@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
+from downstroke.learning.lookup import look_up
 from downstroke.learning.muon import Muon
-from downstroke.learning.plug import look_up
 from downstroke.recipe import Recipe
 
 # torch wraps the methods of its optimizers for its compiler, and the wrapping imports the compiler at the first step:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.ink import Polarity, separate_page, shrunk
 from downstroke.errors import PictureError, counted
+from downstroke.glyphs.ink import Polarity, separate_page, shrunk
 
 _WORK = 1600  # pixels: a longer picture is read at this length
 _COARSE = 200  # pixels: in a larger picture, what is a pixel apart is together

@@ -15,9 +15,9 @@ import numpy as np
 from numpy import uint8
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import SIZE, Box, Cut, looks
-from downstroke.data.picture import levels, read_picture, to_grey
 from downstroke.errors import PictureError, RunError, shown
+from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
+from downstroke.glyphs.picture import levels, read_picture, to_grey
 from downstroke.reading import refusal
 from downstroke.reading.page import Piece, Row, find_rows
 from downstroke.reading.shipped import shipped
@@ -140,7 +140,7 @@ class Reader:
     @classmethod
     def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
         """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError."""
-        from downstroke.reading.fold import logits_by_torch
+        from downstroke.reading.batch_norm_folding import logits_by_torch
 
         opened = run if isinstance(run, Run) else Run.open(run, runs_dir)
         weights = opened.weights()

@@ -1,6 +1,6 @@
 """The reader that comes with downstroke: a W made by `downstroke train reader`, and the record of how it was made.
 
-A process that has not loaded torch reads without it: see `light.py`.
+A process that has not loaded torch reads without it: see `numpy_network.py`.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class Shipped:
 
     def logits(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
         """uint8 [N,28,28] -> logits, float32 [N,C]: by torch where it is loaded already, else by NumPy."""
-        from downstroke.reading import light
+        from downstroke.reading import numpy_network
 
-        if "torch" not in sys.modules and self.record["recipe"]["model"] == light.MODEL:
+        if "torch" not in sys.modules and self.record["recipe"]["model"] == numpy_network.MODEL:
             from safetensors.numpy import load as arrays
 
-            return light.logits_by_numpy(arrays(self.weights))
-        from downstroke.reading.fold import logits_by_torch
+            return numpy_network.logits_by_numpy(arrays(self.weights))
+        from downstroke.reading.batch_norm_folding import logits_by_torch
 
         return logits_by_torch(self.network)
 

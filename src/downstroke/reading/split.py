@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.glyph import fit, stroke_width
-from downstroke.data.ink import extent
+from downstroke.glyphs.glyph import fit, stroke_width
+from downstroke.glyphs.ink import extent
 from downstroke.reading.page import Piece, Row
 
 _MOST_ATOMS = 4  # of one digit

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downstroke.data.picture import open_picture
 from downstroke.errors import PictureError, counted
+from downstroke.glyphs.picture import open_picture
 from downstroke.reading.reader import Digit, Reading
 
 if TYPE_CHECKING:

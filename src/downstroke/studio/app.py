@@ -17,13 +17,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from downstroke.errors import DownstrokeError
-from downstroke.studio import routes, shapes
-from downstroke.studio.describe import as_page, completed, methods_of
+from downstroke.studio import routes, schemas
+from downstroke.studio.errors import Refused
 from downstroke.studio.guard import Guard, Settings
-from downstroke.studio.intake import in_words
 from downstroke.studio.jobs import Jobs
-from downstroke.studio.refused import Refused
+from downstroke.studio.openapi import as_page, completed, methods_of
 from downstroke.studio.service import Answer, Studio
+from downstroke.studio.uploads import in_words
 
 STATIC = Path(__file__).with_name("static")
 
@@ -111,7 +111,7 @@ def _pages(app: FastAPI, studio: Studio) -> None:
         "/healthz",
         tags=["server"],
         summary="Whether it answers",
-        response_model=shapes.Health,
+        response_model=schemas.Health,
         responses=routes.errors(413),
     )
     async def healthz() -> Response:

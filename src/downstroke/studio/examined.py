@@ -8,7 +8,7 @@ import numpy as np
 
 from downstroke.api import Run
 from downstroke.runs.examine import last_readings, looks
-from downstroke.studio.refused import Refused
+from downstroke.studio.errors import Refused
 
 MOST_MISREAD = 2000  # images in one answer
 

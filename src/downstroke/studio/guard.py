@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from downstroke.errors import DownstrokeError
-from downstroke.studio.refused import Refused
+from downstroke.studio.errors import Refused
 
 MOST_BYTES = 64_000_000  # of a request's body
 MOST_BYTES_HELD = 256_000_000  # of all bodies that are being received or answered

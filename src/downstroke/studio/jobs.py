@@ -24,8 +24,8 @@ from downstroke.errors import DownstrokeError
 from downstroke.recipe import Recipe
 from downstroke.runs import files, names
 from downstroke.runs.run import RECIPE
-from downstroke.studio.refused import Refused
-from downstroke.studio.tail import last_step
+from downstroke.studio.errors import Refused
+from downstroke.studio.follow import last_step
 
 HOME = ".studio"
 AT_ONCE = 1  # trainings

@@ -21,8 +21,8 @@ from downstroke.errors import PictureError
 from downstroke.reading.reader import Prepared, Reader, Reading
 from downstroke.runs.files import dumps
 from downstroke.runs.run import Run
-from downstroke.studio.intake import Picture, Wanted
-from downstroke.studio.refused import Refused
+from downstroke.studio.errors import Refused
+from downstroke.studio.uploads import Picture, Wanted
 
 SMALL = 50_000  # bytes of a picture file
 AT_ONCE = 32  # small pictures taken at a time

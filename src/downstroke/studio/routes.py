@@ -13,12 +13,12 @@ from fastapi.responses import Response, StreamingResponse
 from downstroke.errors import RecipeError
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
-from downstroke.studio import shapes, views
-from downstroke.studio.describe import READ_BODY
-from downstroke.studio.intake import from_body, from_form, from_image
-from downstroke.studio.keep import keep
-from downstroke.studio.refused import Refused
+from downstroke.studio import schemas, views
+from downstroke.studio.corrections import keep
+from downstroke.studio.errors import Refused
+from downstroke.studio.openapi import READ_BODY
 from downstroke.studio.service import Studio, answer
+from downstroke.studio.uploads import from_body, from_form, from_image
 
 Answers = dict[int | str, dict[str, Any]]
 _NO_CACHE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -40,12 +40,12 @@ _SAID = {
 
 def errors(*statuses: int) -> Answers:
     """What a route may answer besides what it is for; 403, 500 and 503 any route may."""
-    return {status: {"model": shapes.Error, "description": _SAID[status]} for status in (*statuses, 403, 500, 503)}
+    return {status: {"model": schemas.Error, "description": _SAID[status]} for status in (*statuses, 403, 500, 503)}
 
 
 _READS, _CHANGES = errors(401, 408, 413), errors(401, 408, 413, 422)
 _NAME = Path(description="The run's name.", max_length=64, examples=["calm-otter"])
-_CONTINUE = Body(shapes.Continue(epochs=None, lr=None, schedule=None))
+_CONTINUE = Body(schemas.Continue(epochs=None, lr=None, schedule=None))
 _STEP = Query(0, ge=0, le=2**53, description="Steps after this one only.")
 _SINCE = Query(None, ge=0, le=2**53, description="First tell what came after this step.")
 _INDEX = Query(0, ge=0, le=2**31, description="Of the val image, counted from 0.")
@@ -60,23 +60,23 @@ def runs(studio: Studio) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["runs"])
 
     @router.get(
-        "/recipes", summary="The recipes, and what each field decides", response_model=shapes.Recipes, responses=_READS
+        "/recipes", summary="The recipes, and what each field decides", response_model=schemas.Recipes, responses=_READS
     )
     async def recipes() -> Response:
         return await answer(views.recipes)
 
-    @router.get("/runs", summary="The runs here, the newest first", response_model=shapes.Runs, responses=_READS)
+    @router.get("/runs", summary="The runs here, the newest first", response_model=schemas.Runs, responses=_READS)
     async def every() -> Response:
         return await answer(studio.views.runs)
 
-    @router.get("/runs/{name}", summary="A run", response_model=shapes.Detail, responses=_READS | errors(404, 422))
+    @router.get("/runs/{name}", summary="A run", response_model=schemas.Detail, responses=_READS | errors(404, 422))
     async def run(name: str = _NAME) -> Response:
         return await answer(lambda: studio.views.detail(name))
 
     @router.get(
         "/runs/{name}/history",
         summary="Its losses, epoch by epoch and step by step",
-        response_model=shapes.History,
+        response_model=schemas.History,
         responses=_READS | errors(400, 404, 422),
     )
     async def history(name: str = _NAME, since_step: int = _STEP) -> Response:
@@ -111,20 +111,20 @@ def training(studio: Studio) -> APIRouter:
         "",
         summary="Train by a recipe",
         status_code=201,
-        response_model=shapes.Run,
+        response_model=schemas.Run,
         responses=_CHANGES | errors(400, 409, 429),
     )
-    async def train(wanted: shapes.Train) -> Response:
+    async def train(wanted: schemas.Train) -> Response:
         return await answer(lambda: studio.views.run(studio.jobs.train(_recipe(wanted), wanted.name)), 201)
 
     @router.post(
         "/{name}/continue",
         summary="Train it further",
         status_code=202,
-        response_model=shapes.Run,
+        response_model=schemas.Run,
         responses=_CHANGES | errors(400, 404, 409, 429),
     )
-    async def extend(name: str = _NAME, wanted: shapes.Continue = _CONTINUE) -> Response:
+    async def extend(name: str = _NAME, wanted: schemas.Continue = _CONTINUE) -> Response:
         def work() -> dict[str, Any]:
             if wanted.schedule is not None:
                 _refuse_unknown("schedule", wanted.schedule, SCHEDULES)
@@ -143,7 +143,7 @@ def training(studio: Studio) -> APIRouter:
 
     asked: dict[str, Any] = {
         "status_code": 202,
-        "response_model": shapes.Run,
+        "response_model": schemas.Run,
         "responses": _CHANGES | errors(404, 409),
     }
 
@@ -158,7 +158,7 @@ def training(studio: Studio) -> APIRouter:
     return router
 
 
-def _recipe(wanted: shapes.Train) -> Recipe:
+def _recipe(wanted: schemas.Train) -> Recipe:
     """The recipe that was asked for. RecipeError; a `package.module:callable` is for the command line alone."""
     fields = {"base": wanted.recipe} if isinstance(wanted.recipe, str) else dict(wanted.recipe)
     base = fields.pop("base", "standard")
@@ -185,7 +185,7 @@ def results(studio: Studio) -> APIRouter:
         "/runs/{name}/test",
         summary="Look at the sealed test set",
         description="Every look is recorded, and costs a little of the test set's worth: choices belong on val.",
-        response_model=shapes.Examined,
+        response_model=schemas.Examined,
         responses=_CHANGES | errors(400, 404),
     )
     async def test(name: str = _NAME) -> Response:
@@ -194,7 +194,7 @@ def results(studio: Studio) -> APIRouter:
     @router.get(
         "/runs/{name}/test",
         summary="The last look again, without a new one",
-        response_model=shapes.Examined,
+        response_model=schemas.Examined,
         responses=reading,
     )
     async def tested(name: str = _NAME) -> Response:
@@ -203,7 +203,7 @@ def results(studio: Studio) -> APIRouter:
     @router.get(
         "/compare",
         summary="Two runs on the same val images, paired",
-        response_model=shapes.Compared,
+        response_model=schemas.Compared,
         responses=reading,
     )
     async def compare(a: str = _FIRST, b: str = _SECOND) -> Response:
@@ -213,7 +213,7 @@ def results(studio: Studio) -> APIRouter:
         "/runs/{name}/inspect",
         summary="Filters, and the sizes of W, dL/dW and the update",
         description="Also how far a batch's gradient is from the gradient over all images, by batch size.",
-        response_model=shapes.Inspected,
+        response_model=schemas.Inspected,
         responses=reading,
     )
     async def inspect(name: str = _NAME) -> Response:
@@ -223,7 +223,7 @@ def results(studio: Studio) -> APIRouter:
         "/runs/{name}/inspect/image",
         summary="A val image, and y before and after the epoch",
         description="Without an index: the one of the first 1,000 that the judged W is least certain of.",
-        response_model=shapes.InspectedImage,
+        response_model=schemas.InspectedImage,
         responses=reading,
     )
     async def image(name: str = _NAME, index: int | None = _INDEX_OR_NONE) -> Response:
@@ -232,7 +232,7 @@ def results(studio: Studio) -> APIRouter:
     @router.get(
         "/runs/{name}/inspect/step",
         summary="What one step of W - lr dL/dW does to that image's loss, by lr",
-        response_model=shapes.InspectedStep,
+        response_model=schemas.InspectedStep,
         responses=reading,
     )
     async def step(name: str = _NAME, index: int = _INDEX) -> Response:
@@ -256,7 +256,7 @@ def reading(studio: Studio) -> APIRouter:
         summary="Read the digits in pictures",
         description="Pictures as files (multipart, field `files`) or in JSON, or one as the body. "
         "On loopback this needs no token.",
-        response_model=shapes.Readings,
+        response_model=schemas.Readings,
         responses=_READS | errors(400, 404, 415, 422),
         openapi_extra={"requestBody": READ_BODY},
     )
@@ -279,10 +279,10 @@ def reading(studio: Studio) -> APIRouter:
         summary="Keep a glyph with its right label",
         description="As a picture in `digits/LABEL/` beside the runs folder; `downstroke train --data digits` uses it.",
         status_code=201,
-        response_model=shapes.Kept,
+        response_model=schemas.Kept,
         responses=_CHANGES | errors(400),
     )
-    async def digits(wanted: shapes.Keep) -> Response:
+    async def digits(wanted: schemas.Keep) -> Response:
         return await answer(lambda: keep(studio.settings.runs_dir, wanted.glyph, wanted.label), 201)
 
     return router

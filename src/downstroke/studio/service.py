@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse, Response
 
 from downstroke.runs import files
 from downstroke.studio import stream
+from downstroke.studio.errors import Refused
 from downstroke.studio.guard import Settings
-from downstroke.studio.intake import Wanted
 from downstroke.studio.jobs import Jobs
-from downstroke.studio.refused import Refused
+from downstroke.studio.uploads import Wanted
 from downstroke.studio.views import Views
 
 if TYPE_CHECKING:

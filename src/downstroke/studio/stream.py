@@ -9,7 +9,7 @@ from typing import Any
 
 from downstroke.errors import DownstrokeError
 from downstroke.runs import files
-from downstroke.studio import tail
+from downstroke.studio import follow
 from downstroke.studio.views import Views
 
 LOOK_S = 0.25
@@ -22,7 +22,7 @@ async def events(views: Views, name: str, since_step: int | None, closing: Calla
     With `since_step`, what came after that step is told first; without, what is recorded already is not told.
     """
     folder = views.jobs.folder(name)
-    steps, epochs = tail.of_steps(folder), tail.of_epochs(folder)
+    steps, epochs = follow.of_steps(folder), follow.of_epochs(folder)
     if since_step is None:
         await asyncio.to_thread(lambda: (steps.new(), epochs.new()))
     else:
@@ -44,7 +44,7 @@ async def events(views: Views, name: str, since_step: int | None, closing: Calla
 
 
 def _look(
-    views: Views, name: str, before: dict[str, Any], steps: tail.Tail, epochs: tail.Tail
+    views: Views, name: str, before: dict[str, Any], steps: follow.Tail, epochs: follow.Tail
 ) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
     """(events, what is shown of the run now)."""
     new_steps, new_epochs = steps.new(), epochs.new()

@@ -16,9 +16,9 @@ from downstroke.api import Run
 from downstroke.errors import DownstrokeError
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.runs.run import METRICS, RECIPE, list_folders, standing
-from downstroke.studio import tail
+from downstroke.studio import follow
+from downstroke.studio.errors import Refused
 from downstroke.studio.jobs import Job, Jobs
-from downstroke.studio.refused import Refused
 
 MOST_ROWS = 2000  # of steps in one answer
 PACE_S = 15.0  # over how long the pace is taken
@@ -125,7 +125,7 @@ class Views:
 
     def progress(self, shown: dict[str, Any], recipe: dict[str, Any], environment: dict[str, Any]) -> Any:
         """Where training stands and how fast it goes; None where it does not, or has not begun."""
-        row = tail.last_row(tail.of_steps(self.jobs.runs_dir / shown["name"]))
+        row = follow.last_row(follow.of_steps(self.jobs.runs_dir / shown["name"]))
         if shown["state"] != "training":
             self._seen.pop(shown["name"], None)
         if shown["state"] != "training" or row is None or not environment:
@@ -264,7 +264,7 @@ def recipes() -> dict[str, Any]:
 
 def choices() -> dict[str, list[str]]:
     """Of the fields that are names: what there is. A `package.module:callable` is for the command line alone."""
-    from downstroke.data.augment import AUGMENTATIONS
+    from downstroke.augment.variation import AUGMENTATIONS
     from downstroke.learning.criteria import CRITERIA
     from downstroke.learning.models import MODELS
     from downstroke.learning.optimizers import OPTIMIZERS

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.ink import FADES, BlankError, Ink, Polarity, extent, separations, shrunk
 from downstroke.errors import PictureError
+from downstroke.glyphs.ink import FADES, BlankError, Ink, Polarity, extent, separations, shrunk
 
 SIZE, BOX = 28, 20
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from downstroke.studio import shapes
-from downstroke.studio.intake import MOST_PICTURES
+from downstroke.studio import schemas
+from downstroke.studio.uploads import MOST_PICTURES
 
 _REF = "#/components/schemas/"
 _FLAG = {"type": "string", "enum": ["true", "false"], "default": "false"}
@@ -43,7 +43,7 @@ READ_BODY: dict[str, Any] = {
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """FastAPI's document with what it cannot know: the body that a route parses itself, and the token."""
-    schema = shapes.Read.model_json_schema(ref_template=f"{_REF}{{model}}")
+    schema = schemas.Read.model_json_schema(ref_template=f"{_REF}{{model}}")
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update({**schema.pop("$defs"), "Read": schema})
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "Printed at start."}}

@@ -122,7 +122,7 @@ FORMS: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = (
 _BOX = 20.0  # pixels: the longer side of a digit in MNIST
 
 
-def strays(
+def draw(
     images: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor, numbers: Tensor
 ) -> tuple[Tensor, Tensor]:
     """As many drawn images, float32 [B,28,28] in 0..1, and their labels, int64 [B]: 10 where it is no digit.

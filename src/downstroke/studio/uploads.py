@@ -17,9 +17,9 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from downstroke.data.picture import MAX_PIXELS
-from downstroke.studio import shapes
-from downstroke.studio.refused import Refused
+from downstroke.glyphs.picture import MAX_PIXELS
+from downstroke.studio import schemas
+from downstroke.studio.errors import Refused
 
 MOST_PICTURES = 64
 MOST_PIXELS = MAX_PIXELS  # of all pictures of a request together
@@ -55,15 +55,15 @@ async def from_body(body: bytes) -> Wanted:
 def from_json(body: bytes) -> Wanted:
     """What a JSON body asks for. Refused(422), Refused(413)."""
     try:
-        asked = shapes.Read.model_validate_json(body)
+        asked = schemas.Read.model_validate_json(body)
     except ValidationError as error:
         raise Refused(422, in_words(error.errors())) from None
     pictures = [_picture(image, index) for index, image in enumerate(asked.images)]
     return _bounded(Wanted(pictures, asked.digit, asked.strict, asked.explain, asked.run))
 
 
-def _picture(image: shapes.Image, index: int) -> Picture:
-    name, data = (image.name, image.data) if isinstance(image, shapes.NamedPicture) else (f"images[{index}]", image)
+def _picture(image: schemas.Image, index: int) -> Picture:
+    name, data = (image.name, image.data) if isinstance(image, schemas.NamedPicture) else (f"images[{index}]", image)
     if not isinstance(data, str):
         return Picture(name, np.array(data, np.uint8))
     text = data.partition(",")[2] if data.startswith("data:") else data

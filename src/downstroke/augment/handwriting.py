@@ -27,7 +27,7 @@ BEND = 1.8  # pixels, the largest displacement of a knot
 _BANK = 512  # a side of the sheets of noise that images take their piece of
 
 
-def pen(images: Tensor, numbers: Tensor) -> Tensor:
+def vary(images: Tensor, numbers: Tensor) -> Tensor:
     """Each image as another person's pen on another paper. [B,28,28] in 0..1 and [B,64] in -1..1 -> [B,28,28]."""
     knots, (bent, stroke, seen, paper) = numbers[:, :BENDS], numbers[:, BENDS:].tensor_split(4, 1)
     images = _bend(images, knots, bent, stroke, seen, paper)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from downstroke.data import pen
+from downstroke.augment import handwriting
 from downstroke.errors import RecipeError
 
 NUMBERS = 6
@@ -57,7 +57,7 @@ def affine(images: Tensor, numbers: Tensor) -> Tensor:
     )
     # One product for the whole batch: F.affine_grid makes one an image, and takes five times as long.
     height, width = images.shape[-2:]
-    places = (matrix.view(-1, 3) @ pen.places(height, width, images.device)).view(-1, 2, height, width)
+    places = (matrix.view(-1, 3) @ handwriting.places(height, width, images.device)).view(-1, 2, height, width)
     return F.grid_sample(images.unsqueeze(1), places.permute(0, 2, 3, 1), align_corners=False).squeeze(1)
 
 
@@ -65,7 +65,7 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
     "none": None,
     "shift": Augmentation(shift, NUMBERS),
     "affine": Augmentation(affine, NUMBERS),
-    "pen": Augmentation(pen.pen, pen.NUMBERS),
+    "pen": Augmentation(handwriting.vary, handwriting.NUMBERS),
 }
 
 
