@@ -26,10 +26,10 @@ def make_test(folder: Path, fails: str, *variables: str) -> tuple[bool, list[str
     return ran.returncode == 0, calls.read_text().splitlines()
 
 
-@pytest.mark.parametrize("fails", ["-n", "pytest tests/test_studio_openapi.py", "nothing"])
+@pytest.mark.parametrize("fails", ["-n", "pytest tests/studio/test_openapi.py", "nothing"])
 def test_every_part_runs_and_any_failure_fails_the_whole(tmp_path: Path, fails: str) -> None:
     passed, calls = make_test(tmp_path, fails)
-    assert [call.split()[-1] for call in calls] == ["tests/test_studio_openapi.py"] * 2
+    assert [call.split()[-1] for call in calls] == ["tests/studio/test_openapi.py"] * 2
     assert ["--ignore" in call for call in calls] == [True, False]
     assert passed == (fails == "nothing")
 

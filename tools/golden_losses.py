@@ -1,4 +1,4 @@
-"""Write tests/golden_losses.txt anew: only when training is meant to give other numbers, and the commit says why."""
+"""Write tests/learning/golden_losses.txt anew: only when training is to give other numbers; the commit says why."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as the tests run
-TESTS = Path(__file__).parents[1] / "tests"
+TESTS = Path(__file__).parents[1] / "tests" / "learning"
 sys.path.insert(0, str(TESTS))
 
 import test_learning  # noqa: E402

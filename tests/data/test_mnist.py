@@ -26,7 +26,7 @@ def idx_bytes(array):
 
 
 def pack_tool():
-    spec = importlib.util.spec_from_file_location("pack_mnist", Path(__file__).parents[1] / "tools" / "pack_mnist.py")
+    spec = importlib.util.spec_from_file_location("pack_mnist", Path(__file__).parents[2] / "tools" / "pack_mnist.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -14,7 +14,7 @@ from downstroke.cli import main
 from downstroke.recipe import Recipe
 from downstroke.runs.training import Training
 
-LOGS = Path(__file__).parent / "logs"
+LOGS = Path(__file__).parents[1] / "advice" / "logs"
 KEYS = {"epoch", "verdict", "best_epoch", "best_val_loss", "forecast", "reason", "command"}
 VERDICTS = {"continue", "plateau", "overfitting", "unstable", "too-early"}
 

@@ -7,7 +7,7 @@ import nbclient
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("walk_notebook", ROOT / "tools" / "walk_notebook.py")
 assert _spec is not None
 assert _spec.loader is not None

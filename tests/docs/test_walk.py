@@ -17,7 +17,7 @@ from downstroke import Run
 from downstroke.cli import main
 from downstroke.data import sources
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 WALK = (DOCS / "walk.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"(?:`(\w+)`)?\]\(([^)\s]+)\)")
