@@ -11,6 +11,7 @@ TESTS = Path(__file__).parents[1] / "tests" / "learning"
 sys.path.insert(0, str(TESTS))
 
 import test_learning  # noqa: E402
+
 from downstroke.data import sources  # noqa: E402
 
 if __name__ == "__main__":
