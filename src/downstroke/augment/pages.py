@@ -1,0 +1,433 @@
+"""Pages drawn for the locator to learn from: digits in lines, forms and alone, among letters, rules, shadows and tables.
+
+Every page is new and is a function of its random generator. What is drawn is meant to be more varied than what people
+photograph: a network that finds digits here has to look at their shape, not at the paper.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+SIDE = 192  # pixels of a page
+SMALLEST, LARGEST = 13.0, 52.0  # pixels: how tall digits are drawn
+_WORK = 64  # pixels: characters are thickened and thinned at this length
+_MARKS = ".,-/:+=#%()*'\"|_!?&"
+#: Letters that nobody would read as a digit; O, l, S and the like may fairly be read as one.
+_LETTERS = "ACEFHKMNPRTUVWXYacdefhkmnprtuvwxy"
+_FACES = tuple(face | slant for face in range(8) for slant in (0, cv2.FONT_ITALIC))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A drawn page and what is to be found on it."""
+
+    image: NDArray[np.uint8]  # [H,W], no side longer than SIDE
+    ink: NDArray[np.bool_]  # [H,W]: the strokes of its digits
+    boxes: Floats  # [K,4]: x, y, width, height of each digit, in pixels
+    labels: NDArray[np.int64]  # [K]: 0..9
+
+
+@dataclass
+class _Sheet:
+    """A page while it is drawn: ink 0..1 of digits and of everything else."""
+
+    height: int
+    width: int
+    digits: Floats = field(init=False)
+    others: Floats = field(init=False)
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.digits = np.zeros((self.height, self.width), np.float32)
+        self.others = np.zeros((self.height, self.width), np.float32)
+
+    def put(self, character: Floats, x: float, y: float, label: int | None) -> None:
+        """Draw a character's ink with its upper left corner at (x, y); a `label` says which digit it is."""
+        height, width = character.shape
+        left, top = round(x), round(y)
+        rows = slice(max(0, top), min(self.height, top + height))
+        columns = slice(max(0, left), min(self.width, left + width))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return
+        seen = character[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        layer = self.others if label is None else self.digits
+        view = layer[rows, columns]
+        np.maximum(view, seen, out=view)
+        share = float(seen.sum()) / max(1e-6, float(character.sum()))
+        if label is not None and share > 0.7:
+            self.boxes.append((columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start))
+            self.labels.append(label)
+
+
+class Characters:
+    """The digits, uint8 [N,28,28] with labels [N], that pages are made of, beside letters and marks in vector fonts."""
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.integer]) -> None:
+        self.images, self.labels = images, labels
+
+    def digit(self, rng: np.random.Generator) -> tuple[Floats, int]:
+        """(its ink, cut to the strokes, 0..1; which digit it is)."""
+        if rng.random() < 0.06:
+            label = int(rng.integers(10))
+            return _written(str(label), int(rng.choice(_FACES)), int(rng.integers(1, 5))), label
+        index = int(rng.integers(len(self.images)))
+        return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
+
+    def other(self, rng: np.random.Generator, marks: float = 0.3) -> Floats:
+        """The ink of a letter or a mark."""
+        of = _MARKS if rng.random() < marks else _LETTERS
+        return _written(of[int(rng.integers(len(of)))], int(rng.choice(_FACES)), int(rng.integers(1, 6)))
+
+
+def draw_page(rng: np.random.Generator, characters: Characters) -> Page:
+    """One page: lines of writing, a form, one digit alone, or no digit at all."""
+    kind = rng.choice(["lines", "form", "one", "none"], p=[0.42, 0.2, 0.24, 0.14])
+    if kind == "one":
+        sheet = _one(rng, characters)
+    else:
+        sheet = _Sheet(SIDE, SIDE)
+        tall = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
+        lean = math.radians(rng.normal(0, 4) if rng.random() < 0.8 else rng.uniform(-15, 15))
+        if kind == "none":
+            _nothing(rng, sheet, characters, tall, lean)
+        elif kind == "form":
+            _form(rng, sheet, characters, tall, lean)
+        else:
+            _lines(rng, sheet, characters, tall, lean)
+        if rng.random() < 0.15:
+            _shapes(rng, sheet, int(rng.integers(1, 4)))
+    image = _photographed(rng, sheet, table=kind != "one")
+    boxes = np.array(sheet.boxes, np.float32).reshape(-1, 4)
+    return Page(image, sheet.digits > 0.35, boxes, np.array(sheet.labels, np.int64))
+
+
+def _written(text: str, face: int, width: int) -> Floats:
+    """A character of one of OpenCV's vector fonts (the Hershey faces), its ink cut to the strokes."""
+    canvas = np.zeros((96, 128), np.uint8)
+    cv2.putText(canvas, text, (24, 72), face, 2.0, 255, width, cv2.LINE_AA)
+    return _cut(canvas.astype(np.float32) / 255)
+
+
+def _cut(ink: Floats) -> Floats:
+    x, y, width, height = cv2.boundingRect((ink > 0.2).astype(np.uint8))
+    return ink[y : y + height, x : x + width] if width and height else np.ones((2, 2), np.float32)
+
+
+@dataclass(frozen=True)
+class _Hand:
+    """What the characters of one writer have in common."""
+
+    weight: float  # where in the soft edge of a stroke its ink begins, 0..1: high is thin
+    slant: float
+    stretch: float  # width by height, against the usual
+    untidy: float
+
+    @classmethod
+    def any(cls, rng: np.random.Generator) -> _Hand:
+        return cls(rng.uniform(0.15, 0.75), rng.normal(0, 0.15), math.exp(rng.normal(0, 0.15)), rng.uniform(0, 1))
+
+
+def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, hand: _Hand) -> Floats:
+    """The character at a height of about `tall` pixels, bent as the hand bends it and turned by `lean` radians."""
+    scale = _WORK / max(ink.shape)
+    large = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    blur = 1.0 + 2.5 * rng.random()
+    large = cv2.GaussianBlur(cv2.copyMakeBorder(large, 8, 8, 8, 8, cv2.BORDER_CONSTANT), (0, 0), blur)
+    weight = min(0.8, max(0.12, hand.weight + rng.normal(0, 0.05)))
+    peak = float(large.max())
+    large = np.clip((large / max(peak, 1e-3) - weight) * 4 + 0.5, 0, 1)
+    if rng.random() < 0.25 and tall > 20:  # a broad pen
+        size = int(rng.integers(2, 7))
+        large = cv2.dilate(large, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    height, width = large.shape
+    size = tall / _WORK
+    turn = lean + rng.normal(0, 0.05 + 0.06 * hand.untidy)
+    cos, sin = math.cos(turn), math.sin(turn)
+    slant = hand.slant + rng.normal(0, 0.06)
+    wide = size * hand.stretch * math.exp(rng.normal(0, 0.05 + 0.05 * hand.untidy))
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[wide, -slant * size], [0, size]])
+    corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height]])
+    low = corners.min(axis=1)
+    extent = np.ceil(corners.max(axis=1) - low).astype(int) + 1
+    whole = np.concatenate([matrix, -low[:, None]], axis=1)
+    if size < 0.6:  # warping skips pixels where it shrinks
+        large = cv2.GaussianBlur(large, (0, 0), 0.45 / size)
+    made = cv2.warpAffine(large, whole, (int(extent[0]), int(extent[1])), flags=cv2.INTER_LINEAR)
+    made /= max(0.3, float(made.max()))
+    return _cut(np.asarray(made, np.float32))
+
+
+def _lines(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
+    """Writing in lines, loose or tight, most of it digits; ruled or on squared paper, now and then."""
+    hand = _Hand.any(rng)
+    pitch = tall * rng.uniform(1.15, 2.6)
+    if rng.random() < 0.22:
+        _rules(rng, sheet, pitch, lean)
+    elif rng.random() < 0.15:
+        _squares(rng, sheet, tall * rng.uniform(0.3, 1.6), lean)
+    top = rng.uniform(-0.3, 1.0) * pitch
+    for line in range(math.ceil(SIDE / pitch) + 1):
+        if rng.random() < 0.25:
+            continue
+        digits = rng.choice([0.97, 0.6, 0.0], p=[0.72, 0.13, 0.15])
+        _line(rng, sheet, characters, (rng.uniform(-0.2, 0.6) * SIDE, top + line * pitch), tall, lean, hand, digits)
+
+
+def _line(
+    rng: np.random.Generator,
+    sheet: _Sheet,
+    characters: Characters,
+    start: tuple[float, float],
+    tall: float,
+    lean: float,
+    hand: _Hand,
+    digits: float,
+) -> None:
+    """One line from `start` on, of which the share `digits` are digits."""
+    gap = tall * rng.choice([rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)], p=[0.3, 0.5, 0.2])
+    along = 0.0
+    shrink = rng.uniform(0.4, 1.0) if rng.random() < 0.2 else 1.0  # letters beside digits of another size
+    for _ in range(int(rng.integers(1, 14))):
+        own = tall * math.exp(rng.normal(0, 0.06 + 0.08 * hand.untidy))
+        label: int | None = None
+        if rng.random() < digits:
+            ink, label = characters.digit(rng)
+        else:
+            ink, own = characters.other(rng), own * shrink
+            if min(ink.shape) < 24:  # a dot, a comma, a dash: as small as beside the letters
+                own *= max(ink.shape) / 46
+        own = max(own, 3.0)
+        made = _shaped(rng, ink, own, lean, hand)
+        height, width = made.shape
+        # From the foot of the line up; marks such as a dash stand in the middle.
+        lift = 0.5 * (tall - height) * rng.random() if height < 0.5 * tall else 0.0
+        x = start[0] + along * math.cos(lean) + lift * math.sin(lean)
+        y = start[1] + along * math.sin(lean) + tall - height - lift + rng.normal(0, 0.04 + 0.06 * hand.untidy) * tall
+        sheet.put(made, x, y, label)
+        along += width + gap + rng.normal(0, 0.06) * tall
+        if rng.random() < 0.1:
+            along += tall * rng.uniform(0.4, 2.5)
+        if x > sheet.width:
+            return
+
+
+def _form(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
+    """Boxes for digits, some of them empty: a comb, a table, squared paper, fields with a word before them."""
+    hand = _Hand.any(rng)
+    wide, high = tall * rng.uniform(1.0, 2.0), tall * rng.uniform(1.15, 2.0)
+    cos, sin = math.cos(lean), math.sin(lean)
+    left, top = rng.uniform(-0.2, 0.3) * SIDE, rng.uniform(-0.1, 0.3) * SIDE
+    columns, rows = int(rng.integers(1, 9)), int(rng.integers(1, 6))
+    pitch = (wide * rng.choice([1.0, rng.uniform(1.05, 1.4)]), high * rng.choice([1.0, rng.uniform(1.05, 1.8)]))
+    strength, pen = rng.uniform(0.25, 1.0), int(rng.choice([1, 1, 2]))
+    filled, letters = rng.uniform(0.1, 1.0), rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0
+    for row in range(rows):
+        for column in range(columns):
+            x, y = column * pitch[0], row * pitch[1]
+            corners = [(x, y), (x + wide, y), (x + wide, y + high), (x, y + high)]
+            points = [(left + u * cos - v * sin, top + u * sin + v * cos) for u, v in corners]
+            _polygon(sheet, points, strength, pen)
+            if rng.random() > filled:
+                continue
+            label: int | None = None
+            if rng.random() < letters:
+                ink = characters.other(rng)
+            else:
+                ink, label = characters.digit(rng)
+            made = _shaped(rng, ink, tall * math.exp(rng.normal(0, 0.1)), lean, hand)
+            middle = x + wide / 2 + rng.normal(0, 0.1) * wide, y + high / 2 + rng.normal(0, 0.08) * high
+            u, v = left + middle[0] * cos - middle[1] * sin, top + middle[0] * sin + middle[1] * cos
+            sheet.put(made, u - made.shape[1] / 2, v - made.shape[0] / 2, label)
+    if rng.random() < 0.4:
+        start = (rng.uniform(0, 0.4) * SIDE, top + rows * pitch[1] + 0.3 * tall)
+        _line(rng, sheet, characters, start, tall * rng.uniform(0.4, 1), lean, hand, 0.0)
+
+
+def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
+    """A picture of one digit, cut tightly or loosely, as people save them to try a program."""
+    tall = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
+    hand = _Hand.any(rng)
+    ink, label = characters.digit(rng)
+    made = _shaped(rng, ink, tall, math.radians(rng.normal(0, 5)), hand)
+    height, width = made.shape
+    room = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.1, 0.5), rng.uniform(0.4, 1.5)], p=[0.35, 0.4, 0.25])
+    around = np.maximum(0, np.rint(room * tall * rng.uniform(0.5, 1.5, 4))).astype(int)
+    if rng.random() < 0.25:  # in a square frame
+        spare = height - width
+        around[:2] += max(0, -spare) // 2
+        around[2:] += max(0, spare) // 2
+    top, bottom, left, right = (int(v) for v in around)
+    sheet = _Sheet(min(SIDE, top + height + bottom), min(SIDE, left + width + right))
+    sheet.put(made, left, top, label)
+    if rng.random() < 0.2 and room > 0.1:  # a neighbour, or a line, comes into sight
+        neighbour = _shaped(rng, characters.digit(rng)[0], tall, 0.0, hand)
+        reach = neighbour.shape[1] * rng.uniform(0.1, 0.4)
+        x = -neighbour.shape[1] + reach if rng.random() < 0.5 else sheet.width - reach
+        sheet.put(neighbour, x, top + rng.normal(0, 0.1) * tall, None)
+    if rng.random() < 0.15:
+        _rules(rng, sheet, tall * rng.uniform(0.8, 2), math.radians(rng.normal(0, 2)))
+    elif rng.random() < 0.1:
+        frame = [(1, 1), (sheet.width - 2, 1), (sheet.width - 2, sheet.height - 2), (1, sheet.height - 2)]
+        _polygon(sheet, frame, rng.uniform(0.4, 1), int(rng.integers(1, 4)))
+    return sheet
+
+
+def _nothing(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
+    """No digit: printed or written words, empty forms, drawings, a bare wall."""
+    kind = rng.choice(["text", "form", "shapes", "paper"], p=[0.5, 0.2, 0.2, 0.1])
+    if kind == "text":
+        hand = _Hand.any(rng)
+        pitch = tall * rng.uniform(1.2, 2.2)
+        for line in range(math.ceil(SIDE / pitch)):
+            _line(rng, sheet, characters, (rng.uniform(-0.1, 0.2) * SIDE, line * pitch), tall, lean, hand, 0.0)
+    elif kind == "form":
+        _squares(rng, sheet, tall * rng.uniform(0.5, 2), lean)
+    elif kind == "shapes":
+        _shapes(rng, sheet, int(rng.integers(2, 12)))
+
+
+def _rules(rng: np.random.Generator, sheet: _Sheet, pitch: float, lean: float) -> None:
+    """Ruled paper: level lines at a pitch of so many pixels, and perhaps a margin."""
+    strength, pen = rng.uniform(0.15, 0.9), int(rng.choice([1, 1, 2]))
+    first, slope = rng.uniform(0, pitch), math.tan(lean)
+    reach = abs(slope) * sheet.width
+    for y in np.arange(first - reach, sheet.height + reach, max(pitch, 6)):
+        _polygon(sheet, [(0, y), (sheet.width, y + slope * sheet.width)], strength, pen)
+    if rng.random() < 0.2:
+        x = rng.uniform(0, sheet.width)
+        _polygon(sheet, [(x, 0), (x - slope * sheet.height, sheet.height)], strength, pen)
+
+
+def _squares(rng: np.random.Generator, sheet: _Sheet, pitch: float, lean: float) -> None:
+    """Squared paper."""
+    pitch = max(pitch, 5.0)
+    strength, slope = rng.uniform(0.1, 0.6), math.tan(lean)
+    reach = abs(slope) * SIDE + pitch
+    for at in np.arange(-reach + rng.uniform(0, pitch), SIDE + reach, pitch):
+        _polygon(sheet, [(0, at), (sheet.width, at + slope * sheet.width)], strength, 1)
+        _polygon(sheet, [(at, 0), (at - slope * sheet.height, sheet.height)], strength, 1)
+
+
+def _polygon(sheet: _Sheet, points: Sequence[tuple[float, float]], strength: float, pen: int) -> None:
+    """A closed outline through the points (x, y), in pixels, as something that is no digit."""
+    fixed = np.rint(np.array(points) * 16).astype(np.int32)[:, None]  # OpenCV's sixteenths of a pixel
+    layer = np.zeros(sheet.others.shape, np.uint8)
+    cv2.polylines(layer, [fixed], True, 255, pen, cv2.LINE_AA, 4)
+    np.maximum(sheet.others, layer * np.float32(strength / 255), out=sheet.others)
+
+
+def _shapes(rng: np.random.Generator, sheet: _Sheet, count: int) -> None:
+    """Ellipses, arcs, blots and scribbles."""
+    for _ in range(count):
+        layer = np.zeros(sheet.others.shape, np.uint8)
+        centre = (int(rng.integers(sheet.width)), int(rng.integers(sheet.height)))
+        axes = tuple(int(v) for v in np.exp(rng.uniform(0.7, 4.2, 2)))
+        pen = int(rng.choice([-1, 1, 2, 4], p=[0.2, 0.3, 0.3, 0.2]))
+        kind = rng.random()
+        if kind < 0.5:
+            # Not a closed ring of a nought's size and shape, which may fairly be read as one.
+            start, sweep = rng.uniform(0, 360), rng.uniform(40, 250)
+            if pen < 0 or min(axes) > LARGEST or max(axes) < SMALLEST / 3:
+                sweep = 360.0
+            cv2.ellipse(layer, centre, axes, rng.uniform(0, 180), start, start + sweep, 255, pen, cv2.LINE_AA)
+        else:
+            steps = np.cumsum(rng.normal(0, rng.uniform(3, 20), (int(rng.integers(6, 25)), 2)), axis=0)
+            points = (np.array(centre) + steps).astype(np.int32)[:, None]
+            cv2.polylines(layer, [points], False, 255, max(1, pen), cv2.LINE_AA)
+        np.maximum(sheet.others, layer * np.float32(rng.uniform(0.3, 1) / 255), out=sheet.others)
+
+
+def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> NDArray[np.uint8]:
+    """The sheet as a camera, a scanner or a drawing program gives it: uint8 [H,W]."""
+    shape = sheet.digits.shape
+    clean = rng.random() < 0.2
+    dark = rng.random() < 0.3  # chalk on a board, white strokes on black
+    paper, pen = rng.uniform(120, 255), rng.uniform(0.25, 0.95)
+    if clean:
+        paper, pen = (255.0 if rng.random() < 0.7 else rng.uniform(150, 255)), rng.uniform(0.6, 1.0)
+    light = np.ones(shape, np.float32) if clean else _light(rng, shape)
+    light *= 1 if clean else _texture(rng, shape)
+    strength = np.float32(pen)
+    ink = np.maximum(sheet.digits, sheet.others * np.float32(rng.uniform(0.5, 1.0) if rng.random() < 0.4 else 1.0))
+    if not clean and rng.random() < 0.4:  # a pencil's grain, a pen that fails
+        ink = ink * (1 - np.float32(rng.uniform(0, 0.5)) * rng.random(shape, np.float32))
+    if dark:
+        low = rng.uniform(0, 110) if not clean else 0.0
+        image = (low + (255 - low) * strength * ink) * (light if not clean else 1)
+    else:
+        image = np.float32(paper) * light * (1 - strength * ink)
+    if table and not clean and rng.random() < 0.3:
+        _lay_on_table(rng, image, sheet)
+    if not clean:
+        blur = rng.uniform(0.2, 1.3)
+        if blur > 0.4:
+            image = cv2.GaussianBlur(image, (0, 0), blur)
+        image = image + rng.normal(0, rng.uniform(0.5, 12) if rng.random() < 0.7 else 0.5, shape)
+    made: NDArray[np.uint8] = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))]
+        made = np.asarray(cv2.imdecode(cv2.imencode(".jpg", made, quality)[1], cv2.IMREAD_GRAYSCALE), np.uint8)
+    return made
+
+
+def _light(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Uneven light and shadows with soft and hard edges, as a factor."""
+    y, x = _places(*shape)
+    light = 1 + rng.normal(0, 0.15) * x + rng.normal(0, 0.15) * y
+    if rng.random() < 0.35:
+        for _ in range(int(rng.integers(1, 3))):
+            turn = rng.uniform(0, 2 * math.pi)
+            away = x * math.cos(turn) + y * math.sin(turn) - rng.uniform(-0.8, 0.8)
+            edge = rng.choice([0.01, 0.05, 0.3])
+            light = light * (1 - rng.uniform(0.2, 0.65) / (1 + np.exp(np.clip(-away / edge, -30, 30))))
+    return np.asarray(np.clip(light, 0.15, 1.4), np.float32)
+
+
+def _texture(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """The paper's own unrest: fibres, crumples, a printed pattern; a factor near 1."""
+    made = np.ones(shape, np.float32)
+    for _ in range(int(rng.integers(0, 3))):
+        cells = (int(rng.integers(2, 60)), int(rng.integers(2, 60)))
+        noise = cv2.resize(rng.normal(0, 1, cells).astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
+        made *= 1 + np.float32(rng.uniform(0, 0.08)) * noise
+    if rng.random() < 0.15:  # the guilloche of a cheque
+        y, x = _places(*shape)
+        turn, pitch = rng.uniform(0, math.pi), rng.uniform(6, 60)
+        wave = np.sin(pitch * (x * math.cos(turn) + y * math.sin(turn)) + rng.uniform(0, 3) * np.sin(rng.uniform(2, 20) * y))
+        made *= 1 - np.float32(rng.uniform(0.02, 0.25)) * (wave > rng.uniform(0, 0.9)).astype(np.float32)
+    return made
+
+
+def _lay_on_table(rng: np.random.Generator, image: Floats, sheet: _Sheet) -> None:
+    """Let the page end within the picture: beyond a straight edge lies a table; what was there is gone. In place."""
+    y, x = _places(*image.shape)
+    turn = rng.choice([0, 0.5, 1, 1.5]) * math.pi + rng.normal(0, 0.08)
+    beyond = x * math.cos(turn) + y * math.sin(turn) > rng.uniform(0.3, 1.0)
+    if not beyond.any():
+        return
+    kept = [i for i, (u, v, w, h) in enumerate(sheet.boxes) if not beyond[_inside(u, v, w, h)].mean() > 0.25]
+    sheet.boxes, sheet.labels = [sheet.boxes[i] for i in kept], [sheet.labels[i] for i in kept]
+    sheet.digits[beyond] = 0
+    grain = rng.normal(0, 1, (int(rng.integers(2, 50)), int(rng.integers(2, 50)))).astype(np.float32)
+    wood = cv2.resize(grain, image.shape[::-1], interpolation=cv2.INTER_CUBIC) * rng.uniform(0, 25)
+    image[beyond] = (rng.uniform(0, 255) + wood)[beyond]
+
+
+def _inside(x: float, y: float, width: float, height: float) -> tuple[slice, slice]:
+    return slice(int(y), int(y + height) + 1), slice(int(x), int(x + width) + 1)
+
+
+@functools.lru_cache(64)
+def _places(height: int, width: int) -> tuple[Floats, Floats]:
+    """y and x of every pixel, -1..1."""
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    return y, x
