@@ -111,10 +111,8 @@ class Views:
         if not made:
             fields_, environment, looks = (job.recipe if job else {}), {}, []
         else:
-            from downstroke.runs.examine import looks as looks_of
-
             run = self.jobs.open(name)
-            fields_, environment, looks = _recipe(run), _environment(run), looks_of(run)
+            fields_, environment, looks = _recipe(run), _environment(run), run.looks
         return {
             **shown,
             "recipe_fields": fields_,
