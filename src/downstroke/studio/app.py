@@ -113,7 +113,7 @@ def _pages(app: FastAPI, studio: Studio) -> None:
         tags=["server"],
         summary="Whether it answers",
         response_model=schemas.Health,
-        responses=routes.errors(413),
+        responses=routes.errors(413, 403, 500, 503),
     )
     async def healthz() -> Response:
         return Answer({"status": "ok", "version": app.version})

@@ -7,7 +7,7 @@ export const lead = (title, text, beside = null) =>
 
 // A titled section. `look` adds classes: "stack" puts the children below each other with gaps.
 export const card = (id, title, look, ...children) =>
-  h("section", { class: `card ${look}`, "aria-labelledby": id }, h("h2", { id }, title), children);
+  h("section", { class: `card ${look}`.trim(), "aria-labelledby": id }, h("h2", { id }, title), children);
 
 export const figure = (name, value = "–") => {
   const dd = h("dd", {}, value);
