@@ -1,4 +1,4 @@
-"""Pages drawn for the locator to learn from: digits in lines, forms and alone, among letters, rules, shadows and tables.
+"""Pages drawn for the locator to learn from: digits in lines, forms or alone, among letters, rules, shadows and tables.
 
 Every page is new and is a function of its random generator. What is drawn is meant to be more varied than what people
 photograph: a network that finds digits here has to look at their shape, not at the paper.
@@ -193,7 +193,8 @@ def _line(
     digits: float,
 ) -> None:
     """One line from `start` on, of which the share `digits` are digits."""
-    gap = tall * rng.choice([rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)], p=[0.3, 0.5, 0.2])
+    gaps = [rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)]
+    gap = tall * rng.choice(gaps, p=[0.3, 0.5, 0.2])
     along = 0.0
     shrink = rng.uniform(0.4, 1.0) if rng.random() < 0.2 else 1.0  # letters beside digits of another size
     for _ in range(int(rng.integers(1, 14))):
@@ -402,7 +403,8 @@ def _texture(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     if rng.random() < 0.15:  # the guilloche of a cheque
         y, x = _places(*shape)
         turn, pitch = rng.uniform(0, math.pi), rng.uniform(6, 60)
-        wave = np.sin(pitch * (x * math.cos(turn) + y * math.sin(turn)) + rng.uniform(0, 3) * np.sin(rng.uniform(2, 20) * y))
+        bent = rng.uniform(0, 3) * np.sin(rng.uniform(2, 20) * y)
+        wave = np.sin(pitch * (x * math.cos(turn) + y * math.sin(turn)) + bent)
         made *= 1 - np.float32(rng.uniform(0.02, 0.25)) * (wave > rng.uniform(0, 0.9)).astype(np.float32)
     return made
 
