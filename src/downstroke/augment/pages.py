@@ -114,7 +114,7 @@ def _written(text: str, face: int, width: int) -> Floats:
     """A character of one of OpenCV's vector fonts (the Hershey faces), its ink cut to the strokes."""
     canvas = np.zeros((96, 128), np.uint8)
     cv2.putText(canvas, text, (24, 72), face, 2.0, 255, width, cv2.LINE_AA)
-    return _cut(canvas.astype(np.float32) / 255)
+    return _cut(canvas.astype(np.float32) / np.float32(255))
 
 
 def _cut(ink: Floats) -> Floats:
@@ -146,8 +146,8 @@ def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, han
     peak = float(large.max())
     large = np.clip((large / max(peak, 1e-3) - weight) * 4 + 0.5, 0, 1)
     if rng.random() < 0.25 and tall > 20:  # a broad pen
-        size = int(rng.integers(2, 7))
-        large = cv2.dilate(large, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        broad = int(rng.integers(2, 7))
+        large = cv2.dilate(large, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (broad, broad)))
     height, width = large.shape
     size = tall / _WORK
     turn = lean + rng.normal(0, 0.05 + 0.06 * hand.untidy)
@@ -162,8 +162,7 @@ def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, han
     if size < 0.6:  # warping skips pixels where it shrinks
         large = cv2.GaussianBlur(large, (0, 0), 0.45 / size)
     made = cv2.warpAffine(large, whole, (int(extent[0]), int(extent[1])), flags=cv2.INTER_LINEAR)
-    made /= max(0.3, float(made.max()))
-    return _cut(np.asarray(made, np.float32))
+    return _cut(np.asarray(made / max(0.3, float(made.max())), np.float32))
 
 
 def _lines(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
