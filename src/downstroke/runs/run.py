@@ -156,9 +156,7 @@ class Run:
             return []
         found = files.read_json(path)
         if not isinstance(found, dict) or not isinstance(found.get("looks"), list):
-            raise RunError(
-                f"{path} does not hold the looks taken so far; restore it from a copy"
-            )
+            raise RunError(f"{path} does not hold the looks taken so far; restore it from a copy")
         return list(found["looks"])
 
     @property
