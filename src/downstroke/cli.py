@@ -765,18 +765,13 @@ def bench_advice(*, as_json: bool, **options: Any) -> None:
 @_common
 def peers(*, as_json: bool, **options: Any) -> None:
     """The same model and steps with Lightning, Keras, skorch, scikit-learn and plain PyTorch, in turn."""
-    from downstroke.bench.peers import measure
+    from downstroke.bench.peers import measure, table
 
     figures = measure(**options, say=_say)
     if as_json:
         _print_json(figures)
-        return
-    columns = {"s/100 steps": "seconds_per_100_steps", "ratio": "ratio", "set-up s": "setup_seconds"}
-    click.echo(f"{'model':6} {'library':14} {' '.join(f'{column:>12}' for column in columns)} {'import s':>12}")
-    for model in options["names"]:
-        for name, found in figures[model].items():
-            numbers = [found[key] for key in columns.values()] + [figures["import_seconds"][name]]
-            click.echo(f"{model:6} {name:14} {' '.join(f'{_brief(number):>12}' for number in numbers)}")
+    else:
+        click.echo(table(figures, options["names"]))
 
 
 @bench.command()
@@ -787,9 +782,9 @@ def peers(*, as_json: bool, **options: Any) -> None:
 @_common
 def scale(*, as_json: bool, **options: Any) -> None:
     """Two processes of one thread each against one process of two threads: steps a second, in turn."""
-    from downstroke.bench.programs import scale
+    from downstroke.bench.scale import measure
 
-    _print_figures(scale(**options, say=_say), as_json)
+    _print_figures(measure(**options, say=_say), as_json)
 
 
 @bench.command()
@@ -811,9 +806,9 @@ def inference(*, as_json: bool, **options: Any) -> None:
 @_common
 def startup(*, as_json: bool, **options: Any) -> None:
     """`downstroke train sprint` from prompt to result, less importing torch and the training itself."""
-    from downstroke.bench.programs import startup
+    from downstroke.bench.startup import measure
 
-    _print_figures(startup(**options, say=_say), as_json)
+    _print_figures(measure(**options, say=_say), as_json)
 
 
 @bench.command("studio")
@@ -855,22 +850,10 @@ def reading_(*, data: Path, run: str | None, runs_dir: str, as_json: bool, out: 
 def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(figures)
-        return
-    for name, value in figures.items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        for key, number in inner:
-            click.echo(f"{f'{name} {key}'.strip():40} {_brief(number)}")
+    else:
+        from downstroke.bench.table import listed
 
-
-def _brief(value: Any) -> Any:
-    """A figure as a table shows it: 3 significant digits of what was measured, and what was counted as it is."""
-    if isinstance(value, float):
-        return f"{float(f'{value:.3g}'):g}" if math.isfinite(value) else "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_brief(one)}" for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(str(_brief(one)) for one in value)
-    return value
+        click.echo(listed(figures))
 
 
 def _print_json(value: Any) -> None:
