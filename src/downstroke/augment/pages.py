@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.augment.negatives import FORMS
+
 Floats = NDArray[np.float32]
 SIDE = 192  # pixels of a page
 SMALLEST, LARGEST = 13.0, 52.0  # pixels: how tall digits are drawn
@@ -76,9 +78,13 @@ class Characters:
 
     def digit(self, rng: np.random.Generator) -> tuple[Floats, int]:
         """(its ink, cut to the strokes, 0..1; which digit it is)."""
-        if rng.random() < 0.06:
+        chance = rng.random()
+        if chance < 0.06:
             label = int(rng.integers(10))
             return _written(str(label), int(rng.choice(_FACES)), int(rng.integers(1, 5))), label
+        if chance < 0.2:
+            label, curves = FORMS[int(rng.integers(len(FORMS)))]
+            return _drawn(rng, curves), label
         index = int(rng.integers(len(self.images)))
         return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
 
@@ -115,6 +121,20 @@ def _written(text: str, face: int, width: int) -> Floats:
     canvas = np.zeros((96, 128), np.uint8)
     cv2.putText(canvas, text, (24, 72), face, 2.0, 255, width, cv2.LINE_AA)
     return _cut(canvas.astype(np.float32) / 255)
+
+
+def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float]]) -> Floats:
+    """The ink of quadratic curves, each (x, y) of start, middle and end in about -1..1, each bent a little."""
+    along = np.linspace(0, 1, 12)[:, None]
+    scale = np.array([rng.uniform(22, 34), 36.0])
+    layer = np.zeros((112, 112), np.uint8)
+    for curve in curves:
+        start, middle, end = np.array(curve).reshape(3, 2)
+        middle = middle + rng.normal(0, 0.07, 2)
+        points = (1 - along) ** 2 * start + 2 * along * (1 - along) * middle + along**2 * end
+        fixed = np.rint((points * scale + 56) * 16).astype(np.int32)[:, None]
+        cv2.polylines(layer, [fixed], False, 255, int(rng.integers(3, 9)), cv2.LINE_AA, 4)
+    return _cut(layer.astype(np.float32) / 255)
 
 
 def _cut(ink: Floats) -> Floats:
