@@ -20,10 +20,12 @@ from downstroke.augment.negatives import FORMS
 Floats = NDArray[np.float32]
 SIDE = 192  # pixels of a page
 SMALLEST, LARGEST = 13.0, 52.0  # pixels: how tall digits are drawn
+_SMALL_ONES, _APART = 0.2, 16  # the share of grounds that hold pictures of one digit; pixels between two of these
 _WORK = 64  # pixels: characters are thickened and thinned at this length
 _MARKS = ".,-/:+=#%()*'\"|_!?&"
 #: Letters that nobody would read as a digit; O, l, S and the like may fairly be read as one.
 _LETTERS = "ACEFHKMNPRTUVWXYacdefhkmnprtuvwxy"
+_TAILED = (1, 4, 7, 9)  # digits whose stem may go far below the line
 _FACES = tuple(face | slant for face in range(8) for slant in (0, cv2.FONT_ITALIC))
 
 
@@ -94,9 +96,26 @@ class Characters:
         return _written(of[int(rng.integers(len(of)))], int(rng.choice(_FACES)), int(rng.integers(1, 6)))
 
 
-def draw_page(rng: np.random.Generator, characters: Characters) -> Page:
-    """One page: lines of writing, a form, one digit alone, or no digit at all."""
-    kind = rng.choice(["lines", "form", "one", "none"], p=[0.42, 0.2, 0.24, 0.14])
+def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[Page, int, int]]:
+    """One page, or several small ones, with x and y of each on a ground of SIDE by SIDE pixels: they do not overlap."""
+    if rng.random() > _SMALL_ONES:
+        return [(draw_page(rng, characters), 0, 0)]
+    made = []
+    x = y = deepest = 0
+    while True:
+        page = draw_page(rng, characters, "one")
+        height, width = page.image.shape
+        if x + width > SIDE:
+            x, y, deepest = 0, y + deepest + _APART, 0
+        if y + height > SIDE:
+            return made or [(page, 0, 0)]
+        made.append((page, x, y))
+        x, deepest = x + width + _APART, max(deepest, height)
+
+
+def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") -> Page:
+    """One page: `lines` of writing, a `form`, `one` digit alone, or `none` at all; without a kind, of any but the third."""
+    kind = kind or str(rng.choice(["lines", "form", "none"], p=[0.58, 0.24, 0.18]))
     if kind == "one":
         sheet = _one(rng, characters)
     else:
@@ -186,6 +205,14 @@ def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, han
     return _cut(np.asarray(made, np.float32))
 
 
+def _with_tail(ink: Floats, factor: float) -> Floats:
+    """The character with the lower half of it longer by a factor."""
+    height, width = ink.shape
+    half = height // 2
+    lower = cv2.resize(ink[half:], (width, max(1, round((height - half) * factor))), interpolation=cv2.INTER_LINEAR)
+    return np.concatenate([ink[:half], lower])
+
+
 def _lines(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
     """Writing in lines, loose or tight, most of it digits; ruled or on squared paper, now and then."""
     hand = _Hand.any(rng)
@@ -221,6 +248,8 @@ def _line(
         label: int | None = None
         if rng.random() < digits:
             ink, label = characters.digit(rng)
+            if rng.random() < 0.15 * hand.untidy:  # a nought half as tall as the seven beside it
+                own *= rng.uniform(0.5, 1)
         else:
             ink, own = characters.other(rng), own * shrink
             if min(ink.shape) < 24:  # a dot, a comma, a dash: as small as beside the letters
@@ -228,10 +257,15 @@ def _line(
         own = max(own, 3.0)
         made = _shaped(rng, ink, own, lean, hand)
         height, width = made.shape
+        drop = 0.0
+        if label in _TAILED and rng.random() < 0.12 + 0.2 * hand.untidy:
+            made = _with_tail(made, rng.uniform(1.1, 2.2))
+            drop = (made.shape[0] - height) * rng.uniform(0.3, 1)
+            height = made.shape[0]
         # From the foot of the line up; marks such as a dash stand in the middle.
         lift = 0.5 * (tall - height) * rng.random() if height < 0.5 * tall else 0.0
         x = start[0] + along * math.cos(lean) + lift * math.sin(lean)
-        y = start[1] + along * math.sin(lean) + tall - height - lift + rng.normal(0, 0.04 + 0.06 * hand.untidy) * tall
+        y = start[1] + along * math.sin(lean) + tall - height + drop - lift + rng.normal(0, 0.04 + 0.06 * hand.untidy) * tall
         sheet.put(made, x, y, label)
         along += width + gap + rng.normal(0, 0.06) * tall
         if rng.random() < 0.1:
@@ -384,7 +418,7 @@ def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> ND
         low = rng.uniform(0, 110) if not clean else 0.0
         image = (low + (255 - low) * strength * ink) * (light if not clean else 1)
     else:
-        image = np.float32(paper) * light * (1 - strength * ink)
+        image = np.minimum(np.float32(paper) * light, 250) * (1 - strength * ink)
     if table and not clean and rng.random() < 0.3:
         _lay_on_table(rng, image, sheet)
     if not clean:

@@ -13,36 +13,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from downstroke.augment.pages import SIDE, Characters, Page, draw_page
+from downstroke.augment.pages import SIDE, Characters, Page, draw_pages
+from downstroke.glyphs.normal import normalised
 
 STRIDE = 4  # pixels of a page for one place of the heat maps
 USUAL = 16.0  # pixels: boxes are told as logarithms of their sides by this
-_WINDOW, _LEAST_SPREAD = 49, 8.0  # pixels; grey levels
 _PRIOR = 0.01  # the heat everywhere before anything was learned, as in RetinaNet
 _BOX_WEIGHT, _INK_WEIGHT = 1.0, 4.0
 _PEAK_LR, _WARMUP = 3e-3, 100
 _SAVE_EVERY = 100  # steps
 _AVERAGE = 0.998  # of the weights' moving average, a step
-
-
-def normalised(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the locator sees of grey [H,W]: how far each pixel is from the level around it, by the unrest there.
-
-    float32 [H,W], about -5..5; 0 where all around is level, and so is what is padded.
-    """
-    grey = image.astype(np.float32)
-    mean = cv2.blur(grey, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
-    square = cv2.blur(grey * grey, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
-    made: NDArray[np.float32] = (grey - mean) / (spread + np.float32(_LEAST_SPREAD))
-    return made
 
 
 class _Block(nn.Sequential):
@@ -99,34 +85,34 @@ class Targets:
     seen: Tensor
 
 
-def batch(pages: list[Page]) -> tuple[Tensor, Targets]:
-    """Pages as the locator sees them, [B,1,SIDE,SIDE], each in the upper left corner, and what to say of them."""
+def batch(grounds: list[list[tuple[Page, int, int]]]) -> tuple[Tensor, Targets]:
+    """Pages as the locator sees them, [B,1,SIDE,SIDE], and what to say of them; `grounds` as `draw_pages` gives them."""
     places = SIDE // STRIDE
-    x = np.zeros((len(pages), 1, SIDE, SIDE), np.float32)
+    x = np.zeros((len(grounds), 1, SIDE, SIDE), np.float32)
     ink, seen = np.zeros_like(x), np.zeros_like(x)
-    heat = np.zeros((len(pages), 10, places, places), np.float32)
-    boxes = np.zeros((len(pages), 4, places, places), np.float32)
-    weights = np.zeros((len(pages), 1, places, places), np.float32)
+    heat = np.zeros((len(grounds), 10, places, places), np.float32)
+    boxes = np.zeros((len(grounds), 4, places, places), np.float32)
+    weights = np.zeros((len(grounds), 1, places, places), np.float32)
     row, column = np.mgrid[:places, :places].astype(np.float32)
-    for index, page in enumerate(pages):
-        height, width = page.image.shape
-        x[index, 0, :height, :width] = normalised(page.image)
-        ink[index, 0, :height, :width] = page.ink
-        seen[index, 0, :height, :width] = 1
-        for (left, top, wide, high), label in zip(page.boxes, page.labels, strict=True):
-            middle_x, middle_y = (left + wide / 2) / STRIDE - 0.5, (top + high / 2) / STRIDE - 0.5
-            off_x, off_y = column - middle_x, row - middle_y
-            spread_x, spread_y = max(0.6, 0.15 * wide / STRIDE), max(0.6, 0.15 * high / STRIDE)
-            bump = np.exp(-((off_x / spread_x) ** 2 + (off_y / spread_y) ** 2) / 2)
-            # The place nearest to the middle counts as the middle.
-            nearest = round(min(max(middle_y, 0), places - 1)), round(min(max(middle_x, 0), places - 1))
-            bump[nearest] = 1
-            np.maximum(heat[index, label], bump, out=heat[index, label])
-            own = (bump > 0.4) & (bump > weights[index, 0])
-            weights[index, 0][own] = bump[own]
-            said = [-off_x, -off_y, np.full_like(row, math.log(wide / USUAL)), np.full_like(row, math.log(high / USUAL))]
-            for channel, value in enumerate(said):
-                boxes[index, channel][own] = value[own]
+    for index, pages in enumerate(grounds):
+        for page, page_x, page_y in pages:
+            height, width = page.image.shape
+            part = index, 0, slice(page_y, page_y + height), slice(page_x, page_x + width)
+            x[part], ink[part], seen[part] = normalised(page.image), page.ink, 1
+            for (left, top, wide, high), label in zip(page.boxes, page.labels, strict=True):
+                middle_x = (page_x + left + wide / 2) / STRIDE - 0.5
+                middle_y = (page_y + top + high / 2) / STRIDE - 0.5
+                off_x, off_y = column - middle_x, row - middle_y
+                spread_x, spread_y = max(0.6, 0.15 * wide / STRIDE), max(0.6, 0.15 * high / STRIDE)
+                bump = np.exp(-((off_x / spread_x) ** 2 + (off_y / spread_y) ** 2) / 2)
+                # The place nearest to the middle counts as the middle.
+                bump[round(min(max(middle_y, 0), places - 1)), round(min(max(middle_x, 0), places - 1))] = 1
+                np.maximum(heat[index, label], bump, out=heat[index, label])
+                own = (bump > 0.4) & (bump > weights[index, 0])
+                weights[index, 0][own] = bump[own]
+                size = (math.log(wide / USUAL), math.log(high / USUAL))
+                boxes[index, 0][own], boxes[index, 1][own] = -off_x[own], -off_y[own]
+                boxes[index, 2][own], boxes[index, 3][own] = size
     return torch.from_numpy(x), Targets(*(torch.from_numpy(array) for array in (heat, boxes, weights, ink, seen)))
 
 
@@ -180,7 +166,7 @@ def train(
             average, first = state["average"], state["step"]
     for step in range(first, plan.steps):
         rng = np.random.default_rng((plan.seed, step))
-        x, targets = batch([draw_page(rng, characters) for _ in range(plan.batch_size)])
+        x, targets = batch([draw_pages(rng, characters) for _ in range(plan.batch_size)])
         share = step / plan.steps
         lr = _PEAK_LR * min(1.0, (step + 1) / _WARMUP) * (0.5 + 0.5 * math.cos(math.pi * share))
         for group in optimizer.param_groups:
@@ -207,15 +193,15 @@ def train(
     return average
 
 
-def measured(weights: dict[str, Tensor], pages: list[Page]) -> dict[str, Any]:
+def measured(weights: dict[str, Tensor], grounds: list[list[tuple[Page, int, int]]]) -> dict[str, Any]:
     """How well a locator finds the digits of drawn pages: its loss, and the share found and of what it finds true."""
     locator = Locator()
     locator.load_state_dict(weights)
     locator.eval()
     losses, found, wanted, said = [], 0, 0, 0
     with torch.inference_mode():
-        for page in pages:
-            x, targets = batch([page])
+        for ground in grounds:
+            x, targets = batch([ground])
             heat, boxes, ink = locator(x)
             losses.append(float(loss((heat, boxes, ink), targets)))
             score = heat.sigmoid().amax(1)
@@ -225,7 +211,7 @@ def measured(weights: dict[str, Tensor], pages: list[Page]) -> dict[str, Any]:
             found, wanted = found + int((middles & near).sum()), wanted + int(middles.sum())
             said += int(peaks.sum())
     return {
-        "pages": len(pages),
+        "grounds": len(grounds),
         "loss": float(np.mean(losses)),
         "digits": wanted,
         "found": found / max(1, wanted),

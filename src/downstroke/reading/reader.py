@@ -245,7 +245,7 @@ class Reader:
     def _part(self, whole: Cut, logits: Floats, shape: tuple[int, ...]) -> tuple[Cut, Floats] | None:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
-        found, skips = hypotheses(Row([Piece(0, 0, whole.ink)], tall))
+        found, skips = hypotheses(Row([Piece(0, 0, whole.ink)], tall, [], np.eye(2, 3)))
         found = [one for one in found if one.stop - one.start < len(skips) and one.piece.height > tall / 2]
         if not found:
             return None
@@ -265,7 +265,7 @@ class Reader:
         return (cuts[best], every[best]) if value[best] > value[0] + _MORE_LIKE else None
 
     def _page(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
-        rows, scale = find_rows(image)
+        rows = find_rows(image)
         judged = [hypotheses(row) for row in rows]
         glyphs = [one.glyph for found, _ in judged for one in found]
         if not glyphs:
@@ -274,13 +274,13 @@ class Reader:
         def read(logits: Floats) -> list[Line]:
             y = self._surely(logits)
             lines, start = [], 0
-            for found, skips in judged:
+            for row, (found, skips) in zip(rows, judged, strict=True):
                 own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
                 start += len(found)
                 digits = []
                 for index in best_path(found, skips, own):
                     one = found[index]
-                    box = _box(one.piece, scale, image.shape)
+                    box = _box(one.piece, row.to_picture, image.shape)
                     steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
                     digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
                 if digits:
@@ -338,10 +338,12 @@ def _about_hypothesis(one: Hypothesis) -> list[str]:
     return warnings
 
 
-def _box(piece: Piece, scale: float, shape: tuple[int, ...]) -> Box:
-    left, top = int(piece.x * scale), int(piece.y * scale)
-    right, bottom = min(shape[1], round(piece.right * scale)), min(shape[0], round(piece.bottom * scale))
-    return left, top, right - left, bottom - top
+def _box(piece: Piece, to_picture: NDArray[np.float64], shape: tuple[int, ...]) -> Box:
+    corners = [(x, y, 1) for x in (piece.x, piece.right) for y in (piece.y, piece.bottom)]
+    x, y = to_picture @ np.array(corners).T
+    left, top = (min(max(0, int(v.min())), side - 1) for v, side in ((x, shape[1]), (y, shape[0])))
+    right, bottom = (min(side, round(float(v.max()))) for v, side in ((x, shape[1]), (y, shape[0])))
+    return left, top, max(1, right - left), max(1, bottom - top)
 
 
 def _crop(image: NDArray[uint8], box: Box) -> NDArray[uint8]:

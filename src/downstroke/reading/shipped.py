@@ -95,3 +95,10 @@ def load(folder: Path) -> Shipped:
             f"{folder / WEIGHTS} has the SHA-256 {found}, expected {record['sha256']}; install downstroke again"
         )
     return Shipped(weights, record)
+
+
+@functools.cache
+def locator() -> "NumpyLocator":
+    import os
+    from downstroke.reading.locator_network import NumpyLocator
+    return NumpyLocator(dict(np.load(os.environ["LOC"])))
