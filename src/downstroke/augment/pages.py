@@ -22,7 +22,9 @@ SIDE = 192  # pixels of a page
 SMALLEST, LARGEST = 13.0, 52.0  # pixels: how tall digits are drawn
 _SMALL_ONES, _APART = 0.2, 16  # the share of grounds that hold pictures of one digit; pixels between two of these
 _WORK = 64  # pixels: characters are thickened and thinned at this length
-_MARKS = ".,-/:+=#%()*'\"|_!?&"
+#: Marks that stand in numbers, which the locator tells beside the digits: labels from 10 on.
+MARKS = ".,-/:"
+_SIGNS = "+=#%()*'\"|_!?&"
 #: Letters that nobody would read as a digit; O, l, S and the like may fairly be read as one.
 _LETTERS = "ACEFHKMNPRTUVWXYacdefhkmnprtuvwxy"
 _TAILED = (1, 4, 7, 9)  # digits whose stem may go far below the line
@@ -35,8 +37,8 @@ class Page:
 
     image: NDArray[np.uint8]  # [H,W], no side longer than SIDE
     ink: NDArray[np.bool_]  # [H,W]: the strokes of its digits
-    boxes: Floats  # [K,4]: x, y, width, height of each digit, in pixels
-    labels: NDArray[np.int64]  # [K]: 0..9
+    boxes: Floats  # [K,4]: x, y, width, height of each digit and mark, in pixels
+    labels: NDArray[np.int64]  # [K]: 0..9, or 10 and on for those of MARKS, whose ink is not in `ink`
 
 
 @dataclass
@@ -63,7 +65,7 @@ class _Sheet:
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
         seen = character[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        layer = self.others if label is None else self.digits
+        layer = self.digits if label is not None and label < 10 else self.others
         view = layer[rows, columns]
         np.maximum(view, seen, out=view)
         share = float(seen.sum()) / max(1e-6, float(character.sum()))
@@ -90,9 +92,9 @@ class Characters:
         index = int(rng.integers(len(self.images)))
         return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
 
-    def other(self, rng: np.random.Generator, marks: float = 0.3) -> Floats:
-        """The ink of a letter or a mark."""
-        of = _MARKS if rng.random() < marks else _LETTERS
+    def other(self, rng: np.random.Generator) -> Floats:
+        """The ink of a letter or a sign."""
+        of = _SIGNS if rng.random() < 0.25 else _LETTERS
         return _written(of[int(rng.integers(len(of)))], int(rng.choice(_FACES)), int(rng.integers(1, 6)))
 
 
@@ -115,7 +117,7 @@ def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[P
 
 def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") -> Page:
     """One page: `lines` of writing, a `form`, `one` digit alone, or `none` at all; without a kind, of any but the third."""
-    kind = kind or str(rng.choice(["lines", "form", "none"], p=[0.58, 0.24, 0.18]))
+    kind = kind or str(rng.choice(["lines", "form", "none"], p=[0.64, 0.24, 0.12]))
     if kind == "one":
         sheet = _one(rng, characters)
     else:
@@ -154,6 +156,34 @@ def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float]]) -> Float
         fixed = np.rint((points * scale + 56) * 16).astype(np.int32)[:, None]
         cv2.polylines(layer, [fixed], False, 255, int(rng.integers(3, 9)), cv2.LINE_AA, 4)
     return _cut(layer.astype(np.float32) / 255)
+
+
+#: Each mark as curves like those of a digit; how long it is and how far its foot is above the line's, at least and at
+#: most, by the height of a digit.
+_MARK_CURVES: dict[str, tuple[tuple[float, ...], ...]] = {
+    ".": ((0, -0.02, 0, 0, 0, 0.02),),
+    ",": ((0.1, -0.4, 0.2, 0, -0.2, 0.4),),
+    "-": ((-0.9, 0, 0, 0, 0.9, 0),),
+    "/": ((0.45, -1, 0, 0, -0.45, 1),),
+    ":": ((0, -0.6, 0, -0.6, 0, -0.55), (0, 0.55, 0, 0.6, 0, 0.6)),
+}
+_MARK_SIZES = {
+    ".": (0.08, 0.2, -0.05, 0.1),
+    ",": (0.15, 0.4, -0.3, 0.0),
+    "-": (0.3, 1.1, 0.3, 0.65),
+    "/": (0.9, 1.5, -0.3, 0.0),
+    ":": (0.35, 0.8, 0.0, 0.2),
+}
+
+
+def _mark(rng: np.random.Generator, tall: float, lean: float, hand: _Hand) -> tuple[Floats, int, float]:
+    """(the ink of a mark beside digits of a height of `tall` pixels, its label, how far its foot is above theirs)."""
+    label = int(rng.choice(len(MARKS), p=[0.3, 0.25, 0.25, 0.1, 0.1]))
+    name = MARKS[label]
+    curves = [[v + rng.normal(0, 0.05) for v in curve] for curve in _MARK_CURVES[name]]
+    ink = _written(name, int(rng.choice(_FACES)), int(rng.integers(1, 6))) if rng.random() < 0.2 else _drawn(rng, curves)
+    least, most, low, high = _MARK_SIZES[name]
+    return _shaped(rng, ink, max(2.5, rng.uniform(least, most) * tall), lean, hand), 10 + label, rng.uniform(low, high) * tall
 
 
 def _cut(ink: Floats) -> Floats:
@@ -242,30 +272,33 @@ def _line(
     """One line from `start` on, of which the share `digits` are digits."""
     gap = tall * rng.choice([rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)], p=[0.3, 0.5, 0.2])
     along = 0.0
+    marks = rng.choice([0.0, 0.06, 0.2], p=[0.5, 0.25, 0.25])
     shrink = rng.uniform(0.4, 1.0) if rng.random() < 0.2 else 1.0  # letters beside digits of another size
     for _ in range(int(rng.integers(1, 14))):
         own = tall * math.exp(rng.normal(0, 0.06 + 0.08 * hand.untidy))
         label: int | None = None
-        if rng.random() < digits:
+        lift = 0.0
+        if rng.random() < marks:
+            made, label, lift = _mark(rng, tall, lean, hand)
+        elif rng.random() < digits:
             ink, label = characters.digit(rng)
             if rng.random() < 0.15 * hand.untidy:  # a nought half as tall as the seven beside it
                 own *= rng.uniform(0.5, 1)
+            made = _shaped(rng, ink, own, lean, hand)
+            if label in _TAILED and rng.random() < 0.12 + 0.2 * hand.untidy:
+                before = made.shape[0]
+                made = _with_tail(made, rng.uniform(1.1, 2.2))
+                lift = -(made.shape[0] - before) * rng.uniform(0.3, 1)
         else:
             ink, own = characters.other(rng), own * shrink
-            if min(ink.shape) < 24:  # a dot, a comma, a dash: as small as beside the letters
+            if min(ink.shape) < 24:  # an apostrophe, a bar: as small as beside the letters
                 own *= max(ink.shape) / 46
-        own = max(own, 3.0)
-        made = _shaped(rng, ink, own, lean, hand)
+            made = _shaped(rng, ink, max(own, 3.0), lean, hand)
+            lift = 0.5 * (tall - made.shape[0]) * rng.random() if made.shape[0] < 0.5 * tall else 0.0
         height, width = made.shape
-        drop = 0.0
-        if label in _TAILED and rng.random() < 0.12 + 0.2 * hand.untidy:
-            made = _with_tail(made, rng.uniform(1.1, 2.2))
-            drop = (made.shape[0] - height) * rng.uniform(0.3, 1)
-            height = made.shape[0]
-        # From the foot of the line up; marks such as a dash stand in the middle.
-        lift = 0.5 * (tall - height) * rng.random() if height < 0.5 * tall else 0.0
         x = start[0] + along * math.cos(lean) + lift * math.sin(lean)
-        y = start[1] + along * math.sin(lean) + tall - height + drop - lift + rng.normal(0, 0.04 + 0.06 * hand.untidy) * tall
+        foot = rng.normal(0, 0.04 + 0.06 * hand.untidy) * tall
+        y = start[1] + along * math.sin(lean) + tall - height - lift + foot
         sheet.put(made, x, y, label)
         along += width + gap + rng.normal(0, 0.06) * tall
         if rng.random() < 0.1:

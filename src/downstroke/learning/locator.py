@@ -1,7 +1,7 @@
 """The locator: a small network that finds the digits on a page, and learns it from pages drawn as it goes.
 
-At each place of a coarse grid it gives ten heat maps, which are high at the middle of a digit of that class, and the
-digit's box there (Zhou, Wang and Krähenbühl 2019, "Objects as Points"); at each pixel, whether it is a digit's ink.
+At each place of a coarse grid it gives heat maps, which are high at the middle of a digit or mark of that class, and
+its box there (Zhou, Wang and Krähenbühl 2019, "Objects as Points"); at each pixel, whether it is a digit's ink.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from downstroke.augment.pages import SIDE, Characters, Page, draw_pages
+from downstroke.augment.pages import MARKS, SIDE, Characters, Page, draw_pages
 from downstroke.glyphs.normal import normalised
 
+CLASSES = 10 + len(MARKS)
 STRIDE = 4  # pixels of a page for one place of the heat maps
 USUAL = 16.0  # pixels: boxes are told as logarithms of their sides by this
 _PRIOR = 0.01  # the heat everywhere before anything was learned, as in RetinaNet
@@ -43,7 +44,7 @@ class _Block(nn.Sequential):
 class Locator(nn.Module):
     """[B,1,H,W] as `normalised` gives it, H and W multiples of 16 -> what is said of its places, as logits.
 
-    Heat [B,10,H/4,W/4], boxes [B,4,H/4,W/4] (the middle's x and y from the place's middle, in places; the logarithms
+    Heat [B,15,H/4,W/4], of the ten digits and of `augment.pages.MARKS`, boxes [B,4,H/4,W/4] (the middle's x and y from the place's middle, in places; the logarithms
     of width and height by `USUAL` pixels), ink [B,1,H,W].
     """
 
@@ -55,7 +56,7 @@ class Locator(nn.Module):
         self.at_16 = nn.Sequential(_Block(48, 64, 2), _Block(64, 64), _Block(64, 64))
         self.up_8 = _Block(64 + 48, 48)
         self.up_4 = _Block(48 + 32, 40)
-        self.heat = nn.Conv2d(40, 10, 1)
+        self.heat = nn.Conv2d(40, CLASSES, 1)
         self.box = nn.Conv2d(40, 4, 1)
         self.to_2 = nn.Conv2d(40, 16, 1)
         self.ink = nn.Conv2d(16, 4, 3, 1, 1)
@@ -75,7 +76,7 @@ class Locator(nn.Module):
 
 @dataclass(frozen=True)
 class Targets:
-    """What is to be said of pages: heat [B,10,h,w] and boxes [B,4,h,w] with the boxes' weights [B,1,h,w]; ink [B,1,H,W]
+    """What is to be said of pages: heat [B,15,h,w] and boxes [B,4,h,w] with the boxes' weights [B,1,h,w]; ink [B,1,H,W]
     with `seen` [B,1,H,W], 1 where a page is and 0 where it was padded."""
 
     heat: Tensor
@@ -90,7 +91,7 @@ def batch(grounds: list[list[tuple[Page, int, int]]]) -> tuple[Tensor, Targets]:
     places = SIDE // STRIDE
     x = np.zeros((len(grounds), 1, SIDE, SIDE), np.float32)
     ink, seen = np.zeros_like(x), np.zeros_like(x)
-    heat = np.zeros((len(grounds), 10, places, places), np.float32)
+    heat = np.zeros((len(grounds), CLASSES, places, places), np.float32)
     boxes = np.zeros((len(grounds), 4, places, places), np.float32)
     weights = np.zeros((len(grounds), 1, places, places), np.float32)
     row, column = np.mgrid[:places, :places].astype(np.float32)
@@ -204,9 +205,9 @@ def measured(weights: dict[str, Tensor], grounds: list[list[tuple[Page, int, int
             x, targets = batch([ground])
             heat, boxes, ink = locator(x)
             losses.append(float(loss((heat, boxes, ink), targets)))
-            score = heat.sigmoid().amax(1)
+            score = heat[:, :10].sigmoid().amax(1)
             peaks = (score == F.max_pool2d(score, 3, 1, 1)) & (score > 0.3)
-            middles = targets.heat.amax(1) == 1
+            middles = targets.heat[:, :10].amax(1) == 1
             near = F.max_pool2d(peaks.float(), 3, 1, 1) > 0
             found, wanted = found + int((middles & near).sum()), wanted + int(middles.sum())
             said += int(peaks.sum())

@@ -247,15 +247,24 @@ def _pieces(density: Floats, mask: Floats, own: list[Place]) -> list[Piece]:
     gate = cv2.dilate((mask > 0.35).astype(np.uint8), np.ones((3, 3), np.uint8))
     top = min(p.y for p in own) - 0.5 * TALL
     bottom = max(p.y + p.height for p in own) + 0.5 * TALL
-    inked = (density > 0.3).astype(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
-    inside = np.bincount(parts.reshape(-1), gate.reshape(-1), count) / np.maximum(stats[:, 4], 1)
-    high = stats[:, 3]
-    # A part that is a digit's keeps its tails, which the locator may miss; of a rule or a frame only what is a digit's.
-    whole = (inside > 0.6) & (high < 2.2 * TALL)
-    whole[0] = False
-    keep = whole[parts] | ((gate > 0) & (inked > 0))
-    kept = np.where(keep, density, np.float32(0))
+    # The end of a long stem, which the locator may miss, goes with the digit that it hangs on; a rule or a frame does not.
+    rest = ((density > 0.3) & (gate == 0)).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    hangs = np.zeros(count, bool)
+    hangs[np.unique(parts[cv2.dilate(gate, np.ones((3, 3), np.uint8)) > 0])] = True
+    hangs &= (stats[:, 2] < 0.5 * TALL) & (stats[:, 3] < 1.2 * TALL)
+    hangs[0] = False
+    import os
+    mode = os.environ.get("MODE", "d")
+    if mode == "m":
+        inside = np.clip((mask - 0.1) / 0.8, 0, 1)
+    elif mode == "x":
+        inside = 0.5 * np.clip((mask - 0.1) / 0.8, 0, 1) + 0.5 * density
+    elif mode == "g":
+        inside = density * np.clip(mask * 3, 0, 1)
+    else:
+        inside = density
+    kept = np.where(gate > 0, inside, np.where(hangs[parts], density, np.float32(0))).astype(np.float32)
     count, parts, stats, _ = cv2.connectedComponentsWithStats((kept > 0).astype(np.uint8), connectivity=8)
     found = []
     for number, (x, y, width, height, area) in enumerate(stats[1:].tolist(), start=1):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from downstroke.glyphs.glyph import fit, stroke_width
 from downstroke.glyphs.ink import extent
+from downstroke.reading.locate import Place
 from downstroke.reading.page import Piece, Row
 
 _MOST_ATOMS = 4  # of one digit
@@ -21,6 +22,8 @@ _CUT_COST = 0.5  # nats: and so does a cut, the more the more ink it crosses:
 _CROSSING_COST = 1.5  # nats for the width of a stroke
 _LOW_COST = 8.0
 _LEAST_SKIP, _SKIP_COST = 0.5, 5.0  # nats
+import os
+_SEEN = float(os.environ.get("SEEN", 3.0))  # nats
 _WIDE, _WIDE_SPREAD = 1.0, 0.2  # of a digit's width by the height of the line
 
 
@@ -70,10 +73,23 @@ def hypotheses(row: Row) -> tuple[list[Hypothesis], list[float]]:
             size = (row.tall + trimmed.height) / 2
             cost += max(0.0, trimmed.width / size - _WIDE) ** 2 / (2 * _WIDE_SPREAD**2)
             cost += max(0.0, 0.8 - trimmed.height / row.tall) * _LOW_COST
+            cost -= _SEEN * _seen(trimmed, row.places)
             glyph, pen = fit(trimmed.ink)
             touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
             found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins))
     return found, [_skip_cost(atom, row.tall) for atom in atoms]
+
+
+def _seen(piece: Piece, places: list[Place]) -> float:
+    """How far a piece is what the locator sees as one digit, 0..1: its surest place, by what their boxes share."""
+    best = 0.0
+    for place in places:
+        wide = min(piece.right, place.x + place.width) - max(piece.x, place.x)
+        high = min(piece.bottom, place.y + place.height) - max(piece.y, place.y)
+        if wide > 0 and high > 0:
+            both = piece.width * piece.height + place.width * place.height - wide * high
+            best = max(best, wide * high / both * min(1.0, 2 * place.score))
+    return best
 
 
 def _skip_cost(atom: Piece, tall: float) -> float:
