@@ -6,6 +6,7 @@ its box there (Zhou, Wang and Krähenbühl 2019, "Objects as Points"); at each p
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from downstroke.augment.pages import MARKS, SIDE, Characters, Page, draw_pages
+from downstroke.data.dataset import Dataset
 from downstroke.glyphs.normal import normalised
+from downstroke.learning.machine import processor
 
 CLASSES = 10 + len(MARKS)
 STRIDE = 4  # pixels of a page for one place of the heat maps
@@ -28,6 +31,9 @@ USUAL = 16.0  # pixels: boxes are told as logarithms of their sides by this
 _PRIOR = 0.01  # the heat everywhere before anything was learned, as in RetinaNet
 _BOX_WEIGHT, _INK_WEIGHT = 1.0, 4.0
 _PEAK_LR, _WARMUP = 3e-3, 100
+_EPSILON = 1e-5  # what torch adds to a variance before it divides by its root
+_VAL_GROUNDS = 400
+WEIGHTS, RECORD = "locator.safetensors", "locator.json"
 _SAVE_EVERY = 100  # steps
 _AVERAGE = 0.998  # of the weights' moving average, a step
 
@@ -144,7 +150,7 @@ class Plan:
     steps: int = 6000
     batch_size: int = 16
     seed: int = 0
-    bfloat16: bool = False
+    bfloat16: bool = True
 
 
 def train(
@@ -192,6 +198,57 @@ def train(
             torch.save(state, kept.with_suffix(".writing"))
             kept.with_suffix(".writing").replace(kept)
     return average
+
+
+def arrays(weights: dict[str, Tensor]) -> dict[str, NDArray[np.float16]]:
+    """What is shipped of a locator: kernels [k,k,I,O] with the batch normalisation folded in, and biases [O]."""
+    made: dict[str, NDArray[np.float16]] = {}
+    for name, tensor in weights.items():
+        if not name.endswith(".weight") or tensor.ndim != 4:
+            continue
+        stem = name.removesuffix(".weight")
+        kernel = tensor.double()
+        if (norm := f"{stem.removesuffix('.0')}.1") + ".running_var" in weights:
+            variance, mean = weights[f"{norm}.running_var"].double(), weights[f"{norm}.running_mean"].double()
+            factor = weights[f"{norm}.weight"].double() / (variance + _EPSILON).sqrt()
+            kernel, bias = kernel * factor[:, None, None, None], weights[f"{norm}.bias"] - mean * factor
+            stem = stem.removesuffix(".0")
+        else:
+            bias = weights[f"{stem}.bias"]
+        made[f"{stem}.kernel"] = np.ascontiguousarray(kernel.permute(2, 3, 1, 0).numpy(), np.float16)
+        made[f"{stem}.bias"] = np.asarray(bias.numpy(), np.float16)
+    return made
+
+
+def make(plan: Plan, data: Dataset, folder: Path, say: Callable[[int, float], None]) -> dict[str, Any]:
+    """Train a locator on the digits of `data` into `folder`: `WEIGHTS`, and `RECORD`, which is returned.
+
+    The first twelfth of the digits is kept apart, for the pages that its figures are of.
+    """
+    from safetensors.numpy import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    apart = len(data.train) // 12
+    train_on = Characters(data.train.images[apart:], data.train.labels[apart:])
+    val_on = Characters(data.train.images[:apart], data.train.labels[:apart])
+    weights = train(plan, train_on, folder / "training.pt", say)
+    rng = np.random.default_rng((plan.seed, plan.steps))
+    figures = measured(weights, [draw_pages(rng, val_on) for _ in range(_VAL_GROUNDS)])
+    packed = save(arrays(weights))
+    record = {
+        "command": f"downstroke train pages --seed {plan.seed}",
+        **asdict(plan),
+        "data": data.name,
+        "torch": torch.__version__,
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "val": figures,
+        "bytes": len(packed),
+        "sha256": hashlib.sha256(packed).hexdigest(),
+    }
+    (folder / WEIGHTS).write_bytes(packed)
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return record
 
 
 def measured(weights: dict[str, Tensor], grounds: list[list[tuple[Page, int, int]]]) -> dict[str, Any]:

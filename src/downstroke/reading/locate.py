@@ -12,11 +12,12 @@ from downstroke.glyphs.normal import normalised
 from downstroke.reading.locator_network import Said
 from downstroke.reading.shipped import locator
 
-STRIDE, USUAL = 4, 16.0  # as in learning/locator.py
+STRIDE, USUAL, MARKS = 4, 16.0, ".,-/:"  # as in learning/locator.py
 _LONGEST, _SHORTEST = 1600, 160  # pixels: a longer picture is made smaller first, and a shorter one larger
 _LARGEST_STEP = 4.0  # by which a small picture is enlarged at most
 _FACTOR = 1.5  # from one size of the pyramid to the next
 _LEAST, _MOST = 11.0, 60.0  # pixels: how long a digit is at the sizes at which it is looked for
+_ALONE = 40  # pixels: a picture that is one digit is looked at down to this length
 _SURE = 0.3  # the least heat of a digit's middle
 _SAME = 0.55  # what two boxes share of the smaller one: they are one digit
 
@@ -33,13 +34,20 @@ class Place:
     classes: NDArray[np.float32]  # [10]
 
     @property
+    def mark(self) -> str:
+        """The mark that it is, or nothing where it is a digit."""
+        best = int(self.classes.argmax())
+        return MARKS[best - 10] if best >= 10 else ""
+
+    @property
     def middle(self) -> tuple[float, float]:
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-def look(image: NDArray[np.uint8]) -> Said:
-    """What the locator says of grey [H,W] at its size."""
-    return locator()(normalised(image))
+def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Said:
+    """What the locator says of grey [H,W] at its size; where `there` [H,W] is False the picture has an end."""
+    x = normalised(image)
+    return locator()(x if there is None else x * there)
 
 
 def locate(image: NDArray[np.uint8]) -> list[Place]:
@@ -47,7 +55,11 @@ def locate(image: NDArray[np.uint8]) -> list[Place]:
     places: list[Place] = []
     for scale in scales(image.shape):
         said = look(resized(image, scale))
-        places += [place for place in peaks(said, scale) if _LEAST <= max(place.width, place.height) * scale <= _MOST]
+        places += [
+            place
+            for place in peaks(said, scale)
+            if _LEAST <= max(place.width, place.height) * scale <= _MOST and not place.mark
+        ]
     return distinct(places)
 
 
@@ -56,7 +68,7 @@ def scales(shape: tuple[int, ...]) -> list[float]:
     longest = max(shape)
     scale = min(_LONGEST / longest, max(1.0, min(_SHORTEST / longest, _LARGEST_STEP)))
     found = [scale]
-    while longest * found[-1] / _FACTOR > 0.8 * _MOST:
+    while longest * found[-1] > _ALONE:
         found.append(found[-1] / _FACTOR)
     return found
 

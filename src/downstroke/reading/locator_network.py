@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 STEP = 16  # pixels: sides are padded to multiples of it
-_EPSILON = 1e-5  # what torch adds to a variance before it divides by its root
 _BAND = 1 << 18  # numbers of a band's patches: what stays in the processor's cache
 
 
@@ -28,33 +27,13 @@ class Layer:
 class Said:
     """What the locator says of a picture [H,W]: see `learning/locator.py`. As probabilities where those are logits."""
 
-    heat: Floats  # [H/4,W/4,10]
+    heat: Floats  # [H/4,W/4,15]
     boxes: Floats  # [H/4,W/4,4]
     ink: Floats  # [H,W]
 
 
-def folded(weights: Mapping[str, Floats]) -> dict[str, Floats]:
-    """The arrays that are shipped, of a locator's state dict: batch normalisation folded into the kernels, float16."""
-    made: dict[str, Floats] = {}
-    for name in [name for name in weights if name.endswith(".weight") and weights[name].ndim == 4]:
-        stem = name.removesuffix(".weight")
-        kernel = weights[name].astype(np.float64)
-        parts = stem.rsplit(".", 1)
-        norm = f"{parts[0]}.1" if parts[-1] == "0" else ""
-        if f"{norm}.running_var" in weights:
-            factor = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"].astype(np.float64) + _EPSILON)
-            kernel = kernel * factor[:, None, None, None]
-            bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * factor
-            stem = parts[0]
-        else:
-            bias = weights[f"{stem}.bias"]
-        made[f"{stem}.kernel"] = kernel.transpose(2, 3, 1, 0).astype(np.float16)  # type: ignore[assignment]
-        made[f"{stem}.bias"] = np.asarray(bias, np.float16)  # type: ignore[assignment]
-    return made
-
-
 class NumpyLocator:
-    """The locator of arrays as `folded` gives them."""
+    """The locator of arrays as `learning.locator.arrays` gives them."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.float16]]) -> None:
         self._layers: dict[str, Layer] = {}
@@ -104,7 +83,8 @@ class NumpyLocator:
             for place in range(9):
                 y, start = top * stride + place // 3, place % 3
                 patches[:, :, place] = x[y : y + stride * count : stride, start : start + stride * columns : stride]
-            np.matmul(patches.reshape(count * columns, -1), layer.kernel, out=made[top : top + count].reshape(-1, made.shape[2]))
+            band = made[top : top + count].reshape(-1, made.shape[2])
+            np.matmul(patches.reshape(count * columns, -1), layer.kernel, out=band)
         made += layer.bias
         return made
 

@@ -160,23 +160,23 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     """The line of these digits, cut out of the picture; `others`: the digits of the other lines."""
     tall = _tall(line)
     angle = math.atan(slope)
-    strip, to_picture = _cut_out(image, line, tall, angle)
-    said = look(strip)
+    strip, there, to_picture = _cut_out(image, line, tall, angle)
+    said = look(strip, there)
     to_strip = _inverse(to_picture)
     own = [_moved(place, to_strip) for place in line]
     foreign = [_moved(place, to_strip) for place in others]
     foreign = [p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0]
     seen = [place for place in peaks(said, 1.0, _WEAK) if _beside(place, own) and not _beside(place, foreign, 0.8)]
-    density = written(strip, said.ink)
-    density *= ~_covered(strip.shape, foreign, own)
+    density = written(strip, said.ink * there) * (there & ~_covered(strip.shape, foreign, own))
     pieces = _pieces(density, said.ink, own)
     return Row(_in_order(pieces), TALL, distinct(seen), to_picture)
 
 
 def _cut_out(
     image: NDArray[np.uint8], line: list[Place], tall: float, angle: float
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """(the line made level with digits of `TALL` pixels, uint8 [h,w]; the matrix [2,3] from it to the picture)."""
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float64]]:
+    """(the line made level with digits of `TALL` pixels, uint8 [h,w]; where of it the picture is [h,w]; the matrix
+    [2,3] from it to the picture)."""
     import cv2
 
     cos, sin = math.cos(angle), math.sin(angle)
@@ -199,10 +199,10 @@ def _cut_out(
     to_region = (to_picture - np.array([[0, 0, left], [0, 0, top]])) * exact[:, None]
     # Pixels are counted at their middles.
     to_region[:, 2] += to_region[:, :2] @ [0.5, 0.5] - 0.5
-    strip = cv2.warpAffine(
-        region, to_region, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(strip, np.uint8), to_picture
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    strip = cv2.warpAffine(region, to_region, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT)
+    there = cv2.warpAffine(np.ones_like(region), to_region, (width, height), flags=how)
+    return np.asarray(strip, np.uint8), there > 0, to_picture
 
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
