@@ -28,6 +28,7 @@ _SOFT = 0.6
 _UNSURE = 40  # of 255: on clean paper few pixels are this near to it without being it
 _PAGE_FADE, _PAGE_PEAK, _PAGE_CLEAR = 0.4, 0.8, 4
 _LEVEL_RULE, _UPRIGHT_RULE = 0.5, 0.9  # of the page's width or height, at least: a line of digits has tall strokes
+_BAR = 0.4  # of its height: a picture that is narrower than this
 _SMALL = 32  # a picture no larger than this may hold strokes of one pixel
 
 
@@ -333,6 +334,19 @@ def _erase_lines(inked: NDArray[np.uint8]) -> None:
 def _long(profile: NDArray[Any], length: int) -> bool:
     """Whether a line of that length may be in a profile of ink, leaning over three pixels at most."""
     return int((profile[:-2] + profile[1:-1] + profile[2:]).max()) >= 0.6 * length
+
+
+def with_paper_beside(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+    """(grey [H,W] with paper to the left and right of it where it is a narrow bar, as a tight 1 is; how much there is).
+
+    No digit but a 1 is so narrow, and what is at its sides is mostly paper.
+    """
+    height, width = image.shape
+    if not 0 < width < _BAR * height:
+        return image, 0
+    room = height // 3 + 1
+    level = int(np.median(np.concatenate([image[:, 0], image[:, -1]])))
+    return np.pad(image, ((0, 0), (room, room)), constant_values=level), room
 
 
 def shrunk(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.errors import PictureError
-from downstroke.glyphs.ink import written
+from downstroke.glyphs.ink import with_paper_beside, written
 from downstroke.reading.locate import Place, distinct, locate, look, peaks, resized
 
 TALL = 40.0  # pixels: how tall the digits of a line are made
@@ -67,13 +67,16 @@ class Piece:
 class Row:
     """One line of a page: its pieces from left to right, and how tall its digits are, in its pixels.
 
-    `places`: where the locator sees digits in it; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y.
+    `places`, `marks`: where the locator sees digits in it, and marks such as a comma; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y; `ink` [h,w]
+    is all that its pieces are of.
     """
 
     pieces: list[Piece]
     tall: float
     places: list[Place]
+    marks: list[Place]
     to_picture: NDArray[np.float64]
+    ink: Floats
 
 
 def find_rows(image: NDArray[np.uint8]) -> list[Row]:
@@ -81,6 +84,7 @@ def find_rows(image: NDArray[np.uint8]) -> list[Row]:
 
     Raises PictureError where there are far too many.
     """
+    image, room = with_paper_beside(image)
     places = locate(image)
     if len(places) > _MOST_PARTS:
         raise PictureError(
@@ -91,7 +95,8 @@ def find_rows(image: NDArray[np.uint8]) -> list[Row]:
     slope = _slope(places)
     lines = group(places, slope)
     rows = [_row(image, line, [p for other in lines if other is not line for p in other], slope) for line in lines]
-    return [row for row in rows if row.pieces]
+    beside = np.array([[0, 0, -room], [0, 0, 0]])
+    return [replace(row, to_picture=row.to_picture + beside) for row in rows if row.pieces]
 
 
 def _tall(places: list[Place]) -> float:
@@ -168,8 +173,9 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     foreign = [p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0]
     seen = [place for place in peaks(said, 1.0, _WEAK) if _beside(place, own) and not _beside(place, foreign, 0.8)]
     density = written(strip, said.ink * there) * (there & ~_covered(strip.shape, foreign, own))
-    pieces = _pieces(density, said.ink, own)
-    return Row(_in_order(pieces), TALL, distinct(seen), to_picture)
+    kept, pieces = _pieces(density, said.ink, own)
+    marks = [place for place in seen if place.mark]
+    return Row(_in_order(pieces), TALL, distinct([place for place in seen if not place.mark]), marks, to_picture, kept)
 
 
 def _cut_out(
@@ -240,7 +246,7 @@ def _covered(shape: tuple[int, ...], places: list[Place], but: list[Place]) -> N
     return made
 
 
-def _pieces(density: Floats, mask: Floats, own: list[Place]) -> list[Piece]:
+def _pieces(density: Floats, mask: Floats, own: list[Place]) -> tuple[Floats, list[Piece]]:
     """The parts of a line's ink that may be digits, or parts of digits."""
     import cv2
 
@@ -254,17 +260,9 @@ def _pieces(density: Floats, mask: Floats, own: list[Place]) -> list[Piece]:
     hangs[np.unique(parts[cv2.dilate(gate, np.ones((3, 3), np.uint8)) > 0])] = True
     hangs &= (stats[:, 2] < 0.5 * TALL) & (stats[:, 3] < 1.2 * TALL)
     hangs[0] = False
-    import os
-    mode = os.environ.get("MODE", "d")
-    if mode == "m":
-        inside = np.clip((mask - 0.1) / 0.8, 0, 1)
-    elif mode == "x":
-        inside = 0.5 * np.clip((mask - 0.1) / 0.8, 0, 1) + 0.5 * density
-    elif mode == "g":
-        inside = density * np.clip(mask * 3, 0, 1)
-    else:
-        inside = density
-    kept = np.where(gate > 0, inside, np.where(hangs[parts], density, np.float32(0))).astype(np.float32)
+    # Where the locator doubts, ink counts less: the texture of the paper close to a stroke.
+    sure = density * np.minimum(1, 3 * mask)
+    kept = np.where(gate > 0, sure, np.where(hangs[parts], density, np.float32(0)))
     count, parts, stats, _ = cv2.connectedComponentsWithStats((kept > 0).astype(np.uint8), connectivity=8)
     found = []
     for number, (x, y, width, height, area) in enumerate(stats[1:].tolist(), start=1):
@@ -274,7 +272,7 @@ def _pieces(density: Floats, mask: Floats, own: list[Place]) -> list[Piece]:
         ink = np.where(mine, kept[y : y + height, x : x + width], np.float32(0))
         if ink.max() >= 0.5:
             found.append(Piece(x, y, ink))
-    return found
+    return kept, found
 
 
 def _in_order(pieces: list[Piece]) -> list[Piece]:

@@ -21,7 +21,7 @@ from downstroke.glyphs.picture import levels, read_picture, to_grey
 from downstroke.reading import refusal
 from downstroke.reading.page import Piece, Row, find_rows
 from downstroke.reading.shipped import shipped
-from downstroke.reading.split import Hypothesis, best_path, hypotheses
+from downstroke.reading.split import Choices, Hypothesis, best_path, choices
 from downstroke.runs.run import Run
 
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
@@ -31,6 +31,9 @@ Picture = str | os.PathLike[str] | bytes
 InMemory = Any  # a PIL image, an array or a nested list: see `data.picture.to_grey`
 REFUSED = "?"
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
+DIGITS = tuple(range(10))
+_IS_PLACE = 0.4  # the share from which on a hypothesis is a place that the locator sees
+_UNSEEN = 0.03  # heat: what a class has that the locator does not see
 _CLOSE, _APART = 0.25, 0.6  # of a digit's height: a gap within a group, and what one between groups has more
 _WIDER = 1.7  # by which it is wider at least: far apart, hands space less evenly
 _VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
@@ -245,8 +248,12 @@ class Reader:
     def _part(self, whole: Cut, logits: Floats, shape: tuple[int, ...]) -> tuple[Cut, Floats] | None:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
-        found, skips = hypotheses(Row([Piece(0, 0, whole.ink)], tall, [], np.eye(2, 3)))
-        found = [one for one in found if one.stop - one.start < len(skips) and one.piece.height > tall / 2]
+        every = choices(Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink))
+        found = [
+            one
+            for one in every.hypotheses
+            if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
+        ]
         if not found:
             return None
         scale = whole.box[3] / tall
@@ -255,39 +262,57 @@ class Reader:
             x, y, width, height = (round(v * scale) for v in (one.piece.x, one.piece.y, *one.piece.ink.shape[::-1]))
             box = (whole.box[0] + x, whole.box[1] + y, max(1, width), max(1, height))
             cuts.append(replace(whole, glyph=one.glyph, ink=one.piece.ink, stroke=one.stroke, box=box))
-        every = np.concatenate([logits[None], self.logits(np.stack([one.glyph for one in found]))])
+        looked = np.concatenate([logits[None], self.logits(np.stack([one.glyph for one in found]))])
         off = [
             ((x + w / 2) / shape[1] - 0.5) ** 2 + ((y + h / 2) / shape[0] - 0.5) ** 2
             for x, y, w, h in (one.box for one in cuts)
         ]
-        value = np.log(np.maximum(self._surely(every), 1e-9)) - _OFF_CENTRE * np.array(off)
+        value = np.log(np.maximum(self._surely(looked), 1e-9)) - _OFF_CENTRE * np.array(off)
         best = int(value.argmax())
-        return (cuts[best], every[best]) if value[best] > value[0] + _MORE_LIKE else None
+        return (cuts[best], looked[best]) if value[best] > value[0] + _MORE_LIKE else None
 
     def _page(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         rows = find_rows(image)
-        judged = [hypotheses(row) for row in rows]
-        glyphs = [one.glyph for found, _ in judged for one in found]
+        judged = [choices(row) for row in rows]
+        glyphs = [glyph for one in judged for glyph in one.glyphs]
         if not glyphs:
             raise PictureError("no digit found in the picture; if it is one digit, say --digit")
 
         def read(logits: Floats) -> list[Line]:
-            y = self._surely(logits)
             lines, start = [], 0
-            for row, (found, skips) in zip(rows, judged, strict=True):
-                own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
-                start += len(found)
+            for row, one in zip(rows, judged, strict=True):
+                own = self._with_places(logits[start : start + len(one.glyphs)], one)
+                start += len(one.glyphs)
                 digits = []
-                for index in best_path(found, skips, own):
-                    one = found[index]
-                    box = _box(one.piece, row.to_picture, image.shape)
-                    steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
-                    digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
+                for index in best_path(one.hypotheses, one.skips, self._surely(own)):
+                    found = one.hypotheses[index]
+                    box = _box(found.piece, row.to_picture, image.shape)
+                    steps = Steps(_crop(image, box), found.piece.ink, found.glyph) if explain else None
+                    digits.append(self._digit(own[index], box, _about_hypothesis(found), steps))
                 if digits:
                     lines.append(Line.of(digits))
             return lines
 
         return np.stack(glyphs), read
+
+    def _with_places(self, logits: Floats, one: Choices) -> Floats:
+        """The logits of a row's hypotheses with what the locator says of them, from those of all its glyphs.
+
+        Where a hypothesis is a place, the ink in the place's box is another look at the digit; and the locator has seen
+        the class itself, which moves the logits among the classes and leaves the score.
+        """
+        own = logits[: len(one.hypotheses)].copy()
+        boxed = {id(place): look for (place, _), look in zip(one.boxed, logits[len(own) :], strict=True)}
+        for index, hypothesis in enumerate(one.hypotheses):
+            place = hypothesis.place
+            if place is None:
+                continue
+            if id(place) in boxed and hypothesis.share > _IS_PLACE:
+                own[index] = refusal.pooled(np.stack([own[index], boxed[id(place)]]))
+            if self.classes == DIGITS:
+                moved = own[index] + hypothesis.share * np.log(place.classes[: len(DIGITS)] + _UNSEEN)
+                own[index] = moved + (refusal.score(own[index][None]) - refusal.score(moved[None]))
+        return own
 
     def _surely(self, logits: Floats) -> Floats:
         """Of the best class of each glyph the probability that it is that digit and a digit at all: [N]."""
