@@ -274,26 +274,49 @@ class Reader:
     def _page(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         rows = find_rows(image)
         judged = [choices(row) for row in rows]
-        glyphs = [glyph for one in judged for glyph in one.glyphs]
+        alone, at = _alone(image, rows)
+        glyphs = [glyph for one in judged for glyph in one.glyphs] + [cut.glyph for cut in alone]
         if not glyphs:
             raise PictureError("no digit found in the picture; if it is one digit, say --digit")
 
         def read(logits: Floats) -> list[Line]:
-            lines, start = [], 0
+            lines, start, likely, single = [], 0, 0.0, None
             for row, one in zip(rows, judged, strict=True):
                 own = self._with_places(logits[start : start + len(one.glyphs)], one)
                 start += len(one.glyphs)
-                digits = []
-                for index in best_path(one.hypotheses, one.skips, self._surely(own)):
+                surely, digits = self._surely(own), []
+                for index in best_path(one.hypotheses, one.skips, surely):
                     found = one.hypotheses[index]
                     box = _box(found.piece, row.to_picture, image.shape)
                     steps = Steps(_crop(image, box), found.piece.ink, found.glyph) if explain else None
                     digits.append(self._digit(own[index], box, _about_hypothesis(found), steps))
+                    likely += math.log(max(float(surely[index]), 1e-6))
+                    single = own[index]
                 if digits:
                     lines.append(Line.of(digits))
+            if alone:
+                return self._whole(lines, likely, alone, logits[start:], at, explain, image, single)
             return lines
 
         return np.stack(glyphs), read
+
+    def _whole(self, lines, likely, alone, looked, at, explain, image, single) -> list[Line]:
+        pooled = refusal.pooled(looked)
+        sure = math.log(max(float(self._surely(pooled[None])[0]), 1e-6))
+        box = (alone[0].box[0] + at[0], alone[0].box[1] + at[1], *alone[0].box[2:])
+        found = [digit for line in lines for digit in line.digits]
+        if not found:
+            one = self._digit(pooled, box, _about_stroke(alone[0].stroke), Steps(_crop(image, box), alone[0].ink, alone[0].glyph) if explain else None)
+            if not one.accepted:
+                raise PictureError("no digit found in the picture; if it is one digit, say --digit")
+            return [Line.of([one])]
+        if len(found) == 1:
+            m = refusal.pooled(np.stack([pooled, single]))
+            return [Line.of([self._digit(m, found[0].box, found[0].warnings, found[0].steps)])]
+        if sure > likely:
+            one = self._digit(pooled, box, _about_stroke(alone[0].stroke), Steps(_crop(image, box), alone[0].ink, alone[0].glyph) if explain else None)
+            return [Line.of([one])]
+        return lines
 
     def _with_places(self, logits: Floats, one: Choices) -> Floats:
         """The logits of a row's hypotheses with what the locator says of them, from those of all its glyphs.
@@ -326,6 +349,23 @@ class Reader:
             warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
         accepted = bool(refusal.score(logits[None])[0] >= self.threshold)
         return Digit(self.classes[first], float(y[first]), [float(p) for p in y], box, accepted, warnings, steps)
+
+
+def _alone(image: NDArray[uint8], rows: list[Row]) -> tuple[list[Cut], tuple[int, int]]:
+    """(the picture's ink taken for one digit, where that may be, else nothing; x and y of where it was looked at)."""
+    x, y, right, bottom = 0, 0, image.shape[1], image.shape[0]
+    if rows:
+        if len(rows) > 1 or not rows[0].pieces: return [], (0, 0)
+        boxes = np.array([_box(piece, rows[0].to_picture, image.shape) for piece in rows[0].pieces])
+        left, top = boxes[:, :2].min(axis=0)
+        across, down = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+        if across - left > 1.2 * (down - top): return [], (0, 0)
+        m = (down - top) // 3
+        x, y, right, bottom = max(0, left - m), max(0, top - m), min(right, across + m), min(bottom, down + m)
+    try:
+        return looks(image[y:bottom, x:right]), (int(x), int(y))
+    except PictureError:
+        return [], (0, 0)
 
 
 def _gaps(boxes: list[Box]) -> list[bool]:
