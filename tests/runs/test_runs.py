@@ -568,7 +568,7 @@ def go_on(folder: Path, **how: Any) -> None:
 def test_killed_at_every_touch_of_the_disk_it_ends_where_the_unbroken_run_ends(
     tiny: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("downstroke.runs.training.MOST_EPOCHS", 2)  # an epoch of falling lr follows
+    monkeypatch.setattr("downstroke.runs.until_done.MOST_EPOCHS", 2)  # an epoch of falling lr follows
     epochs = 1 if how == "continue" else 2
     recipe = Recipe(data=str(tiny), **{**LINEAR, "epochs": epochs})
 

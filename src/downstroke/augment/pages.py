@@ -1,4 +1,4 @@
-"""Pages drawn for the locator to learn from: digits in lines, forms and alone, among letters, rules, shadows and tables.
+"""Pages drawn for the locator to learn from: digits in lines, forms or alone, among letters, rules, shadows and tables.
 
 Every page is new and is a function of its random generator. What is drawn is meant to be more varied than what people
 photograph: a network that finds digits here has to look at their shape, not at the paper.
@@ -143,7 +143,7 @@ def _written(text: str, face: int, width: int) -> Floats:
     """A character of one of OpenCV's vector fonts (the Hershey faces), its ink cut to the strokes."""
     canvas = np.zeros((96, 128), np.uint8)
     cv2.putText(canvas, text, (24, 72), face, 2.0, 255, width, cv2.LINE_AA)
-    return _cut(canvas.astype(np.float32) / 255)
+    return _cut(canvas.astype(np.float32) / np.float32(255))
 
 
 def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float] | NDArray[np.float64]]) -> Floats:
@@ -228,8 +228,8 @@ def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, han
     peak = float(large.max())
     large = np.clip((large / max(peak, 1e-3) - weight) * 4 + 0.5, 0, 1)
     if rng.random() < 0.25 and tall > 20:  # a broad pen
-        size = int(rng.integers(2, 7))
-        large = cv2.dilate(large, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        broad = int(rng.integers(2, 7))
+        large = cv2.dilate(large, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (broad, broad)))
     height, width = large.shape
     size = tall / _WORK
     turn = lean + rng.normal(0, 0.05 + 0.06 * hand.untidy)
@@ -244,8 +244,7 @@ def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, han
     if size < 0.6:  # warping skips pixels where it shrinks
         large = cv2.GaussianBlur(large, (0, 0), 0.45 / size)
     made = cv2.warpAffine(large, whole, (int(extent[0]), int(extent[1])), flags=cv2.INTER_LINEAR)
-    made /= max(0.3, float(made.max()))
-    return _cut(np.asarray(made, np.float32))
+    return _cut(np.asarray(made / max(0.3, float(made.max())), np.float32))
 
 
 def _with_tail(ink: Floats, factor: float) -> Floats:
@@ -283,7 +282,8 @@ def _line(
     digits: float,
 ) -> None:
     """One line from `start` on, of which the share `digits` are digits."""
-    gap = tall * rng.choice([rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)], p=[0.3, 0.5, 0.2])
+    gaps = [rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)]
+    gap = tall * rng.choice(gaps, p=[0.3, 0.5, 0.2])
     along = 0.0
     marks = rng.choice([0.0, 0.06, 0.2], p=[0.5, 0.25, 0.25])
     shrink = rng.uniform(0.4, 1.0) if rng.random() < 0.2 else 1.0  # letters beside digits of another size
@@ -506,7 +506,8 @@ def _texture(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     if rng.random() < 0.15:  # the guilloche of a cheque
         y, x = _places(*shape)
         turn, pitch = rng.uniform(0, math.pi), rng.uniform(6, 60)
-        wave = np.sin(pitch * (x * math.cos(turn) + y * math.sin(turn)) + rng.uniform(0, 3) * np.sin(rng.uniform(2, 20) * y))
+        bent = rng.uniform(0, 3) * np.sin(rng.uniform(2, 20) * y)
+        wave = np.sin(pitch * (x * math.cos(turn) + y * math.sin(turn)) + bent)
         made *= 1 - np.float32(rng.uniform(0.02, 0.25)) * (wave > rng.uniform(0, 0.9)).astype(np.float32)
     return made
 

@@ -30,9 +30,10 @@ from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
 from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
-from downstroke.runs.training import Parts, Training
+from downstroke.runs.training import Training
 
 Say = Callable[[str], None]
 BLOCK = 100  # steps timed at a stretch

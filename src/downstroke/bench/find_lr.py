@@ -23,8 +23,8 @@ from downstroke.learning.loop import learn
 from downstroke.learning.range_test import range_test, remembered, suggest
 from downstroke.recipe import DEFAULT_LR, Recipe
 from downstroke.runs import files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
-from downstroke.runs.training import Parts
 
 Say = Callable[[str], None]
 MODELS = ("linear", "mlp", "cnn")

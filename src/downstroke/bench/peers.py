@@ -37,8 +37,9 @@ from downstroke.learning.learner import Images
 from downstroke.learning.machine import processor
 from downstroke.recipe import Recipe
 from downstroke.runs import files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
-from downstroke.runs.training import Parts, Training
+from downstroke.runs.training import Training
 
 Say = Callable[[str], None]
 HELD_OUT = 1000  # val images that each is read on in the end, to see that all have learned

@@ -1,8 +1,9 @@
 // Pictures dropped, pasted, chosen or photographed: read, with boxes and readings drawn on them.
 
-import { upload } from "./api.js";
-import { h, replace, say, svg } from "./dom.js";
-import { percent, several } from "./format.js";
+import { upload } from "../lib/api.js";
+import { h, replace, say, svg } from "../lib/dom.js";
+import { percent, several } from "../lib/format.js";
+import { card } from "./layout.js";
 
 const MOST = 64; // pictures at once, as many as the API takes
 
@@ -48,14 +49,7 @@ export class Pictures {
     );
     this.status = h("p", { class: "muted small", role: "status" });
     this.results = h("div", { class: "stack" });
-    this.node = h(
-      "section",
-      { class: "card stack", "aria-labelledby": "pictures" },
-      h("h2", { id: "pictures" }, "Pictures"),
-      this.drop,
-      this.status,
-      this.results,
-    );
+    this.node = card("pictures", "Pictures", "stack", this.drop, this.status, this.results);
   }
 
   async read(files) {

@@ -1,7 +1,7 @@
 // Probabilities as bars, and as a table for those who do not see bars.
 
-import { h, write } from "./dom.js";
-import { percent } from "./format.js";
+import { h, write } from "../lib/dom.js";
+import { percent } from "../lib/format.js";
 
 export class Bars {
   constructor(caption, two = false) {

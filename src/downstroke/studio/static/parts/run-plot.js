@@ -1,7 +1,7 @@
 // The curves of one run: loss, accuracy and lr below each other, on one epoch axis.
 
-import { accuracyAxis, lossAxis, panelName } from "./curves.js";
-import { loss, number, percent } from "./format.js";
+import { accuracyAxis, lossAxis, panelName } from "../lib/plot.js";
+import { loss, number, percent } from "../lib/format.js";
 
 const finite = (rows, key) => rows.filter((row) => Number.isFinite(row[key]));
 
@@ -71,7 +71,14 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, na
   const place = (rows, key) => rows.map((row) => accuracy.place(row[key]));
   const shares = (rows, key) => rows.map((row) => percent(row[key]));
   const data = [
-    { x: batchX, y: batchY, mode: "lines", line: { color: c.batch, width: 1.1 }, hoverinfo: "skip", yaxis: apart ? "y4" : "y" },
+    {
+      x: batchX,
+      y: batchY,
+      mode: "lines",
+      line: { color: c.batch, width: 1.1 },
+      hoverinfo: "skip",
+      yaxis: apart ? "y4" : "y",
+    },
     ...gap(panel, run, epochs, c),
     line(train, "loss", trainLook, {
       customdata: train.map((row) => loss(row.loss)),

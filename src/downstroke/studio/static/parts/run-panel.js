@@ -1,11 +1,12 @@
 // One run: its state, its figures, its curve, the advice, and what can be done about it.
 
-import { follow, get, post, runPath } from "./api.js";
-import { Plot } from "./curves.js";
-import { h, replace, say, scroller, svg, table, write } from "./dom.js";
-import { count, duration, loss, number, percent, several, words } from "./format.js";
+import { follow, get, post, runPath } from "../lib/api.js";
+import { Plot } from "../lib/plot.js";
+import { h, replace, say, scroller, svg, table, write } from "../lib/dom.js";
+import { count, duration, loss, number, percent, several, words } from "../lib/format.js";
 import { drawRun, smoothed } from "./run-plot.js";
-import { chip, figure } from "./runs.js";
+import { figure } from "./layout.js";
+import { chip } from "./runs.js";
 
 const MORE = 5; // epochs, where the advice names no other number
 const MOST_STEPS = 4000; // kept here; then every second one is let go

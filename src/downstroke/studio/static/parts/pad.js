@@ -1,6 +1,6 @@
 // The pad: strokes by finger, pen, mouse or keyboard, shown in the page's ink and sent as black on white.
 
-import { h } from "./dom.js";
+import { h } from "../lib/dom.js";
 
 const WIDTH = 400; // of what is sent; the height follows the pad's shape
 const THICK = 0.032; // of a stroke, as a part of the pad's width

@@ -1,9 +1,9 @@
 // Choose a recipe, change single fields, train.
 
-import { post } from "./api.js";
-import { fresh, h, replace, write } from "./dom.js";
-import { several, words } from "./format.js";
-import { CHOICES, RECIPES } from "./notes.js";
+import { post } from "../lib/api.js";
+import { fresh, h, replace, write } from "../lib/dom.js";
+import { several, words } from "../lib/format.js";
+import { CHOICES, RECIPES } from "./recipe-notes.js";
 
 const FIRST = ["model", "criterion", "optimizer", "lr", "schedule", "batch_size"];
 const FEW = 3; // epochs to begin with: the curve then says whether to continue

@@ -1,50 +1,11 @@
-// Draw and read: a pad that is read while one draws, and pictures that are read when they arrive.
-
-import { get, post, runPath } from "./api.js";
-import { DigitPanel } from "./digit.js";
-import { h, replace, say, write } from "./dom.js";
-import { Pad } from "./pad.js";
-import { fetchRuns, told } from "./runs.js";
-import { Pictures } from "./pictures.js";
-
-const SHIPPED = "";
-
-export async function show(root, names, signal) {
-  const { runs, read_only: onlyReads } = await fetchRuns(signal);
-  const trained = runs.filter(({ steps, epochs }) => steps > 0 && epochs > 0);
-  const run = trained.find(({ name }) => name === names[0])?.name ?? SHIPPED;
-  const panel = new DigitPanel(onlyReads);
-  const reading = new PadReading(panel, run, signal);
-  const pictures = new Pictures(panel, run, signal);
-  if (run) await get(runPath(run), signal).then(({ environment }) => panel.setClasses(environment.data.classes));
-
-  const choose = (event) =>
-    (location.hash = event.target.value ? `#/read/${encodeURIComponent(event.target.value)}` : "#/read");
-  const reader = h(
-    "select",
-    { id: "reader", onchange: choose },
-    h("option", { value: SHIPPED, selected: run === SHIPPED }, "the shipped reader"),
-    trained.map((one) => h("option", { value: one.name, selected: one.name === run }, `${one.name} (${told(one)})`)),
-  );
-  root.append(
-    h(
-      "div",
-      { class: "lead" },
-      h(
-        "div",
-        {},
-        h("h1", {}, "Draw and read"),
-        h("p", {}, "Draw digits, or give a picture of some. The probabilities move as you draw."),
-      ),
-      h("div", { class: "picker" }, h("label", { for: "reader" }, "Reader"), reader),
-    ),
-    h("div", { class: "read-columns" }, reading.node, panel.node, pictures.node),
-  );
-  if (run) root.querySelector(".lead p").append(" A run has not learned to refuse: it finds a digit in everything.");
-}
-
 // The pad and its reading. At most one request is under way; what is drawn meanwhile is read by the next.
-class PadReading {
+
+import { post } from "../lib/api.js";
+import { h, replace, say, write } from "../lib/dom.js";
+import { card } from "./layout.js";
+import { Pad } from "./pad.js";
+
+export class PadReading {
   constructor(panel, run, signal) {
     Object.assign(this, { panel, run, signal });
     this.chosen = null; // which digit is looked at; null follows the pen
@@ -55,10 +16,10 @@ class PadReading {
     this.result = h("div", { class: "reading", role: "group", "aria-label": "Reading of the pad" });
     this.latency = h("span", { class: "muted small" });
     this.spoken = h("p", { class: "unseen", "aria-live": "polite" });
-    this.node = h(
-      "section",
-      { class: "card stack", "aria-labelledby": "pad-title" },
-      h("h2", { id: "pad-title" }, "Pad"),
+    this.node = card(
+      "pad-title",
+      "Pad",
+      "stack",
       this.pad.canvas,
       this.result,
       h(

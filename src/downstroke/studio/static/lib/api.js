@@ -21,6 +21,7 @@ export function setToken(value) {
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
+    this.name = "ApiError";
     this.status = status;
   }
 }

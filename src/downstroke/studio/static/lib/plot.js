@@ -96,7 +96,8 @@ function framed(layout, c, element) {
   };
   const axes = {};
   for (const [key, value] of Object.entries(layout))
-    if (/^[xy]axis/.test(key)) axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : { automargin: "left" }), ...value };
+    if (/^[xy]axis/.test(key))
+      axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : { automargin: "left" }), ...value };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",

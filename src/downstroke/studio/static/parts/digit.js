@@ -1,9 +1,10 @@
 // One digit that was read: the glyph that the network saw, the probabilities, and "that was wrong".
 
-import { post } from "./api.js";
+import { post } from "../lib/api.js";
 import { Bars } from "./bars.js";
-import { h, paint, replace, write } from "./dom.js";
-import { percent, several } from "./format.js";
+import { h, paint, replace, write } from "../lib/dom.js";
+import { percent, several } from "../lib/format.js";
+import { card } from "./layout.js";
 
 const DIGITS = "0123456789".split("");
 
@@ -23,13 +24,13 @@ export class DigitPanel {
     this.kept = h("p", { class: "kept", role: "status" });
     this.labels = h("div", { class: "labels", role: "group", "aria-label": "That was wrong, it is a" });
     this.setClasses(DIGITS);
-    this.node = h(
-      "section",
-      { class: "card stack", "aria-labelledby": "chosen" },
-      h("h2", { id: "chosen" }, "What the network sees"),
+    this.node = card(
+      "chosen",
+      "What the network sees",
+      "stack",
       h(
         "div",
-        { class: "seen" },
+        { class: "beside seen" },
         h("figure", {}, this.glyph, h("figcaption", {}, "the glyph, 28×28")),
         h("div", {}, this.verdict),
       ),
