@@ -104,7 +104,7 @@ def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[P
     """One page, or several small ones, with x and y of each on a ground of SIDE by SIDE pixels: they do not overlap."""
     if rng.random() > _SMALL_ONES:
         return [(draw_page(rng, characters), 0, 0)]
-    made = []
+    made: list[tuple[Page, int, int]] = []
     x = y = deepest = 0
     while True:
         page = draw_page(rng, characters, "one")
@@ -157,7 +157,7 @@ def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float] | NDArray[
         points = (1 - along) ** 2 * start + 2 * along * (1 - along) * middle + along**2 * end
         fixed = np.rint((points * scale + 56) * 16).astype(np.int32)[:, None]
         cv2.polylines(layer, [fixed], False, 255, int(rng.integers(3, 9)), cv2.LINE_AA, 4)
-    return _cut(layer.astype(np.float32) / 255)
+    return _cut(layer.astype(np.float32) / np.float32(255))
 
 
 def _unknown(rng: np.random.Generator) -> list[NDArray[np.float64]]:

@@ -19,5 +19,4 @@ def normalised(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     mean = cv2.blur(grey, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
     square = cv2.blur(grey * grey, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
     spread = np.sqrt(np.maximum(square - mean * mean, 0))
-    made: NDArray[np.float32] = (grey - mean) / (spread + np.float32(_LEAST_SPREAD))
-    return made
+    return np.asarray((grey - mean) / (spread + np.float32(_LEAST_SPREAD)), np.float32)

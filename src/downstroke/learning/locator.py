@@ -161,7 +161,8 @@ def train(
     Where it stands is kept in the file `kept` now and then, and a training of the same plan goes on from there.
     """
     torch.manual_seed(plan.seed)
-    locator = Locator().to(memory_format=torch.channels_last)
+    locator = Locator()
+    locator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {name: tensor.detach().clone() for name, tensor in locator.state_dict().items()}
     optimizer = torch.optim.AdamW(locator.parameters(), lr=_PEAK_LR, weight_decay=1e-4)
     first = 0

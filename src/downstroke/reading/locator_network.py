@@ -95,5 +95,4 @@ def _doubled(x: Floats) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    made: Floats = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
-    return made
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))), np.float32)
