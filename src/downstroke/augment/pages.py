@@ -118,7 +118,7 @@ def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[P
 
 
 def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") -> Page:
-    """One page: `lines` of writing, a `form`, `one` digit alone, or `none` at all; without a kind, of any but the third."""
+    """One page: `lines` of writing, a `form`, `one` digit alone, or `none` at all; without a kind, not `one`."""
     kind = kind or str(rng.choice(["lines", "form", "none"], p=[0.64, 0.24, 0.12]))
     if kind == "one":
         sheet = _one(rng, characters)
@@ -194,9 +194,13 @@ def _mark(rng: np.random.Generator, tall: float, lean: float, hand: _Hand) -> tu
     label = int(rng.choice(len(MARKS), p=[0.3, 0.25, 0.25, 0.1, 0.1]))
     name = MARKS[label]
     curves = [[v + rng.normal(0, 0.05) for v in curve] for curve in _MARK_CURVES[name]]
-    ink = _written(name, int(rng.choice(_FACES)), int(rng.integers(1, 6))) if rng.random() < 0.2 else _drawn(rng, curves)
+    if rng.random() < 0.2:
+        ink = _written(name, int(rng.choice(_FACES)), int(rng.integers(1, 6)))
+    else:
+        ink = _drawn(rng, curves)
     least, most, low, high = _MARK_SIZES[name]
-    return _shaped(rng, ink, max(2.5, rng.uniform(least, most) * tall), lean, hand), 10 + label, rng.uniform(low, high) * tall
+    made = _shaped(rng, ink, max(2.5, rng.uniform(least, most) * tall), lean, hand)
+    return made, 10 + label, rng.uniform(low, high) * tall
 
 
 def _cut(ink: Floats) -> Floats:

@@ -408,7 +408,7 @@ def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.f
     overall = float((ink * core).sum() / core.sum())
     level = np.where(near > 0.002, level, np.float32(overall))
     level = np.maximum(level, np.float32(0.25 * overall) if overall > 0 else 1)
-    noise = np.sqrt(cv2.blur(rest * rest * away, reach) / np.maximum(cv2.blur(away, reach), 1e-3))
+    noise = np.sqrt(np.maximum(cv2.blur(rest * rest * away, reach), 0) / np.maximum(cv2.blur(away, reach), 1e-3))
     fade = np.clip(1.5 * noise / level, 0.12, 0.45)
     return np.asarray(((ink / level - 0.6 * fade) / (1 - 0.6 * fade)).clip(0, 1) * (ink / level > fade), np.float32)
 

@@ -50,8 +50,8 @@ class _Block(nn.Sequential):
 class Locator(nn.Module):
     """[B,1,H,W] as `normalised` gives it, H and W multiples of 16 -> what is said of its places, as logits.
 
-    Heat [B,15,H/4,W/4], of the ten digits and of `augment.pages.MARKS`, boxes [B,4,H/4,W/4] (the middle's x and y from the place's middle, in places; the logarithms
-    of width and height by `USUAL` pixels), ink [B,1,H,W].
+    Heat [B,15,H/4,W/4], of the ten digits and of `augment.pages.MARKS`; boxes [B,4,H/4,W/4] (the middle's x and y from
+    the place's middle, in places; the logarithms of width and height by `USUAL` pixels); ink [B,1,H,W].
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Targets:
 
 
 def batch(grounds: list[list[tuple[Page, int, int]]]) -> tuple[Tensor, Targets]:
-    """Pages as the locator sees them, [B,1,SIDE,SIDE], and what to say of them; `grounds` as `draw_pages` gives them."""
+    """Pages as the locator sees them, [B,1,SIDE,SIDE], and what to say of them. `grounds`: see `draw_pages`."""
     places = SIDE // STRIDE
     x = np.zeros((len(grounds), 1, SIDE, SIDE), np.float32)
     ink, seen = np.zeros_like(x), np.zeros_like(x)
@@ -136,11 +136,7 @@ def loss(said: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Tensor:
     digits = middles.sum().clamp_min(1)
     off = ((boxes - targets.boxes).abs() * targets.weights).sum() / targets.weights.sum().clamp_min(1)
     of_ink = (F.binary_cross_entropy_with_logits(ink, targets.ink, reduction="none") * targets.seen).sum()
-    return (
-        -(at_middles + elsewhere) / digits
-        + _BOX_WEIGHT * off
-        + _INK_WEIGHT * of_ink / targets.seen.sum()
-    )
+    return -(at_middles + elsewhere) / digits + _BOX_WEIGHT * off + _INK_WEIGHT * of_ink / targets.seen.sum()
 
 
 @dataclass(frozen=True)
@@ -153,9 +149,7 @@ class Plan:
     bfloat16: bool = True
 
 
-def train(
-    plan: Plan, characters: Characters, kept: Path, say: Callable[[int, float], None]
-) -> dict[str, Tensor]:
+def train(plan: Plan, characters: Characters, kept: Path, say: Callable[[int, float], None]) -> dict[str, Tensor]:
     """The weights of a locator, a moving average over the steps. `say` is told each step and its loss.
 
     Where it stands is kept in the file `kept` now and then, and a training of the same plan goes on from there.

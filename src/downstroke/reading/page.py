@@ -1,11 +1,12 @@
 """A page becomes lines of pieces: parts of ink in reading order, each a digit, a part of one, or several that touch.
 
-Where digits stand, and which ink is theirs, the locator says (`locate.py`). Each line is cut out, made level and brought
-to one size, and looked at again. Which pieces make one digit is decided in `split.py`, with the reader's help.
+Where digits stand, and which ink is theirs, the locator says (`locate.py`). Each line is cut out, made level, brought to
+one size and looked at again. Which pieces make one digit is decided in `split.py`, with the reader's help.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,11 @@ _MARGIN = 0.8  # of a digit's height, around a line
 _WIDEST = 6000  # pixels: a longer line is made smaller
 _MOST_PARTS = 3000  # of ink; a page of digits as small as can be read has fewer
 _SLOPES = np.tan(np.radians(np.arange(-16, 16.5, 0.5)))
+_SURE_ALONE, _FEW = (
+    0.5,
+    2,
+)  # heat: a digit that is alone on its line, on a page with more than a few, is surer than this
+_LOOK = 640  # pixels: a longer picture is made smaller to see which way up it is
 _WEAK = 0.12  # heat: on a line of digits a place that is less sure is looked at too
 _BREAK, _UNUSUAL = 3.0, 2.5  # digits' heights; times the line's usual gap: a wider one parts two lines
 Floats = NDArray[np.float32]
@@ -67,8 +73,8 @@ class Piece:
 class Row:
     """One line of a page: its pieces from left to right, and how tall its digits are, in its pixels.
 
-    `places`, `marks`: where the locator sees digits in it, and marks such as a comma; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y; `ink` [h,w]
-    is all that its pieces are of.
+    `places`, `marks`: where the locator sees digits in it, and marks such as a comma; `ink` [h,w]: all that its pieces
+    are of; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y.
     """
 
     pieces: list[Piece]
@@ -79,8 +85,16 @@ class Row:
     ink: Floats
 
 
-def find_rows(image: NDArray[np.uint8]) -> list[Row]:
-    """The lines of digits of grey [H,W], in reading order; none where no digit is seen.
+@dataclass(frozen=True)
+class Layout:
+    """What is on a page: its lines of digits in reading order, and how many `doubtful` digits were left out."""
+
+    rows: list[Row]
+    doubtful: int
+
+
+def find_rows(image: NDArray[np.uint8]) -> Layout:
+    """The lines of digits of grey [H,W]; none where no digit is seen.
 
     Raises PictureError where there are far too many.
     """
@@ -91,12 +105,22 @@ def find_rows(image: NDArray[np.uint8]) -> list[Row]:
             f"{len(places):,} marks like digits, expected at most {_MOST_PARTS:,}; cut the picture down to the digits"
         )
     if not places:
-        return []
+        return Layout([], 0)
     slope = _slope(places)
     lines = group(places, slope)
-    rows = [_row(image, line, [p for other in lines if other is not line for p in other], slope) for line in lines]
+    sure = [line for line in lines if len(line) > 1 or line[0].score > _SURE_ALONE or len(places) <= _FEW]
+    rows = [_row(image, line, [p for other in lines if other is not line for p in other], slope) for line in sure]
     beside = np.array([[0, 0, -room], [0, 0, 0]])
-    return [replace(row, to_picture=row.to_picture + beside) for row in rows if row.pieces]
+    rows = [replace(row, to_picture=row.to_picture + beside) for row in rows if row.pieces]
+    return Layout(rows, len(lines) - len(sure))
+
+
+def turns(image: NDArray[np.uint8]) -> list[int]:
+    """By how many quarter turns to the left the locator sees more in grey [H,W] than as it is; the likeliest first."""
+    image = resized(image, min(1.0, _LOOK / max(image.shape)))
+    sums = [sum(place.score for place in locate(np.ascontiguousarray(np.rot90(image, turn)))) for turn in range(4)]
+    better = [turn for turn in (1, 2, 3) if sums[turn] > sums[0]]
+    return sorted(better, key=lambda turn: -sums[turn])
 
 
 def _tall(places: list[Place]) -> float:
@@ -152,13 +176,13 @@ def group(places: list[Place], slope: float) -> list[list[Place]]:
 
 def _parted(line: list[Place]) -> list[list[Place]]:
     """A line cut where a gap is much wider than its others: two columns of numbers."""
-    gaps = np.array([after.x - before.x - before.width for before, after in zip(line, line[1:], strict=False)])
+    gaps = np.array([after.x - before.x - before.width for before, after in itertools.pairwise(line)])
     if not len(gaps):
         return [line]
     tall = _tall(line)
     usual = max(0.0, float(np.quantile(gaps, 0.5)))
     cuts = [0, *(np.flatnonzero(gaps > max(_BREAK * tall, _UNUSUAL * usual)) + 1).tolist(), len(line)]
-    return [line[start:stop] for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [line[start:stop] for start, stop in itertools.pairwise(cuts)]
 
 
 def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope: float) -> Row:
@@ -170,7 +194,9 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     to_strip = _inverse(to_picture)
     own = [_moved(place, to_strip) for place in line]
     foreign = [_moved(place, to_strip) for place in others]
-    foreign = [p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0]
+    foreign = [
+        p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0
+    ]
     seen = [place for place in peaks(said, 1.0, _WEAK) if _beside(place, own) and not _beside(place, foreign, 0.8)]
     density = written(strip, said.ink * there) * (there & ~_covered(strip.shape, foreign, own))
     kept, pieces = _pieces(density, said.ink, own)
@@ -197,18 +223,18 @@ def _cut_out(
     reach = np.array([low, [high[0], low[1]], [low[0], high[1]], high]) @ np.array([[cos, sin], [-sin, cos]])
     left, top = (max(0, int(v)) for v in reach.min(axis=0))
     right, bottom = (int(v) + 2 for v in reach.max(axis=0))
-    region = resized(image[top:bottom, left:right], scale)
+    there = image[top:bottom, left:right]
+    region = resized(there, scale)
     turn = np.array([[cos, -sin], [sin, cos]])
-    # strip -> picture: x = turn @ (strip / scale + low)
     to_picture = np.concatenate([turn / scale, (turn @ low)[:, None]], axis=1)
-    exact = np.array([region.shape[1] / image[top:bottom, left:right].shape[1], region.shape[0] / image[top:bottom, left:right].shape[0]])
+    exact = np.array([region.shape[1] / there.shape[1], region.shape[0] / there.shape[0]])
     to_region = (to_picture - np.array([[0, 0, left], [0, 0, top]])) * exact[:, None]
     # Pixels are counted at their middles.
     to_region[:, 2] += to_region[:, :2] @ [0.5, 0.5] - 0.5
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     strip = cv2.warpAffine(region, to_region, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT)
-    there = cv2.warpAffine(np.ones_like(region), to_region, (width, height), flags=how)
-    return np.asarray(strip, np.uint8), there > 0, to_picture
+    inside = cv2.warpAffine(np.ones_like(region), to_region, (width, height), flags=how)
+    return np.asarray(strip, np.uint8), inside > 0, to_picture
 
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -242,7 +268,9 @@ def _covered(shape: tuple[int, ...], places: list[Place], but: list[Place]) -> N
     made = np.zeros(shape, bool)
     for covers, those in ((True, places), (False, but)):
         for p in those:
-            made[max(0, int(p.y)) : max(0, int(p.y + p.height) + 1), max(0, int(p.x)) : max(0, int(p.x + p.width) + 1)] = covers
+            made[
+                max(0, int(p.y)) : max(0, int(p.y + p.height) + 1), max(0, int(p.x)) : max(0, int(p.x + p.width) + 1)
+            ] = covers
     return made
 
 
@@ -253,7 +281,7 @@ def _pieces(density: Floats, mask: Floats, own: list[Place]) -> tuple[Floats, li
     gate = cv2.dilate((mask > 0.35).astype(np.uint8), np.ones((3, 3), np.uint8))
     top = min(p.y for p in own) - 0.5 * TALL
     bottom = max(p.y + p.height for p in own) + 0.5 * TALL
-    # The end of a long stem, which the locator may miss, goes with the digit that it hangs on; a rule or a frame does not.
+    # The end of a long stem, which the locator may miss, goes with the digit that it hangs on; a rule does not.
     rest = ((density > 0.3) & (gate == 0)).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
     hangs = np.zeros(count, bool)

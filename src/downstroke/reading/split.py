@@ -6,6 +6,7 @@ all ways to read the line the most probable one is taken (dynamic programming ov
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -182,7 +183,7 @@ def cut_piece(piece: Piece, tall: float, places: Sequence[Place] = ()) -> tuple[
         for place in places
         if piece.x < place.middle[0] < piece.right and piece.y < place.middle[1] < piece.bottom and place.score > _SURE
     )
-    seams = _seams(piece.ink, tall, list(zip(middles, middles[1:], strict=False)))
+    seams = _seams(piece.ink, tall, list(itertools.pairwise(middles)))
     if not seams:
         return [piece], []
     paths = [path for path, _ in seams]
