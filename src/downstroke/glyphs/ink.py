@@ -28,7 +28,7 @@ _SOFT = 0.6
 _UNSURE = 40  # of 255: on clean paper few pixels are this near to it without being it
 _PAGE_FADE, _PAGE_PEAK, _PAGE_CLEAR = 0.4, 0.8, 4
 _LEVEL_RULE, _UPRIGHT_RULE = 0.5, 0.9  # of the page's width or height, at least: a line of digits has tall strokes
-_BAR = 0.4  # of its height: a picture that is narrower than this
+_BAR = (0.05, 0.4)  # of its height: how wide a picture of a tight 1 is
 _SMALL = 32  # a picture no larger than this may hold strokes of one pixel
 
 
@@ -342,7 +342,7 @@ def with_paper_beside(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]
     No digit but a 1 is so narrow, and what is at its sides is mostly paper.
     """
     height, width = image.shape
-    if not 0 < width < _BAR * height:
+    if not _BAR[0] * height < width < _BAR[1] * height:
         return image, 0
     room = height // 3 + 1
     level = int(np.median(np.concatenate([image[:, 0], image[:, -1]])))

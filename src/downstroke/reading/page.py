@@ -1,7 +1,7 @@
 """A page becomes lines of pieces: parts of ink in reading order, each a digit, a part of one, or several that touch.
 
-Where digits stand, and which ink is theirs, the locator says (`locate.py`). Each line is cut out, made level, brought to
-one size and looked at again. Which pieces make one digit is decided in `split.py`, with the reader's help.
+Where digits stand, and which ink is theirs, the locator says (`locate.py`). Each line is cut out, made level, brought
+to one size and looked at again. Which pieces make one digit is decided in `split.py`, with the reader's help.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SURE_ALONE, _FEW = (
 )  # heat: a digit that is alone on its line, on a page with more than a few, is surer than this
 _LOOK = 640  # pixels: a longer picture is made smaller to see which way up it is
 _WEAK = 0.12  # heat: on a line of digits a place that is less sure is looked at too
-_BREAK, _UNUSUAL = 3.0, 2.5  # digits' heights; times the line's usual gap: a wider one parts two lines
+_BREAK, _UNUSUAL = 4.0, 2.5  # digits' heights; times the line's usual gap: a wider one parts two lines
 Floats = NDArray[np.float32]
 
 
