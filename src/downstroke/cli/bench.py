@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from downstroke.cli.options import common, in_runs_dir, saved_to
-from downstroke.cli.printing import brief, print_figures, print_json, say
+from downstroke.cli.printing import print_figures, print_json, say
 from downstroke.cli.program import main
 from downstroke.cli.reading import reader_of
 
@@ -92,18 +92,13 @@ def bench_advice(*, as_json: bool, **options: Any) -> None:
 @common
 def peers(*, as_json: bool, **options: Any) -> None:
     """The same model and steps with Lightning, Keras, skorch, scikit-learn and plain PyTorch, in turn."""
-    from downstroke.bench.peers import measure
+    from downstroke.bench.peers import measure, table
 
     figures = measure(**options, say=say)
     if as_json:
         print_json(figures)
-        return
-    columns = {"s/100 steps": "seconds_per_100_steps", "ratio": "ratio", "set-up s": "setup_seconds"}
-    click.echo(f"{'model':6} {'library':14} {' '.join(f'{column:>12}' for column in columns)} {'import s':>12}")
-    for model in options["names"]:
-        for name, found in figures[model].items():
-            numbers = [found[key] for key in columns.values()] + [figures["import_seconds"][name]]
-            click.echo(f"{model:6} {name:14} {' '.join(f'{brief(number):>12}' for number in numbers)}")
+    else:
+        click.echo(table(figures, options["names"]))
 
 
 @bench.command()
@@ -114,9 +109,9 @@ def peers(*, as_json: bool, **options: Any) -> None:
 @common
 def scale(*, as_json: bool, **options: Any) -> None:
     """Two processes of one thread each against one process of two threads: steps a second, in turn."""
-    from downstroke.bench.programs import scale
+    from downstroke.bench.scale import measure
 
-    print_figures(scale(**options, say=say), as_json)
+    print_figures(measure(**options, say=say), as_json)
 
 
 @bench.command()
@@ -138,9 +133,9 @@ def inference(*, as_json: bool, **options: Any) -> None:
 @common
 def startup(*, as_json: bool, **options: Any) -> None:
     """`downstroke train sprint` from prompt to result, less importing torch and the training itself."""
-    from downstroke.bench.programs import startup
+    from downstroke.bench.startup import measure
 
-    print_figures(startup(**options, say=say), as_json)
+    print_figures(measure(**options, say=say), as_json)
 
 
 @bench.command("studio")

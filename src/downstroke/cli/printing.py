@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -106,21 +105,10 @@ def _bars(names: list[str], probabilities: list[float], width: int = 40, most: i
 
 
 def print_figures(figures: dict[str, Any], as_json: bool) -> None:
+    """The figures of a measurement."""
     if as_json:
         print_json(figures)
-        return
-    for name, value in figures.items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        for key, number in inner:
-            click.echo(f"{f'{name} {key}'.strip():40} {brief(number)}")
+    else:
+        from downstroke.bench.table import listed
 
-
-def brief(value: Any) -> Any:
-    """A figure as a table shows it: 3 significant digits of what was measured, and what was counted as it is."""
-    if isinstance(value, float):
-        return f"{float(f'{value:.3g}'):g}" if math.isfinite(value) else "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {brief(one)}" for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(str(brief(one)) for one in value)
-    return value
+        click.echo(listed(figures))
