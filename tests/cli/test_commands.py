@@ -24,7 +24,8 @@ from PIL import Image
 from rich.console import Console
 
 import downstroke
-from downstroke.cli import _print_figures, main
+from downstroke.cli import main
+from downstroke.cli.printing import print_figures
 from downstroke.data.dataset import Dataset
 from downstroke.errors import RecipeError, RunError
 from downstroke.history import EpochRow, StepRow
@@ -523,5 +524,5 @@ def test_runs_tells_in_which_state_each_is(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_bench_tables_print_three_significant_digits(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_figures({"a": 0.123456, "b": {"c": 1234.567, "n": 12345}, "d": {"e": [0.98765, 2]}}, as_json=False)
+    print_figures({"a": 0.123456, "b": {"c": 1234.567, "n": 12345}, "d": {"e": [0.98765, 2]}}, as_json=False)
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["0.123", "1230", "12345", "2"]

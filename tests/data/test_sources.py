@@ -14,7 +14,7 @@ from downstroke.data.sources import load
 from downstroke.errors import DataError, RunError
 from downstroke.recipe import Recipe
 from downstroke.runs.inside import Inside
-from downstroke.runs.training import Parts
+from downstroke.runs.parts import Parts
 
 
 def digits(n=30, size=28, classes=3):

@@ -18,9 +18,9 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import Variation
 from downstroke.learning.models import Network
 from downstroke.runs import checkpoint, files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights
-from downstroke.runs.training import Parts
 
 #: Training images that the noise of a batch is measured on, evenly spaced: they stand for all.
 NOISE_IMAGES = 2048

@@ -10,8 +10,7 @@ from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError
 from downstroke.recipe import Recipe
-from downstroke.runs import files
-from downstroke.runs.run import ENVIRONMENT, Run
+from downstroke.runs.run import Run
 
 _KEYS = {"data": "place", "val_data": "val_place"}  # fields of the recipe, and where the run keeps their new places
 
@@ -79,8 +78,10 @@ def _keep(run: Run, moved: dict[str, str]) -> None:
         if path != recipe[field]:
             kept[_KEYS[field]] = path
     if kept != before:
-        with suppress(OSError):  # a run that may only be read is read nonetheless
-            files.write_json(run.folder / ENVIRONMENT, environment)
+        from downstroke.runs.record import write_environment  # loads torch
+
+        with suppress(OSError):  # a run in a folder that is read-only can still be read
+            write_environment(run, environment)
 
 
 def _absolute(path: str | Path) -> str:

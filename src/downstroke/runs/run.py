@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from downstroke.runs.checkpoint import Checkpoint
 
 RECIPE, ENVIRONMENT, METRICS, STEPS = "recipe.json", "environment.json", "metrics.csv", "steps.csv"
-VAL_LOSSES, LOSS_PICTURE, LOOKS, LOCK = "val_losses.npy", "loss.png", "test.json", ".lock"
+VAL_LOSSES, LOSS_PICTURE, LOCK = "val_losses.npy", "loss.png", ".lock"
+LOOKS = "test.json"
+READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,17 @@ class Run:
                 continue
             return position
         return {}
+
+    @property
+    def looks(self) -> list[dict[str, Any]]:
+        """Every look at the test images that was taken with this run, in order. RunError where the file is damaged."""
+        path = self.folder / LOOKS
+        if not path.exists():
+            return []
+        found = files.read_json(path)
+        if not isinstance(found, dict) or not isinstance(found.get("looks"), list):
+            raise RunError(f"{path} does not hold the looks taken so far; restore it from a copy")
+        return list(found["looks"])
 
     @property
     def state(self) -> str:

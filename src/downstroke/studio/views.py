@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 
 from downstroke import api
 from downstroke.api import Run
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.runs.run import METRICS, RECIPE, list_folders, standing
-from downstroke.studio import follow
+from downstroke.studio import follow, schemas
 from downstroke.studio.errors import Refused
 from downstroke.studio.jobs import Job, Jobs
 
@@ -111,10 +113,8 @@ class Views:
         if not made:
             fields_, environment, looks = (job.recipe if job else {}), {}, []
         else:
-            from downstroke.runs.examine import looks as looks_of
-
             run = self.jobs.open(name)
-            fields_, environment, looks = _recipe(run), _environment(run), looks_of(run)
+            fields_, environment, looks = _recipe(run), _environment(run), run.looks
         return {
             **shown,
             "recipe_fields": fields_,
@@ -268,7 +268,6 @@ def choices() -> dict[str, list[str]]:
     from downstroke.learning.criteria import CRITERIA
     from downstroke.learning.models import MODELS
     from downstroke.learning.optimizers import OPTIMIZERS
-    from downstroke.learning.schedules import SCHEDULES
 
     return {
         "model": list(MODELS),
@@ -278,6 +277,31 @@ def choices() -> dict[str, list[str]]:
         "schedule": list(SCHEDULES),
         "augment": list(AUGMENTATIONS),
     }
+
+
+def recipe_of(wanted: schemas.Train) -> Recipe:
+    """The recipe that was asked for. RecipeError; a `package.module:callable` is for the command line alone."""
+    fields = {"base": wanted.recipe} if isinstance(wanted.recipe, str) else dict(wanted.recipe)
+    base = fields.pop("base", "standard")
+    if not isinstance(base, str) or base not in RECIPES:
+        raise RecipeError(f"no recipe {base!r}; there are {', '.join(RECIPES)}")
+    given = {key: value for key in ("epochs", "data") if (value := getattr(wanted, key)) is not None}
+    recipe = RECIPES[base].replace(**{**fields, **given})
+    for field, names in choices().items():
+        _refuse_unknown(field, getattr(recipe, field), names)
+    return recipe
+
+
+def schedule_of(wanted: schemas.Continue) -> str | None:
+    """The schedule that was asked for, if any. RecipeError."""
+    if wanted.schedule is not None:
+        _refuse_unknown("schedule", wanted.schedule, SCHEDULES)
+    return wanted.schedule
+
+
+def _refuse_unknown(field: str, value: str, names: Collection[str]) -> None:
+    if value not in names:
+        raise RecipeError(f"no {field} {value!r}; there are {', '.join(names)}")
 
 
 def _finite(number: float) -> float | None:
