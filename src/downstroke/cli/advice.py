@@ -67,7 +67,7 @@ def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool)
 
     if len(runs) < 2:
         raise click.UsageError("one run is given; expected two, or more")
-    found = api.compare(*(api.Run.open(run, runs_dir, trust=trust) for run in runs))
+    found = api.compare(*runs, runs_dir=runs_dir, trust=trust)
     pairs = found if isinstance(found, list) else [found]
     for damage in dict.fromkeys(pair["damage"] for pair in pairs if pair["damage"]):
         say(f"note: {damage}")
