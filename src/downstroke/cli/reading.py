@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.cli.options import common, in_runs_dir, moved_data
+from downstroke.cli.options import common, in_runs_dir, moved_data, trusting
 from downstroke.cli.printing import end_items, print_item, print_json, print_reading, say
 from downstroke.cli.program import FAILED, REFUSED, main
 from downstroke.errors import PictureError, counted
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
 @click.argument("run", required=False)
 @click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
 @moved_data
+@trusting
 @in_runs_dir
 @common
-def test(
-    run: str | None, *, weights: str | None, data: str | None, val_data: str | None, runs_dir: str, as_json: bool
-) -> None:
+def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as_json: bool, **moved: Any) -> None:
     """Look at the sealed test set. Every look is recorded: choices belong on val."""
     from downstroke.api import Run
 
-    opened = Run.open(run, runs_dir)
-    result = opened.test(weights, data=data, val_data=val_data)
+    opened = Run.open(run, runs_dir, trust=trust)
+    result = opened.test(weights, **moved)
     if result["damage"]:
         say(f"note: {result['damage']}")
     if as_json:
@@ -89,6 +88,7 @@ def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--marks", is_flag=True, help="Keep points, commas, dashes, strokes and colons in the text.")
 @click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
+@trusting
 @in_runs_dir
 @common
 def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bool, **options: Any) -> None:
@@ -101,7 +101,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
     from downstroke.glyphs.picture import sources
     from downstroke.progress import over
 
-    reader = reader_of(run, runs_dir)
+    reader = reader_of(run, runs_dir, trust=options["trust"])
     say(f"reading with {reader.note}")
     strict, show, explain = options["strict"], options["show"], options["explain"]
     looked = {"digit": options["digit"], "explain": explain, "marks": options["marks"]}
@@ -145,11 +145,11 @@ def _table(path: Path) -> ReadingsTable:
     return ReadingsTable(path)
 
 
-def reader_of(run: str | None, runs_dir: str) -> Reader:
+def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
     from downstroke.api import Run
     from downstroke.reading.reader import Reader
 
-    return Reader.shipped() if run is None else Run.open(run, runs_dir).reader()
+    return Reader.shipped() if run is None else Run.open(run, runs_dir, trust=trust).reader()
 
 
 def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:

@@ -73,11 +73,20 @@ class Reader:
         self.judge = Judge(self.classes, threshold, strays)
 
     @classmethod
-    def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
-        """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError."""
+    def open(
+        cls,
+        run: Run | str | os.PathLike[str] | None = None,
+        runs_dir: str | os.PathLike[str] = "runs",
+        *,
+        trust: bool = False,
+    ) -> Self:
+        """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError.
+
+        `trust`: as in `Run.open`.
+        """
         from downstroke.reading.batch_norm_folding import logits_by_torch
 
-        opened = run if isinstance(run, Run) else Run.open(run, runs_dir)
+        opened = run if isinstance(run, Run) else Run.open(run, runs_dir, trust=trust)
         weights = opened.weights()
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
         note = f"{note}; {weights.damage}" if weights.damage else note

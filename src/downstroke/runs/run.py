@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import CheckpointError, RecipeError, RunError, counted
+from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError, counted, shown
 from downstroke.history import History, StepRow, read_steps
 from downstroke.recipe import Recipe
 from downstroke.runs import files
@@ -46,21 +46,31 @@ class Run:
     0.0312
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
+        """`trust`: also run the code that its recipe names, where the run was not made here (`runs.trust`)."""
+        self.folder, self.trusted = folder.resolve(), trust
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
-        """The run in folder `run`, or of that name in `runs_dir`; left out, the newest there. RunError."""
+    def open(
+        cls,
+        run: str | os.PathLike[str] | None = None,
+        runs_dir: str | os.PathLike[str] = "runs",
+        *,
+        trust: bool = False,
+    ) -> Self:
+        """The run in folder `run`, or of that name in `runs_dir`; left out, the newest there. RunError.
+
+        `trust`: run the code that the recipe names as `package.module:callable`, also where the run was made elsewhere.
+        """
         home = Path(runs_dir)
         if run is None:
             folders = list_folders(home)
             if not folders:
                 raise RunError(f"there is no run in {home.resolve()} yet; make one: downstroke train")
-            return cls(folders[-1])
+            return cls(folders[-1], trust=trust)
         for folder in (Path(run), home / run):
             if (folder / RECIPE).is_file():
-                return cls(folder)
+                return cls(folder, trust=trust)
         if Path(run).is_dir():
             raise RunError(f"{run} is no run: it has no {RECIPE}; expected a folder that `downstroke train` made")
         names = ", ".join(folder.name for folder in reversed(list_folders(home)[-3:]))
@@ -120,13 +130,13 @@ class Run:
     def history(self) -> History:
         """The epochs so far; empty before the first is done."""
         path = self.folder / METRICS
-        return History.read(path) if path.exists() and path.stat().st_size else History()
+        return History() if _empty(path) else History.read(path)
 
     @property
     def steps(self) -> list[StepRow]:
         """The steps so far."""
         path = self.folder / STEPS
-        return read_steps(path) if path.exists() and path.stat().st_size else []
+        return [] if _empty(path) else read_steps(path)
 
     @property
     def in_training(self) -> bool:
@@ -145,7 +155,8 @@ class Run:
                 position: dict[str, Any] = files.read_json(self.folder / name / "state.json")["position"]
             except (RunError, KeyError, TypeError):
                 continue
-            return position
+            if isinstance(position, dict) and isinstance(position.get("leg"), dict):
+                return position
         return {}
 
     @property
@@ -191,11 +202,13 @@ class Run:
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
 
-        Raises CheckpointError where no whole checkpoint is left.
+        Raises CheckpointError where no whole checkpoint is left, RunError where it would run a stranger's code.
         """
         from downstroke.learning import models
         from downstroke.runs import checkpoint
+        from downstroke.runs.trust import refuse_foreign_code
 
+        refuse_foreign_code(self)
         wanted = source or ("best" if checkpoint.exists(self.folder, "best") else "last")
         loaded, wanted = _load(self.folder, wanted, or_last=source is None)
         network = models.build(self.recipe, len(self.classes))
@@ -227,6 +240,13 @@ class Run:
         }
 
 
+def damage(error: Exception) -> str:
+    """What is wrong with a run that raised `error`, in a line: whatever one run raises, the others are listed."""
+    if isinstance(error, DownstrokeError):
+        return str(error)
+    return f"the run's folder is damaged ({type(error).__name__}: {shown(' '.join(str(error).split()))[:200]})"
+
+
 def standing(position: Mapping[str, Any]) -> str:
     """Where a run at `Run.position` stands that nobody trains: finished, interrupted, or empty."""
     if not position.get("step"):
@@ -241,6 +261,10 @@ def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
             f"{run.name} diverged: its W ({weights.source}, epoch {weights.epoch}) gives no number for {lost:,} of "
             f"{counted(images, 'image')}; train it anew with a smaller lr (it was {run.recipe.lr:g})"
         )
+
+
+def _empty(path: Path) -> bool:
+    return not path.exists() or (path.is_file() and not path.stat().st_size)
 
 
 def _load(folder: Path, source: str, *, or_last: bool) -> tuple[Checkpoint, str]:
