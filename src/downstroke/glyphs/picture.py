@@ -25,10 +25,8 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 200_000_000
 
 _FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM")  # Pillow's PPM reads PGM, PBM and PFM too
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pbm"),
-    *(".heic", ".heif", ".avif"),
-)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pbm")
+IN_FOLDERS = (*SUFFIXES, ".heic", ".heif", ".avif", ".pdf")  # what `sources` finds; class folders hold SUFFIXES alone
 DPI = 200  # a PDF's page is drawn with so many pixels an inch
 MAX_PAGES = 10_000  # of one file
 _TILE = 1024  # pixels: a picture becomes grey tile by tile, so that little is held beside what Pillow decoded
@@ -89,7 +87,7 @@ def sources(path: str | bytes) -> list[Source]:
         files += [
             os.path.join(folder, name)
             for name in sorted(names)
-            if not name.startswith(".") and name.lower().endswith((*SUFFIXES, ".pdf"))
+            if not name.startswith(".") and name.lower().endswith(IN_FOLDERS)
         ]
     return [source for file in files for source in sources(file)] if files else [Source(path)]
 
