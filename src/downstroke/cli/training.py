@@ -19,10 +19,11 @@ from downstroke.cli.options import (
     on_threads,
     recipe_fields,
     swept_fields,
+    trusting,
 )
 from downstroke.cli.printing import print_json, print_summary, say
 from downstroke.cli.program import INTERRUPTED, main
-from downstroke.errors import LogError
+from downstroke.errors import LogError, counted
 from downstroke.recipe import RECIPES
 
 PAGES = "pages"  # what `train` is told for the locator
@@ -124,6 +125,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @on_threads
 @moved_data
+@trusting
 @click.option("--accept-recipe", is_flag=True, help="Go on although recipe.json was changed since.")
 @in_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
@@ -133,11 +135,15 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     from downstroke.api import Run
 
     _bounded(options)
-    opened = Run.open(run, runs_dir)
+    opened = Run.open(run, runs_dir, trust=options.pop("trust"))
     before = opened.summary()["epochs"]
     extended = _report(opened.extend(**options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
-        click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
+        asked = counted(extended.position.get("leg", {}).get("last_epoch", before), "epoch")
+        click.echo(
+            f"nothing was left to do: {asked} asked for in all, {before} done; "
+            f"to train on: downstroke continue {extended.typed} --epochs 3"
+        )
 
 
 def _report(run: Run, as_json: bool) -> Run:

@@ -23,9 +23,10 @@ from downstroke.recipe import Recipe
 from downstroke.runs import names, place
 from downstroke.runs.environment import describe, first_threads, same_machine, threads_again
 from downstroke.runs.parts import Parts
-from downstroke.runs.record import Record, new_folder
+from downstroke.runs.record import Record, new_folder, remove_unbegun
 from downstroke.runs.restore import restore
 from downstroke.runs.run import Run
+from downstroke.runs.trust import refuse_foreign_code
 from downstroke.runs.until_done import begin_until_done, decide, limit, longest, refuse_known_end, without_end
 
 
@@ -83,7 +84,12 @@ class Training:
         learner.at.elapsed_s = time.perf_counter() - began
 
         run = Run(Path(learner.world.share(new_folder(Path(runs_dir), name) if learner.world.first else None)))
-        self = cls(run, learner, train, val)
+        try:
+            self = cls(run, learner, train, val)
+        except BaseException:
+            if learner.world.first:
+                remove_unbegun(run.folder)  # it would block the name
+            raise
         self._mind_threads(given, all_threads)
         self.notices.extend(loaded.notices)
         try:
@@ -118,6 +124,7 @@ class Training:
         run's data is now, if it was moved. `accept_recipe`: continue although recipe.json was changed since. RunError
         where the run is in use elsewhere, its data or its recipe changed, or no whole checkpoint is left.
         """
+        refuse_foreign_code(run)
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
         if until_done and epochs is not None:
