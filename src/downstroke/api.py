@@ -373,11 +373,14 @@ def _draw(run: Run, first: bool) -> None:
 
 @contextmanager
 def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) calls `stop`; a second one is what it always was."""
+    """The first Ctrl-C (or SIGTERM, or SIGHUP) calls `stop`; a second one is what it always was."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ends = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in ends}
+    if before.get(hangup := getattr(signal, "SIGHUP", None)) is signal.SIG_IGN:
+        del before[hangup]  # nohup: training outlives its terminal
 
     def restore() -> None:
         for number, handler in before.items():

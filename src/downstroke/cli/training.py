@@ -23,7 +23,7 @@ from downstroke.cli.options import (
 )
 from downstroke.cli.printing import print_json, print_summary, say
 from downstroke.cli.program import INTERRUPTED, main
-from downstroke.errors import LogError
+from downstroke.errors import LogError, counted
 from downstroke.recipe import RECIPES
 
 PAGES = "pages"  # what `train` is told for the locator
@@ -139,7 +139,11 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     before = opened.summary()["epochs"]
     extended = _report(opened.extend(**options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
-        click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
+        asked = counted(extended.position.get("leg", {}).get("last_epoch", before), "epoch")
+        click.echo(
+            f"nothing was left to do: {asked} asked for in all, {before} done; "
+            f"to train on: downstroke continue {extended.typed} --epochs 3"
+        )
 
 
 def _report(run: Run, as_json: bool) -> Run:
