@@ -13,7 +13,6 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -31,10 +30,10 @@ from downstroke.errors import RecipeError, RunError
 from downstroke.history import EpochRow, StepRow
 from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.events import EpochDone, StepDone
-from downstroke.progress import COLUMNS, LiveProgress, cells
 from downstroke.reading import reader
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.runs.training import Training
+from downstroke.watchers.progress import COLUMNS, LiveProgress, cells
 
 SMALL = ["--model", "mlp", "--batch-size", "64", "--val-size", "50", "--lr", "0.02", "--optimizer", "nesterov"]
 
@@ -383,12 +382,11 @@ class Terminal(io.StringIO):
 def test_the_live_progress_fits_the_width_and_cuts_no_number(width: int) -> None:
     console = Console(file=Terminal(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
     live = LiveProgress(console)
-    training: Any = SimpleNamespace(learner=SimpleNamespace(at=SimpleNamespace(leg=SimpleNamespace(last_epoch=1000))))
     row = EpochRow(999, 428_571, 3600.0, 0.0125, 0.5512, 0.0213, 0.9951, 0.0287, 0.9933)
-    step = StepDone(StepRow(428_700, 0.0125, 0.5498, 1.0), 1000, 129, 430, 128)
-    live(training, EpochDone(row, None, improved=True))
-    live(training, step)
-    table, status = (drawn(part, width) for part in (live.table(), live.status(step, 1000)))
+    step = StepDone(StepRow(428_700, 0.0125, 0.5498, 1.0), 1000, 129, 430, 128, 1000)
+    live(EpochDone(row, None, improved=True))
+    live(step)
+    table, status = (drawn(part, width) for part in (live.table(), live.status(step)))
     live.close()
     for line in [*table, *status]:
         assert len(line) <= width

@@ -74,7 +74,20 @@ def bench_find_lr(*, as_json: bool, **options: Any) -> None:
 
 
 @bench.command("advice")
-@click.option("--half", type=click.Choice(["develop", "report"]), default="report", show_default=True)
+@click.option(
+    "--half",
+    type=click.Choice(["develop", "report", "others"]),
+    default="report",
+    show_default=True,
+    help="Of downstroke's own histories, or those of other programs.",
+)
+@click.option(
+    "--histories",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="A folder of CSV logs to measure on instead.",
+)
 @saved_to("bench-advice.json")
 @common
 def bench_advice(*, as_json: bool, **options: Any) -> None:

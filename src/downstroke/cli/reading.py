@@ -99,7 +99,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
     refused, as not enough like one, is printed as ?.
     """
     from downstroke.glyphs.picture import sources
-    from downstroke.progress import over
+    from downstroke.watchers.progress import over
 
     reader = reader_of(run, runs_dir, trust=options["trust"])
     say(f"reading with {reader.note}")
