@@ -53,7 +53,7 @@ def advise(run: str | None, *, every: bool, operating_point: str, as_json: bool,
         return
     verdicts = verdict.advise_every(curve, run=name, operating_point=operating_point)
     if as_json:
-        print_json({"verdicts": [advice.to_dict() for advice in verdicts], "notes": notes})
+        print_json({"verdicts": [{**advice.to_dict(), "notes": notes} for advice in verdicts]})
         return
     for advice in verdicts:
         tell(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
