@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from downstroke.cli.options import common, in_runs_dir, saved_to
-from downstroke.cli.printing import print_figures, print_json, say
+from downstroke.cli.printing import print_figures, print_json, say, tell
 from downstroke.cli.program import main
 from downstroke.cli.reading import reader_of
 
@@ -70,7 +70,7 @@ def bench_find_lr(*, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(figures)
     else:
-        click.echo(table(figures))
+        tell(*table(figures).splitlines())
 
 
 @bench.command("advice")
@@ -111,7 +111,7 @@ def peers(*, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(figures)
     else:
-        click.echo(table(figures, options["names"]))
+        tell(*table(figures, options["names"]).splitlines())
 
 
 @bench.command()
@@ -185,4 +185,4 @@ def reading_(*, data: Path, run: str | None, runs_dir: str, as_json: bool, out: 
     if as_json:
         print_json(figures)
     else:
-        click.echo(table(figures))
+        tell(*table(figures).splitlines())

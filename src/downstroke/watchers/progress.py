@@ -81,7 +81,7 @@ class LineProgress:
             named = zip(COLUMNS, cells(event.row, self._speed.of_epoch()), strict=True)
             print("  ".join(f"{name} {value}" for name, value in named), file=sys.stderr, flush=True)
         elif isinstance(event, Note):
-            print(event.text, file=sys.stderr, flush=True)
+            print(shown(event.text), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -106,7 +106,7 @@ class LiveProgress:
             self._rows.append(row)
             self._draw(self.table())
         elif isinstance(event, Note) and self._live:
-            self._live.console.print(event.text, markup=False, highlight=False)  # above the table
+            self._live.console.print(shown(event.text), markup=False, highlight=False)  # above the table
         elif isinstance(event, StepDone) and time.monotonic() - self._drawn > REFRESH_S:
             from rich.console import Group
 
