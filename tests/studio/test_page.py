@@ -243,7 +243,7 @@ def test_the_studios_accuracy_axis_is_that_of_the_pictures(
     page = open_page("read")
     axis = page.evaluate(
         """async (values) => {
-            const { place, axis } = (await import("/static/curves.js")).accuracyAxis(values);
+            const { place, axis } = (await import("/static/lib/plot.js")).accuracyAxis(values);
             return {...axis, places: values.map(place)};
         }""",
         values,

@@ -99,9 +99,10 @@ def _pages(app: FastAPI, studio: Studio) -> None:
             text = re.sub(tag, lambda found: f'{found[1]}{token}"', text)
         return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
-    @app.get("/static/{name}", include_in_schema=False)
+    ours = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*.*")}
+
+    @app.get("/static/{name:path}", include_in_schema=False)
     async def static(name: str) -> Response:
-        ours = {path.name: path for path in STATIC.iterdir() if path.is_file()}
         path = _plotly() if name == "plotly.min.js" else ours.get(name)
         if path is None:
             raise HTTPException(404)
@@ -112,7 +113,7 @@ def _pages(app: FastAPI, studio: Studio) -> None:
         tags=["server"],
         summary="Whether it answers",
         response_model=schemas.Health,
-        responses=routes.errors(413),
+        responses=routes.errors(413, 403, 500, 503),
     )
     async def healthz() -> Response:
         return Answer({"status": "ok", "version": app.version})

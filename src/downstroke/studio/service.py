@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from downstroke.runs import files
 from downstroke.studio import stream
@@ -89,11 +89,15 @@ class Studio:
             self._inside = key, Inside(run)
         return self._inside[1]
 
-    async def events(self, name: str, since_step: int | None) -> AsyncIterator[str]:
-        """The run's events as text, until the studio ends. Refused(503) where too many watch."""
+    async def events(self, name: str, since_step: int | None) -> Response:
+        """The run's events, until the studio ends. Refused(503) where too many watch."""
         if self._streams >= MOST_STREAMS:
             raise Refused(503, "too many watch already; close a page")
-        return self._counted(stream.events(self.views, name, since_step, lambda: self.closing))
+        return StreamingResponse(
+            self._counted(stream.events(self.views, name, since_step, lambda: self.closing)),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
 
     async def _counted(self, events: AsyncIterator[str]) -> AsyncIterator[str]:
         self._streams += 1
@@ -102,6 +106,15 @@ class Studio:
                 yield text
         finally:
             self._streams -= 1
+
+    def ask(self, name: str, wish: str) -> dict[str, Any]:
+        """Pause a training or stop it: the run as it is then. Refused(404), Refused(409)."""
+        before = self.views.run(name)
+        self.jobs.ask(name, wish)
+        try:
+            return self.views.run(name)
+        except Refused:  # it only waited, and has left the queue
+            return {**before, "state": "idle", "error": None}
 
 
 def _load_readers() -> Readers:

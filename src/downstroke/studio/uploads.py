@@ -47,6 +47,18 @@ class Wanted:
     run: str | None = None
 
 
+async def from_request(request: Request) -> Wanted:
+    """What a request asks to be read, of whatever content type. Refused(415), and as the others here."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await from_form(request)
+    if kind == "application/json":
+        return await from_body(await request.body())
+    if kind.startswith("image/"):
+        return from_image(await request.body(), request.query_params)
+    raise Refused(415, f"the content type is {kind!r}; expected multipart/form-data, application/json or image/*")
+
+
 async def from_body(body: bytes) -> Wanted:
     """As `from_json`; a large body in a thread."""
     return await asyncio.to_thread(from_json, body) if len(body) > LARGE else from_json(body)

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 
 from downstroke import api
 from downstroke.api import Run
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
-from downstroke.runs.run import METRICS, RECIPE, list_folders, standing
-from downstroke.studio import follow
+from downstroke.runs.files import finite
+from downstroke.runs.run import METRICS, RECIPE, damage, list_folders, standing
+from downstroke.studio import follow, schemas
 from downstroke.studio.errors import Refused
 from downstroke.studio.jobs import Job, Jobs
 
@@ -60,12 +63,11 @@ class Views:
             return _unmade(job)
         run = self.jobs.open(name)
         try:
-            return self._run(run, job)
-        except DownstrokeError as error:
-            return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": str(error)}
-        except DAMAGED as error:  # one spoiled folder must not hide the others
-            line = f"the run's folder is damaged ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-            return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": line}
+            found = self._run(run, job)
+            schemas.Run.model_validate(finite(found))  # what the schema refuses would refuse the list
+            return found
+        except Exception as error:  # whatever is wrong with one folder, it must not hide the others
+            return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": damage(error)}
 
     def _run(self, run: Run, job: Job | None) -> dict[str, Any]:
         summary, position = run.summary(), run.position
@@ -111,10 +113,8 @@ class Views:
         if not made:
             fields_, environment, looks = (job.recipe if job else {}), {}, []
         else:
-            from downstroke.runs.examine import looks as looks_of
-
             run = self.jobs.open(name)
-            fields_, environment, looks = _recipe(run), _environment(run), looks_of(run)
+            fields_, environment, looks = _recipe(run), _environment(run), run.looks
         return {
             **shown,
             "recipe_fields": fields_,
@@ -169,8 +169,10 @@ class Views:
             return {"epochs": [], "steps": []}
         try:
             return self._history(self.jobs.open(name), since_step)
-        except DAMAGED as error:
-            raise Refused(409, f"the history of {name} is damaged ({type(error).__name__})") from None
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused(409, damage(error)) from None
 
     def _history(self, run: Run, since_step: int) -> dict[str, Any]:
         steps = [asdict(row) for row in run.steps if row.step > since_step]
@@ -180,9 +182,6 @@ class Views:
             thinned.append(steps[-1])
         return {"epochs": [asdict(row) for row in run.history], "steps": thinned}
 
-
-#: What a folder raises whose files are not what downstroke wrote.
-DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 _NOTHING: dict[str, Any] = {
     "epochs": 0,
@@ -268,7 +267,6 @@ def choices() -> dict[str, list[str]]:
     from downstroke.learning.criteria import CRITERIA
     from downstroke.learning.models import MODELS
     from downstroke.learning.optimizers import OPTIMIZERS
-    from downstroke.learning.schedules import SCHEDULES
 
     return {
         "model": list(MODELS),
@@ -278,6 +276,31 @@ def choices() -> dict[str, list[str]]:
         "schedule": list(SCHEDULES),
         "augment": list(AUGMENTATIONS),
     }
+
+
+def recipe_of(wanted: schemas.Train) -> Recipe:
+    """The recipe that was asked for. RecipeError; a `package.module:callable` is for the command line alone."""
+    fields = {"base": wanted.recipe} if isinstance(wanted.recipe, str) else dict(wanted.recipe)
+    base = fields.pop("base", "standard")
+    if not isinstance(base, str) or base not in RECIPES:
+        raise RecipeError(f"no recipe {base!r}; there are {', '.join(RECIPES)}")
+    given = {key: value for key in ("epochs", "data") if (value := getattr(wanted, key)) is not None}
+    recipe = RECIPES[base].replace(**{**fields, **given})
+    for field, names in choices().items():
+        _refuse_unknown(field, getattr(recipe, field), names)
+    return recipe
+
+
+def schedule_of(wanted: schemas.Continue) -> str | None:
+    """The schedule that was asked for, if any. RecipeError."""
+    if wanted.schedule is not None:
+        _refuse_unknown("schedule", wanted.schedule, SCHEDULES)
+    return wanted.schedule
+
+
+def _refuse_unknown(field: str, value: str, names: Collection[str]) -> None:
+    if value not in names:
+        raise RecipeError(f"no {field} {value!r}; there are {', '.join(names)}")
 
 
 def _finite(number: float) -> float | None:

@@ -1,62 +1,98 @@
-// The shell: which view is shown is in the address, so that a reload shows the same again.
+// The shell. Which view is shown is in the address, so that a reload shows the same again. A view is a module that exports
+//   mount(root, names, news, look)  fills `root`; `names` are the runs in the address, `news` is the answer of /api/runs,
+//                                   `look` asks for it again at once
+//   update(news)                    is called after mount, and then every few seconds
+//   unmount()                       ends whatever the view has under way
 
-import { get, setToken } from "./api.js";
-import { h, replace } from "./dom.js";
+import { get, setToken } from "./lib/api.js";
+import { h, replace } from "./lib/dom.js";
 
 const VIEWS = {
-  learn: ["Learn", () => import("./learn.js")],
-  compare: ["Compare", () => import("./compare.js")],
-  inside: ["Look inside", () => import("./inside.js")],
-  examine: ["Examine", () => import("./examine.js")],
-  read: ["Draw and read", () => import("./read.js")],
+  learn: ["Learn", () => import("./views/learn.js")],
+  compare: ["Compare", () => import("./views/compare.js")],
+  inside: ["Look inside", () => import("./views/inside.js")],
+  examine: ["Examine", () => import("./views/examine.js")],
+  read: ["Draw and read", () => import("./views/read.js")],
 };
+const OF_ONE_RUN = ["learn", "inside", "examine"];
+const EVERY_S = 2.5; // a terminal may train a run too, so the runs are asked for again
 
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");
-let leaving = new AbortController();
-let shown = null;
+let view = null; // the module of the view that is shown, or is being mounted
+let ready = false; // whether it is mounted
+let turn = 0; // counts changes of the address: whatever was begun before the last one is dropped
+let shown = null; // the name of the view
+let timer = null;
 
-// "#/examine/calm-otter" -> ["examine", "calm-otter"]
+// "#/examine/calm-otter" -> ["examine", ["calm-otter"]]
 function route() {
-  const [view, ...rest] = location.hash.replace(/^#\//, "").split("/");
-  return VIEWS[view] ? [view, rest.map(decodeURIComponent)] : ["learn", []];
+  const [name, ...rest] = location.hash.replace(/^#\//, "").split("/");
+  return VIEWS[name] ? [name, rest.map(decodeURIComponent)] : ["learn", []];
 }
 
 async function show() {
-  const [view, names] = route();
-  leaving.abort();
-  leaving = new AbortController();
-  const { signal } = leaving;
-  const [title, load] = VIEWS[view];
+  const [name, names] = route();
+  const [title, load] = VIEWS[name];
+  const mine = (turn += 1);
+  leave();
   document.title = names.length ? `${title}: ${names.join(", ")} · downstroke` : `${title} · downstroke`;
-  for (const link of document.querySelectorAll("nav a")) {
-    const here = link.dataset.view === view;
-    if (here) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-    // The run that is looked at goes along to the other views of one run.
-    const name = names.length === 1 ? `/${encodeURIComponent(names[0])}` : "";
-    if (!here && ["learn", "inside", "examine"].includes(link.dataset.view) && view !== "read" && view !== "compare")
-      link.setAttribute("href", `#/${link.dataset.view}${name}`);
-  }
-  const root = h("div", { class: `view view-${view}` });
+  markLinks(name, names);
+  const root = h("div", { class: `view view-${name}` });
   main.setAttribute("aria-busy", "true");
   try {
-    const module = await load();
-    if (signal.aborted) return;
-    await module.show(root, names, signal);
-    if (signal.aborted) return;
+    const [module, news] = await Promise.all([load(), get("/api/runs")]);
+    if (mine !== turn) return;
+    view = module;
+    await module.mount(root, names, news, look);
+    if (mine !== turn) return;
+    ready = true;
+    module.update(news);
     replace(main, root);
   } catch (error) {
-    if (signal.aborted) return;
+    if (mine !== turn) return;
+    leave();
     replace(main, h("div", { class: "view" }, h("h1", {}, title), problem(error.message)));
-    if (!error.status && error.name !== "ApiError") console.error(error);
+    if (error.name !== "ApiError") console.error(error);
   }
   main.removeAttribute("aria-busy");
-  if (shown !== null && shown !== view) {
+  if (shown !== null && shown !== name) {
     main.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
-  shown = view;
+  shown = name;
+}
+
+function leave() {
+  view?.unmount();
+  view = null;
+  ready = false;
+}
+
+function markLinks(name, names) {
+  for (const link of document.querySelectorAll("nav a")) {
+    const other = link.dataset.view;
+    if (other === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+    // The run that is looked at goes along to the other views of one run.
+    const run = names.length === 1 ? `/${encodeURIComponent(names[0])}` : "";
+    if (other !== name && OF_ONE_RUN.includes(other) && OF_ONE_RUN.includes(name))
+      link.setAttribute("href", `#/${other}${run}`);
+  }
+}
+
+// Tell the view how the runs are, now and every few seconds; not while nobody looks.
+async function look() {
+  clearTimeout(timer);
+  const mine = turn;
+  try {
+    const news = document.hidden ? null : await get("/api/runs");
+    if (news && ready && mine === turn) view.update(news);
+  } catch (error) {
+    if (error.name !== "ApiError") console.error(error); // else the banner has said that the studio does not answer
+  }
+  clearTimeout(timer);
+  timer = setTimeout(look, 1000 * EVERY_S);
 }
 
 const problem = (text) =>
@@ -78,10 +114,10 @@ function askToken() {
       "form",
       { method: "dialog", onsubmit: () => (setToken(input.value.trim()), location.reload()) },
       h("h2", { id: "token-title" }, "A token is needed"),
-      h("p", {}, "The studio printed it when it was started."),
+      h("p", {}, "The studio printed it when it started."),
       h("label", { for: "token" }, "Token"),
       input,
-      h("div", { class: "buttons" }, h("button", { class: "primary" }, "Go on")),
+      h("div", { class: "buttons" }, h("button", { class: "primary" }, "Continue")),
     ),
   );
   document.body.append(dialog);
@@ -98,8 +134,9 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the address belongs to the views
   main.focus();
 });
+document.addEventListener("visibilitychange", look);
 addEventListener("hashchange", show);
-show();
+show().then(look);
 get("/healthz")
   .then(({ version }) => (document.getElementById("version").textContent = ` · version ${version}`))
   .catch(() => {});
