@@ -30,6 +30,11 @@ def _note(default: Any, note: str, low: float = -math.inf, high: float = math.in
 DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4, "muon": 0.1}
 
 
+#: What starts from a W that was learned before takes at most so many epochs, and so much of the recipe's lr.
+STARTED_EPOCHS, STARTED_LR = 4, 1 / 3
+SHIPPED = "reader"  # what `start_from` calls the W that comes with downstroke
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides W.
@@ -45,11 +50,17 @@ class Recipe:
     train_size: float | None = _note(
         None, "train on a part of the training images only: a share below 1, a count from 1", 0, open_low=True
     )
+    mix: float = _note(
+        0.0, "digits of one's own beside MNIST's: the share of MNIST's among the images of an epoch; 0 is none", 0, 0.95
+    )
     label_noise: float = _note(0.0, "share of the training labels replaced by a wrong one", 0, 1)
     val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
     model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, deep, or package.module:callable")
+    start_from: str | None = _note(
+        None, "begin with a W that was learned before: `reader`, the shipped one, or a run; left out, at random"
+    )
     first_layer: str = _note("random", "where its filters begin: random, or whitening (filters made from the images)")
     dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
 
@@ -93,6 +104,10 @@ class Recipe:
             raise RecipeError(f"train_size is {self.train_size:g}; expected a share below 1, or a whole number")
         if self.val_data is not None and not self.val_size:
             raise RecipeError("val_data gives val images and a val_size of 0 says that there are none; leave one out")
+        if self.mix and self.data == "mnist":
+            raise RecipeError(f"mix is {self.mix:g}, and data is mnist alone; give your own digits with --data")
+        if self.mix and self.val_data is not None:
+            raise RecipeError("val_data and mix exclude each other: val is of MNIST's images and of your own")
         if self.first_layer not in ("random", "whitening"):
             raise RecipeError(f"first_layer is {self.first_layer!r}; expected random or whitening")
         if self.label_smoothing and self.criterion != "cross-entropy":
@@ -106,12 +121,19 @@ class Recipe:
         """A recipe with these fields changed.
 
         A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none, and
-        no strays.
+        no strays. With a W to start from, a few epochs at a lower lr are enough; to data of one's own that the shipped
+        reader is to learn, MNIST's digits are mixed, so that it forgets none.
         """
         self._refuse_unknown(changes)
         if changes.get("criterion", self.criterion) != self.criterion:
             changes.setdefault("label_smoothing", 0.0)
             changes.setdefault("strays", 0.0)
+        if changes.get("start_from") is not None and self.start_from is None:
+            changes.setdefault("epochs", min(self.epochs, STARTED_EPOCHS))
+            if "optimizer" not in changes and self.lr:
+                changes.setdefault("lr", self.lr * STARTED_LR)
+            if changes["start_from"] == SHIPPED and changes.get("data", self.data) != "mnist":
+                changes.setdefault("mix", 0.5)
         if changes.get("optimizer", self.optimizer) != self.optimizer and changes.get("lr") is None:
             changes["lr"] = None
         return dataclasses.replace(self, **changes)
