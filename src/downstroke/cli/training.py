@@ -136,9 +136,9 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
 
     _bounded(options)
     opened = Run.open(run, runs_dir, trust=options.pop("trust"))
-    before = opened.summary()["epochs"]
+    before = opened.position.get("epoch", 0)  # not of metrics.csv, which may be damaged: continuing repairs it
     extended = _report(opened.extend(**options), as_json)
-    if extended.summary()["epochs"] == before and not as_json:
+    if extended.position.get("epoch", 0) == before and not as_json:
         asked = counted(extended.position.get("leg", {}).get("last_epoch", before), "epoch")
         tell(
             f"nothing was left to do: {asked} asked for in all, {before} done; "
