@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("run", required=False)
-@click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
+@click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; by default, best where there is one.")
 @moved_data
 @trusting
 @in_runs_dir
@@ -69,7 +69,7 @@ def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 
 @main.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|DIR|PDF...")
-@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
+@click.option("--run", help="The run to read with: its folder or name; by default, the shipped reader.")
 @click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
 @click.option("--strict", is_flag=True, help="A refused digit is ? in the JSON's text too; the exit code is then 3.")
 @click.option(
@@ -83,7 +83,7 @@ def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option(
     "--csv",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A table, a row a line; what it lacks is added to it.",
+    help="Write a table, one row per line of text; a table that exists is extended.",
 )
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--marks", is_flag=True, help="Keep points, commas, dashes, strokes and colons in the text.")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @in_runs_dir
 @common
 def runs(*, runs_dir: str, as_json: bool) -> None:
-    """The runs here, a line each, the newest first.
+    """List the runs, the newest first.
 
-    Each is in training, finished, interrupted before its goal (`downstroke continue RUN` goes on), or empty: not a step
-    was done.
+    Each is in training, finished, interrupted before its goal (`downstroke continue RUN` goes on), or empty (no
+    step done).
     """
     from downstroke.runs.run import Run, damage, list_folders
 

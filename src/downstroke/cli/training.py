@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 @click.option(
     "--until-done",
     is_flag=True,
-    help="Train until the advice is to stop, on a plateau with lr to 0 at last; the best W is kept.",
+    help="Train until the advice is to stop; on a plateau, lr first falls to 0. The best W is kept.",
 )
 @at_most_epochs
-@click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
+@click.option("--no-val", is_flag=True, help="Use no val images: train on all the training images.")
 @on_machine
-@click.option("--name", help="The run's name; left out, two words at random.")
+@click.option("--name", help="The run's name; by default, two random words.")
 @in_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @common
@@ -118,20 +118,22 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 
 @main.command("continue")
 @click.argument("run", required=False)
-@click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
+@click.option("--epochs", type=int, help="Epochs to add; by default, finish what was interrupted.")
 @click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
 @at_most_epochs
-@click.option("--lr", type=float, help="Go on with this lr: a new leg.")
-@click.option("--schedule", help="Go on with this schedule: a new leg.")
+@click.option("--lr", type=float, help="Continue with this lr, as a new leg.")
+@click.option("--schedule", help="Continue with this schedule, as a new leg.")
 @on_threads
 @moved_data
 @trusting
-@click.option("--accept-recipe", is_flag=True, help="Go on although recipe.json was changed since.")
+@click.option(
+    "--accept-recipe", is_flag=True, help="Continue although recipe.json was changed since the last checkpoint."
+)
 @in_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @common
 def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) -> None:
-    """Train RUN further, from the very state it was left in."""
+    """Train RUN further, from exactly where it stopped."""
     from downstroke.api import Run
 
     _bounded(options)
