@@ -66,7 +66,7 @@ def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool)
     from downstroke import api
 
     if len(runs) < 2:
-        raise click.UsageError("one run is given; expected two, or more")
+        raise click.UsageError("one run given; expected two or more")
     found = api.compare(*runs, runs_dir=runs_dir, trust=trust)
     pairs = found if isinstance(found, list) else [found]
     for damage in dict.fromkeys(pair["damage"] for pair in pairs if pair["damage"]):

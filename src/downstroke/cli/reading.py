@@ -126,7 +126,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
             failed += not _draw_reading(told, _numbered(show, count, total) if show else None, explain)
         if table:
             table.add(told)
-        if as_json:  # a value at a time: there may be ten thousand
+        if as_json:  # one value at a time: there may be ten thousand
             print_item(told.to_dict(), first=count == 0)
         elif not (told.error or table):
             print_reading(told, [str(name) for name in reader.classes], explain)
@@ -153,7 +153,7 @@ def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
 
 
 def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:
-    """Whether all that was asked for could be drawn; if not, that is said."""
+    """Draw what was asked for; report an error and return False if that failed."""
     from downstroke.show import readings
 
     try:

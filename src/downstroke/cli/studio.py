@@ -40,7 +40,7 @@ def studio(
 ) -> None:
     """Watch trainings, compare runs and draw digits in the browser. Programs use its API. Ctrl-C stops it."""
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
-        raise click.UsageError("the token is empty, or has spaces around it or characters that are not ASCII")
+        raise click.UsageError("--token is empty, has spaces around it or is not ASCII; give printable ASCII")
     try:
         from downstroke.studio.guard import Settings, origin_of
         from downstroke.studio.serve import serve

@@ -65,7 +65,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
             raise click.UsageError("--no-val and --val-size exclude each other")
         options["val_size"] = 0.0
     if options["val_data"] is not None and options["val_size"] is not None:
-        raise click.UsageError("--val-data is val, whatever its size; leave --val-size and --no-val out")
+        raise click.UsageError("--val-data is val, of any size; leave out --val-size and --no-val")
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     _bounded(options)
@@ -149,7 +149,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
 
 
 def _report(run: Run, as_json: bool) -> Run:
-    """Say how a training ended; of several processes, the first alone."""
+    """Report how a training ended; under torchrun, from the first process only."""
     from downstroke.learning.distributed import rank_speaks
     from downstroke.learning.events import StopReason
 
@@ -173,7 +173,7 @@ def _report(run: Run, as_json: bool) -> Run:
 
 
 def _advice(run: Run) -> Advice | None:
-    """None where there is no val loss to draw it from."""
+    """None if there is no val loss to base it on."""
     try:
         return run.advice()
     except LogError:
@@ -237,7 +237,7 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
 
 
 def _typed(flag: str, value: Any) -> list[str]:
-    """A flag and its value as one would type them: 50, not 50.0."""
+    """A flag and its value as typed: 50, not 50.0."""
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
     return [f"--{flag}", str(value).removesuffix(".0")]
