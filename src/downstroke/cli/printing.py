@@ -81,8 +81,8 @@ def print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     reading = reading.strict()  # the text may go to another program: leave out what is uncertain
     if reading.refused:
         say(
-            f"note: {reading.name}: {reading.refused} of {counted(len(digits), 'digit')} refused (?): "
-            f"too unlike a digit to rely on"
+            f"note: {reading.name}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
+            f"not enough like a digit to rely on"
         )
     if len(digits) == 1 and not explain:
         chance = f"{digits[0].probability:.1%}"
