@@ -151,6 +151,16 @@ def warnings(curve: Curve, most: int) -> list[str]:
     return said
 
 
+def counted_in(curve: Curve, reason: str) -> str:
+    """The reason in the unit that the rows are counted in, with the step of the best."""
+    if curve.unit == "epoch":
+        return reason
+    told = reason.replace("epoch", curve.unit)
+    if curve.step is None or not np.isfinite(curve.val_loss).any():
+        return told
+    return f"{told} {curve.unit.capitalize()} {_best(curve)} is step {curve.step[_least(curve)]:g}."
+
+
 def _smaller_lr(curve: Curve, row: int, factor: int = 3) -> str:
     if curve.lr is None or not np.isfinite(curve.lr[row]) or curve.lr[row] <= 0:
         share = "a third" if factor == 3 else "a tenth"

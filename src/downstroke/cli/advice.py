@@ -31,22 +31,29 @@ def advise(run: str | None, *, every: bool, operating_point: str, as_json: bool,
     """Whether to train on or to stop, and why: from the history of RUN, or from LOG, the log of another program.
 
     LOG is the file (or its folder) of Keras', Lightning's or fastai's CSVLogger, the trainer_state.json of Hugging
-    Face, the history.json of skorch, or a TensorBoard event file.
+    Face, the history.json of skorch, a TensorBoard event file, JSON lines, a saved History.history of Keras, MLflow's
+    metrics, ultralytics' results.csv, or text whose lines name a val loss.
     """
     from downstroke.advice import verdict
     from downstroke.api import curve_of
 
-    curve, name = curve_of(run, say=lambda line: say(f"note: {line}"), **reading)
+    notes: list[str] = []
+
+    def note(line: str) -> None:
+        notes.append(line)
+        say(f"note: {line}")
+
+    curve, name = curve_of(run, say=note, **reading)
     if not every:
         advice = verdict.advise(curve, run=name, operating_point=operating_point)
         if as_json:
-            print_json(advice.to_dict())
+            print_json({**advice.to_dict(), "notes": notes})
         else:
             print_advice(advice)
         return
     verdicts = verdict.advise_every(curve, run=name, operating_point=operating_point)
     if as_json:
-        print_json({"verdicts": [advice.to_dict() for advice in verdicts]})
+        print_json({"verdicts": [{**advice.to_dict(), "notes": notes} for advice in verdicts]})
         return
     for advice in verdicts:
         tell(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
