@@ -61,6 +61,11 @@ class Curve:
         return len(self.epoch)
 
     @property
+    def spacing(self) -> float:
+        """Epochs from one row to the next, as a rule."""
+        return float(np.median(np.diff(self.epoch))) if len(self) > 1 else 1.0
+
+    @property
     def known_lr(self) -> Floats | None:
         """lr where it was logged for every row; a 0 is a very small lr. None where it was not, or never above 0."""
         if self.lr is None or not np.all(np.isfinite(self.lr)) or self.lr.min() < 0 or self.lr.max() == 0:
