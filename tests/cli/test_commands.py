@@ -157,7 +157,7 @@ def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
         (["continue"], 1, "no run in"),
         (["continue", "nosuch"], 1, "no run 'nosuch'"),
         (["test"], 1, "no run in"),
-        (["plot", "."], 1, "is no run"),
+        (["plot", "."], 1, "holds no log"),
         (["read", "x.png", "--run", "none"], 1, "no run 'none'"),
     ],
 )
