@@ -96,5 +96,5 @@ def test_classes_that_are_no_digits_are_not_mixed(mnist: Dataset, tmp_path: Path
     own = pictures(tmp_path / "own", mnist.test.images[:2], np.array(["a", "b"]))
     with pytest.raises(DataError, match="class a; expected 0, 1, 2"):
         sources.load_mixed(own, 0.5, 1 / 12)
-    with pytest.raises(RecipeError, match=r"mix is 0\.5, and data is mnist alone"):
+    with pytest.raises(RecipeError, match=r"mix is 0\.5, but data is mnist"):
         Recipe(mix=0.5)

@@ -118,9 +118,9 @@ class Learner:
     def begin(self, images: Tensor, start: Mapping[str, Tensor] | None = None) -> None:
         """Measure the training images, uint8 [N,28,28], start the average from the first W, and seed dropout.
 
-        `start`: a W to begin with, tensors by name; its measure of the images is kept. RecipeError where it misfits.
+        `start`: the W to start with, tensors by name; its pixel scale is kept. RecipeError where it does not fit.
         """
-        torch.manual_seed(self.recipe.seed + self.world.rank)  # each process drops out values of its own
+        torch.manual_seed(self.recipe.seed + self.world.rank)  # each process drops different values
         if start is None:
             self.network.measure(images)
             if self.recipe.first_layer == "whitening":
