@@ -10,6 +10,7 @@ import functools
 import itertools
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,7 +104,7 @@ def _printed(face: str, chars: list[str]) -> list[NDArray[np.uint8]]:
         image = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         scale = _BOX / max(image.shape)
         height, width = (max(1, round(side * scale)) for side in image.shape)
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
         top, left = (_CELL - height) // 2, (_CELL - width) // 2
         cell = np.zeros((_CELL, _CELL), np.uint8)
         cell[top : top + height, left : left + width] = image >= 128
@@ -119,7 +120,7 @@ def _middle_lines(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
         before = int(ink.sum())
         for table in (first, second):
             code = cv2.filter2D(ink, cv2.CV_8U, around, borderType=cv2.BORDER_CONSTANT)
-            ink = ink & cv2.LUT(code, table)
+            ink = ink & np.asarray(cv2.LUT(code, table), np.uint8)
         if int(ink.sum()) == before:
             return ink
 
@@ -146,13 +147,14 @@ def _removable() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def _written(line: NDArray[np.uint8], pen: float) -> NDArray[np.float64]:
     """The line with a round pen of that radius: 0..255, [64,64], brought back into the box where it grew out of it."""
     away = cv2.distanceTransform(1 - np.pad(line, 4), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return cv2.resize(255.0 * (pen + 0.5 - away).clip(0, 1), (_CELL, _CELL), interpolation=cv2.INTER_AREA)
+    ink = 255.0 * (pen + 0.5 - away).clip(0, 1)
+    return np.asarray(cv2.resize(ink, (_CELL, _CELL), interpolation=cv2.INTER_AREA), np.float64)
 
 
-def _glyph(ink: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _glyph(ink: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """[64,64] in 0..255 -> uint8 [28,28], the centre of mass in the middle, as far as the frame allows."""
     y, x = (float((ink.sum(axis) * np.arange(_CELL)).sum() / ink.sum()) for axis in (1, 0))
     frame = np.zeros((84, 84), np.uint8)
     top, left = (int(np.clip(round(41.5 - centre), 0, 84 - _CELL)) for centre in (y, x))
     frame[top : top + _CELL, left : left + _CELL] = ink
-    return cv2.resize(frame, (28, 28), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(frame, (28, 28), interpolation=cv2.INTER_AREA), np.uint8)

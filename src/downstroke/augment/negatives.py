@@ -2,9 +2,9 @@
 
 The non-digits are letters and signs of real alphabets; strokes drawn at random, loose or joined on a lattice; spoilt
 digits (halves of two, two side by side, turned by a quarter, their quarters exchanged, crossed out); and filled shapes.
-The digits are written as in much
-of Europe: a 1 with a long upstroke, a crossed 7, a 2 with loops, a 5 with its flag apart. As with augmentations each
-image is a function of the training images and of numbers that are a function of (seed, epoch, image).
+The digits are written as in much of Europe: a 1 with a long upstroke, a crossed 7, a 2 with loops, a 5 with its flag
+apart. As with augmentations each image is a function of the training images and of numbers that are a function of
+(seed, epoch, image).
 """
 
 from __future__ import annotations
