@@ -14,6 +14,7 @@ from downstroke.data.dataset import Dataset
 HOME = Path(downstroke.__file__).parent
 FLOORS = {
     "errors": 1,
+    "regular": 1,
     "recipe": 2,
     "history": 2,
     "glyphs": 2,

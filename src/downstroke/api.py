@@ -57,6 +57,7 @@ class Run(run_room.Run):
         threads: int | None = None,
         data: str | os.PathLike[str] | None = None,
         val_data: str | os.PathLike[str] | None = None,
+        accept_recipe: bool = False,
         progress: bool = True,
         watch: Watcher | None = None,
         tensorboard: bool = False,
@@ -65,7 +66,8 @@ class Run(run_room.Run):
 
         `max_epochs` bounds how many more it may be until then (left out, 1000).
 
-        `data`, `val_data`: where the run's data is now, if it was moved. Progress is shown on stderr unless `progress`
+        `data`, `val_data`: where the run's data is now, if it was moved. `accept_recipe`: continue although recipe.json
+        was changed since the last checkpoint. Progress is shown on stderr unless `progress`
         is False. Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
@@ -83,6 +85,7 @@ class Run(run_room.Run):
                 threads=threads,
                 data=os.fspath(data) if data else None,
                 val_data=os.fspath(val_data) if val_data else None,
+                accept_recipe=accept_recipe,
             ) as training,
         ):
             _follow(training, self, progress, watch, tensorboard)

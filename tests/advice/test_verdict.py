@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import downstroke.advice
 from downstroke.advice.curve import Curve, lr_ahead
 from downstroke.advice.futures import futures
 from downstroke.advice.verdict import OPERATING_POINTS, advise, advise_every
@@ -228,6 +231,14 @@ def test_advice_needs_numpy_and_not_torch():
     code = "import downstroke.advice.verdict, sys; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"torch", "scipy", "matplotlib", "cv2"} & set(said.stdout.split()) == set()
+
+
+def test_no_two_files_of_advice_import_each_other_not_even_for_types():
+    room = Path(downstroke.advice.__file__).parent
+    arrows = {path.stem: set(re.findall(r"downstroke\.advice(?: import |\.)(\w+)", path.read_text()))
+              for path in room.glob("*.py")}  # fmt: skip
+    assert "words" in arrows["verdict"]
+    assert [(a, b) for a in arrows for b in arrows[a] if a in arrows.get(b, ())] == []
 
 
 def test_regret_and_cost_are_as_defined():

@@ -515,6 +515,41 @@ def test_a_disk_that_refuses_at_continue_names_the_run_what_is_kept_and_what_to_
     assert run.extend(epochs=1).history[-1].epoch == 4
 
 
+def edit_recipe(run: Run, **fields: Any) -> None:
+    path = run.folder / "recipe.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+@pytest.mark.parametrize("fields", [{"lr": 0.5}, {"optimizer": "adam"}, {"model": "mlp", "seed": 3, "dropout": 0.5}])
+def test_a_recipe_that_was_changed_since_is_refused_field_by_field_unless_it_is_accepted(
+    tiny: Path, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    edit_recipe(run, **fields)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="--accept-recipe") as caught:
+        run.extend(epochs=1)
+    for name, value in fields.items():
+        assert f"{name} was {({**Recipe(**LINEAR).to_dict()})[name]} and is {value}" in str(caught.value)
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    if "model" in fields:
+        return
+    run.extend(epochs=1, accept_recipe=True)
+    assert "continuing with a changed recipe" in run.notices[0]
+    assert run.extend(epochs=1).history[-1].epoch == 5, "the new recipe is the checkpoint's now"
+
+
+def test_a_run_of_a_version_that_did_not_record_its_recipe_in_the_checkpoint_goes_on(
+    tiny: Path, tmp_path: Path
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    found = checkpoint.load(run.folder, "last")
+    state = {key: value for key, value in found.state.items() if key not in ("recipe", "checksums", "format")}
+    checkpoint.save(run.folder, "last", found.tensors, state)
+    edit_recipe(run, name="other")
+    assert run.extend(epochs=1).history[-1].epoch == 4
+
+
 def test_only_kills_between_the_first_step_and_the_last_count() -> None:
     assert [in_the_middle(steps, 3) for steps in (0, 1, 2, 3)] == [False, True, True, False]
 

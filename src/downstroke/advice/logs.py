@@ -26,7 +26,9 @@ from downstroke.advice import tfevents
 from downstroke.advice.curve import Curve
 from downstroke.errors import LogError, RunError, counted
 from downstroke.history import EPOCH_COLUMNS, ValLosses
+from downstroke.regular import read_regular
 
+MOST_ENVIRONMENT = 64_000_000  # bytes of environment.json
 Say = Callable[[str], None]
 
 #: What stands in a cell for a value that was not measured; Keras writes NA.
@@ -69,8 +71,9 @@ def _classes(table: _Table) -> int | None:
     if tuple(table.names) != EPOCH_COLUMNS:
         return None
     try:
-        return len(json.loads((table.file.parent / "environment.json").read_bytes())["data"]["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        environment = read_regular(table.file.parent / "environment.json", MOST_ENVIRONMENT)
+        return len(json.loads(environment)["data"]["classes"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return DIGITS
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from downstroke.advice import words
 from downstroke.advice.curve import Curve
 from downstroke.advice.futures import TINY, Futures, futures
+from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import DownstrokeError
 
 AHEAD = (1, 5, 10)  # epochs that are forecast
@@ -36,16 +37,6 @@ DIVERGED = math.log(3)  # val loss so far above its lowest trend, and training l
 #: Quantiles of an 80% interval, and what they are widened by around the median, for 1, 5 and 10 epochs ahead.
 INTERVAL = (0.1, 0.5, 0.9)
 WIDEN = MappingProxyType({1: 0.9, 5: 1.05, 10: 1.2})
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Val loss so many epochs ahead, with an 80% interval for what will be measured."""
-
-    epochs: int
-    val_loss: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -100,18 +91,6 @@ def advise(curve: Curve, *, run: str | None = None, operating_point: str = "bala
 def advise_every(curve: Curve, *, run: str | None = None, operating_point: str = "balanced") -> list[Advice]:
     """Advice after every row, each made from the rows up to it alone."""
     return [advise(curve.first(rows), run=run, operating_point=operating_point) for rows in range(1, len(curve) + 1)]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What going on is worth."""
-
-    stop: bool
-    gain: float  # by how much higher than the best that is to come the best so far is, expected, relative
-    better: float  # probability that it gets lower by more than 1%
-    unfollowed: float  # by how much log training loss fell since the best epoch; 0 where it is not known
-    risen: float  # probability that the trend has left its lowest point by more than 1%
-    diverged: bool = False
 
 
 def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:

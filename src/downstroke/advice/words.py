@@ -7,16 +7,13 @@ What the fitted curves expect stands only in the sentence that begins with "Fore
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from downstroke.advice.curve import Curve
 from downstroke.advice.futures import Futures
+from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import counted
-
-if TYPE_CHECKING:
-    from downstroke.advice.verdict import Forecast, Judged
 
 #: Relative noise of a curve that swings; a sound run is far below it.
 SWINGS = 0.15

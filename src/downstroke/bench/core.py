@@ -38,7 +38,7 @@ from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
 from downstroke.runs.training import Training
 
 BLOCK = 100  # steps timed at a stretch
-TOGETHER_S = 12.0  # that a training of `together` lasts alone: 10 at least, on a machine that varies
+TOGETHER_S = 16.0  # that a training of `together` lasts alone: 10 at least, on a machine that varies
 
 
 def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say) -> dict[str, Any]:

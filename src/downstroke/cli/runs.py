@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from downstroke.cli.options import common, in_runs_dir
 from downstroke.cli.printing import print_json
 from downstroke.cli.program import main
-from downstroke.errors import DownstrokeError, counted
+from downstroke.errors import counted
+
+if TYPE_CHECKING:
+    from downstroke.runs.run import Run
 
 
 @main.command()
@@ -21,30 +25,32 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
     Each is in training, finished, interrupted before its goal (`downstroke continue RUN` goes on), or empty: not a step
     was done.
     """
-    from downstroke.runs.run import Run, list_folders
+    from downstroke.runs.run import Run, damage, list_folders
 
-    rows, lost = [], set()
+    rows, lines = [], []
     for folder in reversed(list_folders(Path(runs_dir))):
-        run = Run(folder)
         try:
-            if run.history.lost:
-                lost.add(str(run.folder))
-            rows.append({**run.summary(), "state": run.state, "made": run.environment.get("made"), "error": None})
-        except DownstrokeError as error:
-            rows.append({"run": str(folder), "error": str(error)})
+            row, line = _row(Run(folder))
+        except Exception as error:  # whatever is wrong with one run, the others are listed
+            row = {"run": str(folder), "error": damage(error)}
+            line = f"{folder.name:24} {row['error']}"
+        rows.append(row)
+        lines.append(line)
     if as_json:
         print_json(rows)
     elif not rows:
         click.echo(f"no run in {Path(runs_dir).resolve()} yet; make one: downstroke train")
-    for row in rows if not as_json else []:
-        name = Path(row["run"]).name
-        if row["error"]:
-            click.echo(f"{name:24} {row['error']}")
-            continue
-        best = (
-            f"val loss {row['val_loss']:.4f}, {row['val_accuracy']:.2%} at epoch {row['best_epoch']}"
-            if row["best_epoch"]
-            else ("val loss is no number: it diverged" if row["run"] in lost else "no val")
-        )
-        done = counted(row["epochs"], "epoch")
-        click.echo(f"{name:24} {row['recipe']:10} {row['state']:11} {done:>10}  {best}  {row['made'] or ''}")
+    else:
+        click.echo("\n".join(lines))
+
+
+def _row(run: Run) -> tuple[dict[str, Any], str]:
+    """A run as JSON, and as a line."""
+    row = {**run.summary(), "state": run.state, "made": run.environment.get("made"), "error": None}
+    best = (
+        f"val loss {row['val_loss']:.4f}, {row['val_accuracy']:.2%} at epoch {row['best_epoch']}"
+        if row["best_epoch"]
+        else ("val loss is no number: it diverged" if run.history.lost else "no val")
+    )
+    done = counted(row["epochs"], "epoch")
+    return row, f"{run.name:24} {row['recipe']:10} {row['state']:11} {done:>10}  {best}  {row['made'] or ''}"

@@ -124,6 +124,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @on_threads
 @moved_data
+@click.option("--accept-recipe", is_flag=True, help="Go on although recipe.json was changed since.")
 @in_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @common

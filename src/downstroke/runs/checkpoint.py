@@ -19,9 +19,13 @@ import safetensors.torch
 from torch import Tensor
 
 from downstroke.errors import CheckpointError, RunError
+from downstroke.recipe import Recipe
 from downstroke.runs import files
 
 FORMAT = 1
+#: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
+#: and the first goal, in whose place the position has its own.
+UNBOUND = ("name", "data", "val_data", "epochs")
 Tensors = dict[str, dict[str, Tensor]]
 
 
@@ -67,6 +71,28 @@ def _put_in_place(run: Path, name: str, writing: Path) -> None:
         current.replace(previous)
     writing.replace(current)
     files.sync_folder(run)
+
+
+def bond(recipe: Recipe) -> dict[str, Any]:
+    """What a state says of the recipe that it was made with: `{sha256, fields}`."""
+    held = {key: value for key, value in recipe.to_dict().items() if key not in UNBOUND}
+    return {"sha256": hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest(), "fields": held}
+
+
+def unlike(state: dict[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The fields in which `recipe` differs from the one `state` was made with: then and now, by name.
+
+    Nothing for a state of a version that did not record its recipe; a field of a newer version counts from then on.
+    """
+    made, now = state.get("recipe"), bond(recipe)
+    if made is None or made["sha256"] == now["sha256"]:
+        return {}
+    then = made["fields"]
+    return {
+        key: (then[key], value)
+        for key, value in now["fields"].items()
+        if key in then and json.dumps(then[key]) != json.dumps(value)
+    }
 
 
 def exists(run: Path, name: str) -> bool:

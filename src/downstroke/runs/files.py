@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from downstroke.errors import RunError
+from downstroke.regular import read_regular
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
+
+MOST_JSON = 64_000_000  # bytes
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -39,10 +42,12 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """What `path` holds. RunError where it is missing or no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_regular(path, MOST_JSON).decode())
     except FileNotFoundError:
         raise RunError(f"{path} is missing; is {path.parent} a run's folder?") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read ({error})") from None
 
 

@@ -156,6 +156,7 @@ class Record:
         """Replace checkpoint `name` (last or best) by the learner's state. `val`: how its W reads the val images."""
         self.refuse_another_run()
         tensors, state = learner.state()
+        state["recipe"] = checkpoint.bond(learner.recipe)
         if val is not None and len(val.scores):
             state["least_score"] = least_score(val.scores)
         checkpoint.save(self.folder, name, tensors, state)

@@ -6,20 +6,26 @@ else gives way: rows after that position are removed, damaged records are set as
 
 from __future__ import annotations
 
-from downstroke.errors import CheckpointError
+from downstroke.errors import CheckpointError, RunError
 from downstroke.learning.learner import Images, Learner
 from downstroke.runs import checkpoint
 from downstroke.runs.record import Record
-from downstroke.runs.run import METRICS
+from downstroke.runs.run import METRICS, RECIPE
 
 
-def restore(record: Record, learner: Learner, train: Images) -> None:
-    """Put `learner` where the run of `record` stands. Raises CheckpointError where no whole checkpoint is left."""
+def restore(record: Record, learner: Learner, train: Images, *, accept_recipe: bool) -> None:
+    """Put `learner` where the run of `record` stands.
+
+    Raises CheckpointError where no whole checkpoint is left, and RunError where it was made with another recipe, unless
+    `accept_recipe`.
+    """
     run, folder = record.run, record.folder
+    found = checkpoint.load(folder, "last") if checkpoint.exists(folder, "last") else None
+    if found:
+        _take_recipe(record, learner, found, accept_recipe)  # before anything is changed
     record.remove_half_written()
     record.set_damaged_rows_aside()
-    if checkpoint.exists(folder, "last"):
-        found = checkpoint.load(folder, "last")
+    if found:
         if found.damage:
             record.say(found.damage)
             checkpoint.set_aside(folder, "last")
@@ -39,6 +45,23 @@ def restore(record: Record, learner: Learner, train: Images) -> None:
     _report_gaps(record, learner.at.epoch)
     _keep_the_best(record, learner)
     record.keep_until(learner.at.epoch, learner.at.step)
+
+
+def _take_recipe(record: Record, learner: Learner, found: checkpoint.Checkpoint, accept: bool) -> None:
+    """Refuse a recipe that is not the one that the checkpoint was made with, or take it where that is wanted."""
+    changed = checkpoint.unlike(found.state, learner.recipe)
+    if not changed:
+        return
+    named = ", ".join(f"{key} was {then} and is {now}" for key, (then, now) in changed.items())
+    if not accept:
+        raise RunError(
+            f"{record.folder / RECIPE} was changed since the run was trained: {named}. "
+            f"Restore it, or continue with the new recipe: --accept-recipe"
+        )
+    record.say(f"continuing with a changed recipe: {named}")
+    if "optimizer" in changed and "optimizer" in found.tensors:
+        del found.tensors["optimizer"]
+        record.say("the state of the other optimizer is left out; the new one begins without")
 
 
 def _report_gaps(record: Record, done: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import CheckpointError, RecipeError, RunError, counted
+from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError, counted, shown
 from downstroke.history import History, StepRow, read_steps
 from downstroke.recipe import Recipe
 from downstroke.runs import files
@@ -120,13 +120,13 @@ class Run:
     def history(self) -> History:
         """The epochs so far; empty before the first is done."""
         path = self.folder / METRICS
-        return History.read(path) if path.exists() and path.stat().st_size else History()
+        return History() if _empty(path) else History.read(path)
 
     @property
     def steps(self) -> list[StepRow]:
         """The steps so far."""
         path = self.folder / STEPS
-        return read_steps(path) if path.exists() and path.stat().st_size else []
+        return [] if _empty(path) else read_steps(path)
 
     @property
     def in_training(self) -> bool:
@@ -145,7 +145,8 @@ class Run:
                 position: dict[str, Any] = files.read_json(self.folder / name / "state.json")["position"]
             except (RunError, KeyError, TypeError):
                 continue
-            return position
+            if isinstance(position, dict) and isinstance(position.get("leg"), dict):
+                return position
         return {}
 
     @property
@@ -227,6 +228,13 @@ class Run:
         }
 
 
+def damage(error: Exception) -> str:
+    """What is wrong with a run that raised `error`, in a line: whatever one run raises, the others are listed."""
+    if isinstance(error, DownstrokeError):
+        return str(error)
+    return f"the run's folder is damaged ({type(error).__name__}: {shown(' '.join(str(error).split()))[:200]})"
+
+
 def standing(position: Mapping[str, Any]) -> str:
     """Where a run at `Run.position` stands that nobody trains: finished, interrupted, or empty."""
     if not position.get("step"):
@@ -241,6 +249,10 @@ def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
             f"{run.name} diverged: its W ({weights.source}, epoch {weights.epoch}) gives no number for {lost:,} of "
             f"{counted(images, 'image')}; train it anew with a smaller lr (it was {run.recipe.lr:g})"
         )
+
+
+def _empty(path: Path) -> bool:
+    return not path.exists() or (path.is_file() and not path.stat().st_size)
 
 
 def _load(folder: Path, source: str, *, or_last: bool) -> tuple[Checkpoint, str]:

@@ -107,6 +107,7 @@ class Training:
         threads: int | None = None,
         data: str | Path | None = None,
         val_data: str | Path | None = None,
+        accept_recipe: bool = False,
     ) -> Self:
         """Continue a run from its last checkpoint: `epochs` more, or, left out, to the goal set before.
 
@@ -114,8 +115,8 @@ class Training:
         at the latest. Where lr has fallen to 0, it goes on with the lr from before the fall. With `lr` or
         `schedule`, or where the schedule has a horizon, this is a new leg. `threads`: left out, those that were given
         when the run began, or, where none were, as many as there are idle cores. `data`, `val_data`: where the
-        run's data is now, if it was moved. RunError where the run is in use elsewhere, its data changed, or no whole
-        checkpoint is left.
+        run's data is now, if it was moved. `accept_recipe`: continue although recipe.json was changed since. RunError
+        where the run is in use elsewhere, its data or its recipe changed, or no whole checkpoint is left.
         """
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
@@ -146,7 +147,7 @@ class Training:
         try:
             if self.record:
                 with self.record.reported():
-                    restore(self.record, learner, train)
+                    restore(self.record, learner, train, accept_recipe=accept_recipe)
                     self._record_threads(environment["threads"])
                     self._set_goal(self.record, epochs, changes, most if until_done else None)
             self._share_state()
