@@ -190,23 +190,25 @@ def curve_of(
 
 
 @overload
-def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs") -> dict[str, Any]: ...
+def compare(
+    first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
+) -> dict[str, Any]: ...
 @overload
 def compare(
-    first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs"
+    first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> list[dict[str, Any]]: ...
 def compare(
-    first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs"
+    first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """The best W of the second run against that of the first, on their val images, paired; of more runs, every pair.
 
     Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
-    Raises RunError where they have not the same val images.
+    `trust`: as in `Run.open`. Raises RunError where they have not the same val images.
     """
     from downstroke.runs.val_readings import read_val
 
-    runs = [_opened(run, runs_dir) for run in (first, second, *more)]
+    runs = [_opened(run, runs_dir, trust=trust) for run in (first, second, *more)]
     short = [run.name for run in runs]
     names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
     read = zip(names, runs, read_val(runs), strict=True)
@@ -281,8 +283,8 @@ def find_lr(
     return sweep(decided.replace(**fields), device=device, precision=precision, threads=threads)
 
 
-def _opened(run: Log, runs_dir: str | os.PathLike[str]) -> run_room.Run:
-    return run if isinstance(run, run_room.Run) else Run.open(run, runs_dir)
+def _opened(run: Log, runs_dir: str | os.PathLike[str], *, trust: bool = False) -> run_room.Run:
+    return run if isinstance(run, run_room.Run) else Run.open(run, runs_dir, trust=trust)
 
 
 def train(

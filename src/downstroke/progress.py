@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from downstroke.errors import counted, shown
 from downstroke.learning.events import EpochDone, Event, Note, StepDone
@@ -26,6 +26,7 @@ COLUMNS = ("epoch", "step", "batch loss", "loss", "val loss", "accuracy", "val a
 IMPORTANCE = ("epoch", "val loss", "val accuracy", "loss", "accuracy", "lr", "images/s", "batch loss", "step")
 STATUS_IMPORTANCE = ("epoch", "left", "batch loss", "images/s", "lr", "bar", "step")
 REFRESH_S = 0.1
+Item = TypeVar("Item")
 
 
 def cells(row: EpochRow, images_per_s: float) -> list[str]:
@@ -43,7 +44,7 @@ def cells(row: EpochRow, images_per_s: float) -> list[str]:
     ]
 
 
-def over(items: Sequence[str]) -> Iterator[str]:
+def over(items: Sequence[Item]) -> Iterator[Item]:
     """The items one by one, with a bar on stderr where that is a terminal and there are many of them."""
     if len(items) < 20 or not _redraws():
         yield from items

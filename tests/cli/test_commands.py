@@ -227,7 +227,9 @@ def test_read_reads_what_it_can_and_says_what_it_cannot(home: Path, mnist: Datas
     text.write_text("no picture")
     empty = tmp_path / "empty.png"
     empty.touch()
-    given = [good, text, blank, tmp_path / "missing.png", empty, tmp_path, dark]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    given = [good, text, blank, tmp_path / "missing.png", empty, folder, dark]
     result = run("read", *given, "--json", "--runs-dir", home)
     assert result.exit_code == 1
     readings = json.loads(result.stdout)

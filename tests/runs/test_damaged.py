@@ -3,16 +3,22 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import downstroke
+from downstroke.api import Run
 from downstroke.cli import main
+from downstroke.errors import RunError
 from downstroke.recipe import Recipe
+from downstroke.runs import checkpoint
+from downstroke.runs.inside import Inside
 
 FIELDS: dict[str, Any] = {"model": "linear", "batch_size": 64, "val_size": 50, "train_size": 64, "epochs": 2}
 
@@ -117,3 +123,101 @@ def test_the_studio_lists_every_run_whatever_one_of_them_is(runs: Path) -> None:
     for name in ("hurt", "metrics.csv-_long_field", "metrics.csv-_fifo", "recipe.json-_list"):
         assert by_name[name].state == "failed"
         assert by_name[name].error
+
+
+def _state(folder: Path, change: Any) -> None:
+    """Change a checkpoint's state as a stranger can: with a checksum that fits."""
+    path = folder / "state.json"
+    body = json.loads(path.read_text())
+    del body["checksum"]
+    change(body)
+    path.write_text(json.dumps({**body, "checksum": checkpoint._checksum(body)}))
+
+
+@pytest.mark.parametrize("name", ["../../secret.safetensors", "/dev/zero", "a\nb.safetensors", "fifo.safetensors"])
+def test_names_in_a_state_stay_in_its_folder_and_are_regular_files(runs: Path, name: str) -> None:
+    (runs / "secret.safetensors").write_bytes(b"secret")
+    os.mkfifo(runs / "hurt" / "best" / "fifo.safetensors")
+    for folder in ("best", "last"):
+        _state(runs / "hurt" / folder, lambda state: state["checksums"].update({name: "0" * 64}))
+        shutil.rmtree(runs / "hurt" / f"{folder}.previous", ignore_errors=True)
+    if name.startswith("fifo"):
+        os.mkfifo(runs / "hurt" / "last" / "fifo.safetensors")
+    said = _said(["test", str(runs / "hurt")])
+    assert "expected the name of a .safetensors file" in said or "no regular file" in said
+
+
+def test_a_link_in_a_checkpoint_is_not_followed(runs: Path) -> None:
+    for folder in ("best", "last"):
+        (runs / "hurt" / folder / "model.safetensors").unlink()
+        (runs / "hurt" / folder / "model.safetensors").symlink_to("/dev/zero")
+        shutil.rmtree(runs / "hurt" / f"{folder}.previous", ignore_errors=True)
+    assert "is a link" in _said(["test", str(runs / "hurt")])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("step", 10**30), ("epoch", -1), ("batch", "3"), ("images", 1.5), ("last_lr", [1]), ("leg", {})]
+)
+def test_an_absurd_position_with_a_good_checksum_is_damage(runs: Path, key: str, value: Any) -> None:
+    _state(runs / "hurt" / "last", lambda state: state["position"].update({key: value}))
+    said = _said(["continue", str(runs / "hurt"), "--epochs", "1"])
+    assert "is damaged" in said
+    assert "the checkpoint before it is used" in said
+
+
+OWN = """
+from pathlib import Path
+from torch import nn
+
+Path("ran").touch()
+
+def net(classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
+"""
+
+
+def test_a_strangers_code_is_run_only_where_the_run_is_trusted_or_was_made_here(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = Recipe(data=str(tiny), **{**FIELDS, "model": "own_net:net"})
+    run = downstroke.train(recipe, runs_dir=tmp_path, name="own", progress=False)
+    assert run.test()["looks"] == 1, "it was made here"
+    assert Run.open("own", tmp_path).extend(epochs=1, progress=False).history[-1].epoch == 3
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user's"))
+    monkeypatch.delitem(sys.modules, "own_net")
+    (tmp_path / "ran").unlink()
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "picture.png")
+    for command in (
+        ["test", "own"],
+        ["continue", "own", "--epochs", "1"],
+        ["compare", "own", "own"],
+        ["read", "picture.png", "--run", "own"],
+    ):
+        refused = CliRunner().invoke(main, [*command, "--runs-dir", str(tmp_path)])
+        assert refused.exit_code == 1
+        assert "would run code: model own_net:net" in refused.stderr
+        assert "--trust" in refused.stderr
+    with pytest.raises(RunError, match="would run code"):
+        Inside(Run.open("own", tmp_path)).look()
+    assert not (tmp_path / "ran").exists()
+    trusted = CliRunner().invoke(main, ["test", "own", "--trust", "--runs-dir", str(tmp_path)])
+    assert trusted.exit_code == 0, trusted.output
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_recipe_that_was_changed_to_name_other_code_is_refused_though_the_run_was_made_here(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net2.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = Recipe(data=str(tiny), **{**FIELDS, "model": "own_net2:net"})
+    run = downstroke.train(recipe, runs_dir=tmp_path, name="own", progress=False)
+    path = run.folder / "recipe.json"
+    path.write_text(path.read_text().replace("own_net2:net", "os:system"))
+    with pytest.raises(RunError, match="would run code: model os:system"):
+        Run.open(run.folder).weights()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from downstroke.cli.options import common, in_runs_dir
+from downstroke.cli.options import common, in_runs_dir, trusting
 from downstroke.cli.printing import print_advice, print_json, say
 from downstroke.cli.program import main
 
@@ -54,9 +54,10 @@ def advise(run: str | None, *, every: bool, operating_point: str, as_json: bool,
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@trusting
 @in_runs_dir
 @common
-def compare(runs: tuple[str, ...], *, runs_dir: str, as_json: bool) -> None:
+def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool) -> None:
     """Two runs on the same val images, each with its best W: which reads better, and is it more than chance.
 
     Of three runs or more, every pair; their JSON is a list. The difference is that of these W. Another seed would give
@@ -66,7 +67,7 @@ def compare(runs: tuple[str, ...], *, runs_dir: str, as_json: bool) -> None:
 
     if len(runs) < 2:
         raise click.UsageError("one run is given; expected two, or more")
-    found = api.compare(*runs, runs_dir=runs_dir)
+    found = api.compare(*runs, runs_dir=runs_dir, trust=trust)
     pairs = found if isinstance(found, list) else [found]
     for damage in dict.fromkeys(pair["damage"] for pair in pairs if pair["damage"]):
         say(f"note: {damage}")

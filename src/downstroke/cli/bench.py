@@ -163,11 +163,12 @@ def reading_(*, data: Path, run: str | None, runs_dir: str, as_json: bool, out: 
     """Real handwriting: accuracy, calibration and acceptance by set, and the character error of pages.
 
     DIR holds glyphs/*.npz (images, labels: one digit an image), not-digits/*.npz, and pages/labels.csv (file,text; |
-    between lines) with the pictures.
+    between lines) with the pictures. The same of RapidOCR (rapidocr-onnxruntime) and Tesseract, where installed.
     """
+    from downstroke.bench.other_readers import installed
     from downstroke.bench.reading import measure, table
 
-    figures = measure(data, reader_of(run, runs_dir), out, say=say)
+    figures = measure(data, reader_of(run, runs_dir), out, say=say, others=installed())
     if as_json:
         print_json(figures)
     else:

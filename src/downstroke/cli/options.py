@@ -57,6 +57,12 @@ def on_machine(command: Command) -> Command:
     )
 
 
+def trusting(command: Command) -> Command:
+    return click.option(
+        "--trust", is_flag=True, help="Run the code that the run's recipe names, though it was not made here."
+    )(command)
+
+
 def moved_data(command: Command) -> Command:
     """Where the data of a run is now."""
     val = click.option("--val-data", help="Where the images given as --val-data are now, if they were moved.")

@@ -37,9 +37,9 @@ def print_item(value: dict[str, Any], first: bool) -> None:
     click.echo(text, nl=False)
 
 
-def end_items() -> None:
+def end_items(none: bool = False) -> None:
     click.get_current_context().meta["answered"] = "whole"
-    click.echo("]")
+    click.echo("[]" if none else "]")
 
 
 def print_advice(advice: Advice) -> None:
@@ -75,17 +75,17 @@ def print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     reading = reading.strict()  # a text that goes on to another program must not hold what is not to be relied on
     if reading.refused:
         say(
-            f"note: {shown(reading.file)}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
+            f"note: {shown(reading.name)}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
             f"not enough like a digit to rely on"
         )
     if len(digits) == 1 and not explain:
         chance = f"{digits[0].probability:.1%}"
         told = chance if digits[0].accepted else f"refused; nearest is {digits[0].digit}, {chance}"
-        click.echo(f"{shown(reading.file)}: {reading.text} ({told})")
+        click.echo(f"{shown(reading.name)}: {reading.text} ({told})")
         click.echo(_bars(names, digits[0].probabilities))
         return
     for line in reading.lines:
-        click.echo(f"{shown(reading.file)}: {line.text}")
+        click.echo(f"{shown(reading.name)}: {line.text}")
         for digit in line.digits if explain else []:
             x, y, width, height = digit.box
             likely = sorted(range(len(names)), key=lambda i: -digit.probabilities[i])[:3]

@@ -9,29 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.cli.options import common, in_runs_dir, moved_data
+from downstroke.cli.options import common, in_runs_dir, moved_data, trusting
 from downstroke.cli.printing import end_items, print_item, print_json, print_reading, say
 from downstroke.cli.program import FAILED, REFUSED, main
-from downstroke.errors import PictureError
+from downstroke.errors import PictureError, counted
 
 if TYPE_CHECKING:
+    from downstroke.glyphs.picture import Source
+    from downstroke.reading.field import Field
     from downstroke.reading.reader import Reader, Reading
+    from downstroke.show.readings_table import ReadingsTable
 
 
 @main.command()
 @click.argument("run", required=False)
 @click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
 @moved_data
+@trusting
 @in_runs_dir
 @common
-def test(
-    run: str | None, *, weights: str | None, data: str | None, val_data: str | None, runs_dir: str, as_json: bool
-) -> None:
+def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as_json: bool, **moved: Any) -> None:
     """Look at the sealed test set. Every look is recorded: choices belong on val."""
     from downstroke.api import Run
 
-    opened = Run.open(run, runs_dir)
-    result = opened.test(weights, data=data, val_data=val_data)
+    opened = Run.open(run, runs_dir, trust=trust)
+    result = opened.test(weights, **moved)
     if result["damage"]:
         say(f"note: {result['damage']}")
     if as_json:
@@ -50,55 +52,104 @@ def test(
     click.echo(f"confusion  {result['pictures']['confusion']}")
 
 
+def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Field]:
+    if not values:
+        return []  # `--help` loads nothing
+    from downstroke.reading.field import Field
+
+    try:
+        fields = [Field.parse(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    names = [field.name for field in fields]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise click.BadParameter(f"{twice[0]!r} twice; each box needs a name of its own")
+    return fields
+
+
 @main.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|DIR|PDF...")
 @click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
 @click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
 @click.option("--strict", is_flag=True, help="A refused digit is ? in the JSON's text too; the exit code is then 3.")
+@click.option(
+    "--box",
+    "fields",
+    multiple=True,
+    callback=_fields,
+    metavar="[NAME=]X,Y,W,H",
+    help="Read this part alone, in pixels; repeatable.",
+)
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A table, a row a line; what it lacks is added to it.",
+)
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--marks", is_flag=True, help="Keep points, commas, dashes, strokes and colons in the text.")
 @click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
+@trusting
 @in_runs_dir
 @common
 def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bool, **options: Any) -> None:
     """Read the digits in photographs, scans and drawings; - is stdin.
 
-    PNG, JPEG, GIF, TIFF, WebP, BMP or PGM of any size. Lines from top to bottom, digits from left to right; a digit
-    that is refused, as not enough like one, is printed as ?.
+    PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or AVIF of any size; HEIC and PDF with the extra photos. All pages of a PDF or
+    TIFF, or form.pdf#3; all pictures of a folder. Lines from top to bottom, digits from left to right; a digit that is
+    refused, as not enough like one, is printed as ?.
     """
+    from downstroke.glyphs.picture import sources
     from downstroke.progress import over
 
-    reader = reader_of(run, runs_dir)
+    reader = reader_of(run, runs_dir, trust=options["trust"])
     say(f"reading with {reader.note}")
     strict, show, explain = options["strict"], options["show"], options["explain"]
     looked = {"digit": options["digit"], "explain": explain, "marks": options["marks"]}
-    pictures = (_stdin() if image == "-" else image for image in over(images))
-    failed = refused = 0
-    for index, reading in enumerate(reader.read_all(pictures, **looked)):
+    table = _table(options["csv"]) if options["csv"] else None
+    found = [source for image in images for source in sources(_stdin() if image == "-" else image)]
+    total = len(found) * max(1, len(options["fields"]))
+    failed = refused = count = 0
+
+    def fields(source: Source) -> list[Field]:
+        return (table.lacks(source, options["fields"]) if table else options["fields"]) or []
+
+    wanted = (source for source in over(found) if not table or table.lacks(source, options["fields"]) is not None)
+    for reading in reader.read_all(wanted, fields=fields, **looked):
         failed += reading.error is not None
         refused += reading.refused
         told = reading.strict() if strict else reading
         for note in told.notes:
-            say(f"note: {told.file}: {note}")
+            say(f"note: {told.name}: {note}")
         if told.error:
             say(f"error: {told.error}")
         else:
-            failed += not _draw_reading(told, _numbered(show, index, len(images)) if show else None, explain)
+            failed += not _draw_reading(told, _numbered(show, count, total) if show else None, explain)
+        if table:
+            table.add(told)
         if as_json:  # a value at a time: there may be ten thousand
-            print_item(told.to_dict(), first=index == 0)
-        elif not told.error:
+            print_item(told.to_dict(), first=count == 0)
+        elif not (told.error or table):
             print_reading(told, [str(name) for name in reader.classes], explain)
+        count += 1
+    if table:
+        say(f"written: {table.path} ({counted(count, 'reading')} added)")
     if as_json:
-        end_items()
+        end_items(none=count == 0)
     if failed or (strict and refused):
         sys.exit(FAILED if failed else REFUSED)
 
 
-def reader_of(run: str | None, runs_dir: str) -> Reader:
+def _table(path: Path) -> ReadingsTable:
+    from downstroke.show.readings_table import ReadingsTable
+
+    return ReadingsTable(path)
+
+
+def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
     from downstroke.api import Run
     from downstroke.reading.reader import Reader
 
-    return Reader.shipped() if run is None else Run.open(run, runs_dir).reader()
+    return Reader.shipped() if run is None else Run.open(run, runs_dir, trust=trust).reader()
 
 
 def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:
@@ -110,6 +161,7 @@ def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:
             say(f"drawn: {readings.draw(reading, show)}")
         if explain:
             stem = Path(reading.file).stem if reading.file != "-" else "stdin"
+            stem += "".join(f"-{part}" for part in (reading.page, reading.field) if part is not None)
             say(f"drawn: {readings.explain(reading, Path(f'{stem}-explained.png'))}")
     except PictureError as error:
         say(f"error: {error}")

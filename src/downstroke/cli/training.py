@@ -19,6 +19,7 @@ from downstroke.cli.options import (
     on_threads,
     recipe_fields,
     swept_fields,
+    trusting,
 )
 from downstroke.cli.printing import print_json, print_summary, say
 from downstroke.cli.program import INTERRUPTED, main
@@ -124,6 +125,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @click.option("--schedule", help="Go on with this schedule: a new leg.")
 @on_threads
 @moved_data
+@trusting
 @click.option("--accept-recipe", is_flag=True, help="Go on although recipe.json was changed since.")
 @in_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
@@ -133,7 +135,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     from downstroke.api import Run
 
     _bounded(options)
-    opened = Run.open(run, runs_dir)
+    opened = Run.open(run, runs_dir, trust=options.pop("trust"))
     before = opened.summary()["epochs"]
     extended = _report(opened.extend(**options), as_json)
     if extended.summary()["epochs"] == before and not as_json:

@@ -81,6 +81,20 @@ class Reading:
     lines: list[Line] = field(default_factory=list)
     error: str | None = None
     notes: list[str] = field(default_factory=list)  # about the file, in words: of an animation, that it is one
+    page: int | None = None  # from 1; None where the file was not asked for a page
+    field: str | None = None  # the name of the field that was read, where not all of the picture was
+    field_box: Box | None = None
+    opened: bool = True  # False where the error is one of the file, not of what is on it
+
+    @property
+    def source(self) -> str:
+        """The file and its page: `form.pdf#3`."""
+        return self.file if self.page is None else f"{self.file}#{self.page}"
+
+    @property
+    def name(self) -> str:
+        """The file, its page, and the field, for a person."""
+        return self.source if self.field is None else f"{self.source} {self.field}"
 
     @property
     def text(self) -> str:
@@ -107,7 +121,12 @@ class Reading:
             }
             for line in self.lines
         ]
-        return {"file": self.file, "lines": lines, "error": self.error, "notes": self.notes}
+        told: dict[str, Any] = {"file": self.file, "lines": lines, "error": self.error, "notes": self.notes}
+        if self.page is not None:
+            told["page"] = self.page
+        if self.field is not None:
+            told |= {"field": self.field, "box": self.field_box}
+        return told
 
 
 def _gaps(boxes: list[Box]) -> list[bool]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from downstroke.errors import PictureError, RunError, shown
 from downstroke.glyphs.glyph import SIZE, Cut, looks
-from downstroke.glyphs.picture import levels, read_picture, to_grey
+from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
 from downstroke.reading import refusal
+from downstroke.reading.field import Field
 from downstroke.reading.judge import Judge, about_stroke
 from downstroke.reading.lines import Page, crop
 from downstroke.reading.outcome import REFUSED, Digit, Line, Mark, Reading, Steps
@@ -34,7 +34,7 @@ _LEAST_TOLD, _AS_MANY = 3, 0.7  # digits that tell which way up a page is, at le
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
 Floats = refusal.Floats
 Lines = Callable[[Floats], tuple[list[Line], list[str]]]  # what logits make of a picture, with notes
-Picture = str | os.PathLike[str] | bytes
+Picture = str | os.PathLike[str] | bytes | Source
 InMemory = Any  # a PIL image, an array or a nested list: see `data.picture.to_grey`
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
 
@@ -73,11 +73,20 @@ class Reader:
         self.judge = Judge(self.classes, threshold, strays)
 
     @classmethod
-    def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
-        """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError."""
+    def open(
+        cls,
+        run: Run | str | os.PathLike[str] | None = None,
+        runs_dir: str | os.PathLike[str] = "runs",
+        *,
+        trust: bool = False,
+    ) -> Self:
+        """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError.
+
+        `trust`: as in `Run.open`.
+        """
         from downstroke.reading.batch_norm_folding import logits_by_torch
 
-        opened = run if isinstance(run, Run) else Run.open(run, runs_dir)
+        opened = run if isinstance(run, Run) else Run.open(run, runs_dir, trust=trust)
         weights = opened.weights()
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
         note = f"{note}; {weights.damage}" if weights.damage else note
@@ -96,6 +105,7 @@ class Reader:
     ) -> Reading:
         """Read one picture: a path, a file's bytes, a PIL image or an array, of either polarity.
 
+        `form.pdf#3` is the third page of a PDF or TIFF.
         It is a page; with `digit` it is one digit, the one at its centre. With `explain` each digit has its steps; with
         `marks` points, commas, dashes, strokes and colons among the digits are in the text.
         Raises PictureError for what cannot be opened, is blank, or has nothing like a digit in it.
@@ -107,42 +117,76 @@ class Reader:
         self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
     ) -> Prepared:
         """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError."""
-        notes: list[str] = []
-        if isinstance(picture, bytes | str | os.PathLike):
-            file = "-" if isinstance(picture, bytes) else str(picture)
-            image, notes = read_picture(picture if isinstance(picture, bytes) else Path(picture), name=file)
-        else:
-            file, image = "-", to_grey(picture)
+        source, image, notes = _opened(picture)
+        return self._prepared(source, image, notes, digit=digit, explain=explain, marks=marks)
+
+    def _prepared(
+        self,
+        source: Source,
+        image: NDArray[uint8],
+        notes: list[str],
+        *,
+        digit: bool,
+        explain: bool,
+        marks: bool,
+        field: Field | None = None,
+    ) -> Prepared:
+        name = shown(source.name if field is None else f"{source.name} {field.name}")
+        part = image if field is None else field.of(image)
         try:
-            glyphs, lines = self._one(image, explain) if digit else self._page(image, explain, marks)
+            glyphs, lines = self._one(part, explain) if digit else self._page(part, explain, marks)
         except PictureError as error:
-            raise PictureError(f"{shown(file)}: {error}") from None
+            raise PictureError(f"{name}: {error}") from None
 
         def read(logits: Floats) -> Reading:
             try:
                 found, said = lines(logits)
             except PictureError as error:
-                raise PictureError(f"{shown(file)}: {error}") from None
-            return Reading(file, found, notes=notes + said)
+                raise PictureError(f"{name}: {error}") from None
+            if field:
+                return _reading(source, field, lines=field.placed(found), notes=notes + said)
+            return _reading(source, lines=found, notes=notes + said)
 
         return Prepared(glyphs, read)
 
     def read_all(
-        self, pictures: Iterable[Picture], *, digit: bool = False, explain: bool = False, marks: bool = False
+        self,
+        pictures: Iterable[Picture],
+        *,
+        digit: bool = False,
+        explain: bool = False,
+        marks: bool = False,
+        fields: Sequence[Field] | Callable[[Source], Sequence[Field]] = (),
     ) -> Iterator[Reading]:
-        """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on."""
+        """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on.
+
+        With `fields`, or what it gives for a source, of each picture those alone, a Reading each.
+        """
+        how = {"digit": digit, "explain": explain, "marks": marks}
         for picture in pictures:
-            file = "-" if isinstance(picture, bytes) else str(picture)
+            source = Source.of(picture)
             try:
-                reading = self.read(picture, digit=digit, explain=explain, marks=marks)
-            except PictureError as error:
-                reading = Reading(file, error=str(error))
-            except RunError:  # the reader's own fault: no picture after this one would fare better
-                raise
-            except Exception as error:  # a defect, or no memory: of ten thousand pictures, the rest are still read
-                reason = shown(" ".join(str(error).split()))
-                reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
-            yield reading
+                _, image, notes = _opened(source)
+            except Exception as error:
+                yield _reading(source, error=_told(error, source.name), opened=False)
+                continue
+            every: Sequence[Field | None] = (fields(source) if callable(fields) else fields) or [None]
+            for field in every:
+                try:
+                    if field:
+                        field.of(image)
+                except PictureError as error:
+                    yield _reading(source, field, error=f"{shown(source.name)}: {error}", notes=notes, opened=False)
+                    continue
+                try:
+                    prepared = self._prepared(source, image, notes, field=field, **how)
+                    reading = prepared.read(self.logits(prepared.glyphs))
+                except RunError:  # the reader's own fault: no picture after this one would fare better
+                    raise
+                except Exception as error:
+                    unfit = not isinstance(error, PictureError)
+                    reading = _reading(source, field, error=_told(error, source.name), opened=not unfit)
+                yield reading
 
     def logits(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
         """Of every class for each of many glyphs at once: [N,28,28], ink high on zero -> float32 [N,C].
@@ -236,3 +280,25 @@ class Reader:
             return lines, notes + best.notes(with_marks=marks)
 
         return glyphs, read
+
+
+def _opened(picture: Picture | InMemory) -> tuple[Source, NDArray[uint8], list[str]]:
+    """Where a picture is from, its grey levels [H,W], and notes."""
+    if isinstance(picture, bytes | str | os.PathLike | Source):
+        source = Source.of(picture)
+        return source, *read_picture(source, name=source.name)
+    return Source(b""), to_grey(picture), []
+
+
+def _reading(source: Source, field: Field | None = None, **what: Any) -> Reading:
+    if field:
+        what |= {"field": field.name, "field_box": field.box}
+    return Reading(source.path, page=source.page, **what)
+
+
+def _told(error: Exception, name: str) -> str:
+    """The line of a picture that could not be read: of a defect, or of no memory, too; the rest are still read."""
+    if isinstance(error, PictureError):
+        return str(error)
+    reason = shown(" ".join(str(error).split()))
+    return f"{shown(name)}: reading it failed: {type(error).__name__}: {reason}"

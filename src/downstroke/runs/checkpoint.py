@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -18,14 +19,19 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from downstroke.errors import CheckpointError, RunError
+from downstroke.errors import CheckpointError, RunError, shown
 from downstroke.recipe import Recipe
+from downstroke.regular import read_regular
 from downstroke.runs import files
 
 FORMAT = 1
+MOST_BYTES = 8_000_000_000  # of a file of tensors
+MOST_COUNTED = 10**12  # epochs, steps, images
+_FILE = re.compile(r"[a-z]{1,40}\.safetensors")
 #: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
 #: and the first goal, in whose place the position has its own.
 UNBOUND = ("name", "data", "val_data", "epochs")
+_BAD_TENSORS = safetensors.SafetensorError
 Tensors = dict[str, dict[str, Tensor]]
 
 
@@ -132,24 +138,51 @@ def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     if not folder.is_dir():
         raise FileNotFoundError(folder)
     try:
-        state = json.loads(path.read_bytes())
+        state = json.loads(_held(folder, "state.json", files.MOST_JSON))
         if state.get("format") != FORMAT:
             raise CheckpointError(f"{path} has format {state.get('format')!r}; this downstroke reads {FORMAT}")
         if state.pop("checksum", None) != _checksum(state):
             raise CheckpointError(f"{path} is damaged (its checksum does not fit)")
         tensors = {}
         for file, expected in state["checksums"].items():
-            data = (folder / file).read_bytes()
+            if not _FILE.fullmatch(file):
+                raise CheckpointError(
+                    f"{path} names {shown(file)[:100]!r}; expected the name of a .safetensors file here"
+                )
+            data = _held(folder, file, MOST_BYTES)
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{folder / file} is damaged (its checksum does not fit)")
             tensors[file.removesuffix(".safetensors")] = safetensors.torch.load(data)
+        _refuse_absurd(state["position"])
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise
         raise CheckpointError(f"{folder} is damaged ({Path(error.filename).name} is missing)") from None
-    except (OSError, ValueError, AttributeError, KeyError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError, _BAD_TENSORS) as error:
         raise CheckpointError(f"{folder} is damaged ({' '.join(str(error).split())})") from None
     return tensors, state
+
+
+def _held(folder: Path, file: str, most: int) -> bytes:
+    """What a file of the folder holds: a regular file, and no link to one elsewhere."""
+    if (folder / file).is_symlink():
+        raise OSError(f"{file} is a link; expected a file")
+    return read_regular(folder / file, most)
+
+
+def _refuse_absurd(position: dict[str, Any]) -> None:
+    """ValueError for a position that no training can have, though its checksum fits."""
+    leg = position["leg"]
+    counts = {key: position[key] for key in ("epoch", "batch", "step", "images")}
+    counts |= {f"leg.{key}": leg[key] for key in ("first_epoch", "first_step", "last_epoch")}
+    for key, value in counts.items():
+        if type(value) is not int or not 0 <= value <= MOST_COUNTED:
+            raise ValueError(f"position.{key} is {shown(str(value))[:40]}; expected a whole number from 0 to 10^12")
+    for key in ("elapsed_s", "loss_sum", "last_lr"):
+        if not isinstance(position[key], int | float):
+            raise ValueError(f"position.{key} is {shown(str(position[key]))[:40]}; expected a number")
+    if not isinstance(leg["changes"], dict) or not isinstance(position["val_losses"], list):
+        raise ValueError("position.leg.changes or position.val_losses is damaged")
 
 
 def _checksum(body: dict[str, Any]) -> str:

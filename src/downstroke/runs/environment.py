@@ -24,6 +24,7 @@ from downstroke.learning.learner import Learner
 from downstroke.learning.machine import Machine, choose
 from downstroke.learning.threads import free_threads, given_threads
 from downstroke.runs.parts import Parts
+from downstroke.runs.trust import sign
 
 
 def describe(learner: Learner, loaded: Dataset, parts: Parts, *, threads_given: bool) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def describe(learner: Learner, loaded: Dataset, parts: Parts, *, threads_given: 
         "processes": learner.world.size,
         "processor": machine.describe(),
         "git_commit": _git_commit(),
+        **({"identity": identity} if (identity := sign(learner.recipe)) else {}),
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "data": {
             "name": loaded.name,

@@ -46,21 +46,31 @@ class Run:
     0.0312
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
+        """`trust`: also run the code that its recipe names, where the run was not made here (`runs.trust`)."""
+        self.folder, self.trusted = folder.resolve(), trust
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
-        """The run in folder `run`, or of that name in `runs_dir`; left out, the newest there. RunError."""
+    def open(
+        cls,
+        run: str | os.PathLike[str] | None = None,
+        runs_dir: str | os.PathLike[str] = "runs",
+        *,
+        trust: bool = False,
+    ) -> Self:
+        """The run in folder `run`, or of that name in `runs_dir`; left out, the newest there. RunError.
+
+        `trust`: run the code that the recipe names as `package.module:callable`, also where the run was made elsewhere.
+        """
         home = Path(runs_dir)
         if run is None:
             folders = list_folders(home)
             if not folders:
                 raise RunError(f"there is no run in {home.resolve()} yet; make one: downstroke train")
-            return cls(folders[-1])
+            return cls(folders[-1], trust=trust)
         for folder in (Path(run), home / run):
             if (folder / RECIPE).is_file():
-                return cls(folder)
+                return cls(folder, trust=trust)
         if Path(run).is_dir():
             raise RunError(f"{run} is no run: it has no {RECIPE}; expected a folder that `downstroke train` made")
         names = ", ".join(folder.name for folder in reversed(list_folders(home)[-3:]))
@@ -192,11 +202,13 @@ class Run:
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
 
-        Raises CheckpointError where no whole checkpoint is left.
+        Raises CheckpointError where no whole checkpoint is left, RunError where it would run a stranger's code.
         """
         from downstroke.learning import models
         from downstroke.runs import checkpoint
+        from downstroke.runs.trust import refuse_foreign_code
 
+        refuse_foreign_code(self)
         wanted = source or ("best" if checkpoint.exists(self.folder, "best") else "last")
         loaded, wanted = _load(self.folder, wanted, or_last=source is None)
         network = models.build(self.recipe, len(self.classes))

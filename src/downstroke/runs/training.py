@@ -26,6 +26,7 @@ from downstroke.runs.parts import Parts
 from downstroke.runs.record import Record, new_folder
 from downstroke.runs.restore import restore
 from downstroke.runs.run import Run
+from downstroke.runs.trust import refuse_foreign_code
 from downstroke.runs.until_done import begin_until_done, decide, limit, longest, refuse_known_end, without_end
 
 
@@ -118,6 +119,7 @@ class Training:
         run's data is now, if it was moved. `accept_recipe`: continue although recipe.json was changed since. RunError
         where the run is in use elsewhere, its data or its recipe changed, or no whole checkpoint is left.
         """
+        refuse_foreign_code(run)
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
         if until_done and epochs is not None:
