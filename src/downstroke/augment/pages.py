@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from downstroke.augment.letters import letters
 from downstroke.augment.negatives import FORMS
 
 Floats = NDArray[np.float32]
@@ -96,12 +94,8 @@ class Characters:
 
     def other(self, rng: np.random.Generator) -> Floats:
         """The ink of a letter or a sign, or of one in an alphabet that nobody has."""
-        chance = rng.random()
-        if chance < 0.15:
+        if rng.random() < 0.3:
             return _drawn(rng, _unknown(rng))
-        if chance < 0.6:
-            bank = letters(torch.device("cpu"))[int(rng.random() < 0.25)]
-            return _cut(bank[int(rng.integers(len(bank)))].numpy().astype(np.float32) / np.float32(255))
         of = _SIGNS if rng.random() < 0.25 else _LETTERS
         return _written(of[int(rng.integers(len(of)))], int(rng.choice(_FACES)), int(rng.integers(1, 6)))
 
@@ -225,8 +219,7 @@ class _Hand:
 
     @classmethod
     def any(cls, rng: np.random.Generator) -> _Hand:
-        slant = rng.normal(0, 0.15) if rng.random() < 0.9 else rng.uniform(0.3, 0.9)  # old hands lean far to the right
-        return cls(rng.uniform(0.15, 0.75), slant, math.exp(rng.normal(0, 0.15)), rng.uniform(0, 1))
+        return cls(rng.uniform(0.15, 0.75), rng.normal(0, 0.15), math.exp(rng.normal(0, 0.15)), rng.uniform(0, 1))
 
 
 def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, hand: _Hand) -> Floats:
