@@ -20,8 +20,6 @@ class Judged:
     """What going on is worth."""
 
     stop: bool
-    gain: float  # by how much higher than the best that is to come the best so far is, expected, relative
+    lower: float  # the share by which the best is expected to get lower, 0..1
     better: float  # probability that it gets lower by more than 1%
-    unfollowed: float  # by how much log training loss fell since the best epoch; 0 where it is not known
-    risen: float  # probability that the trend has left its lowest point by more than 1%
-    diverged: bool = False
+    risen: float  # probability that val loss ends 10% above the best so far, and no better one comes

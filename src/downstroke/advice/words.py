@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from downstroke.advice.curve import Curve
-from downstroke.advice.futures import Futures
 from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import counted
 
@@ -92,7 +91,7 @@ def outlook(curve: Curve, judged: Judged) -> str:
     return (
         f"after epoch {curve.epoch[-1]:g}: the best val loss so far is {_at(curve, _least(curve))}; with more epochs "
         f"one lower by more than 1% is {_chance(judged.better)} likely, and "
-        f"{judged.gain / (1 + judged.gain):.1%} lower is expected (a forecast)"
+        f"{judged.lower:.1%} lower is expected (a forecast)"
     )
 
 
@@ -115,10 +114,10 @@ def complete(curve: Curve) -> str:
     )
 
 
-def flat(curve: Curve, seen: Futures, judged: Judged) -> str:
+def flat(curve: Curve, judged: Judged) -> str:
     """Why nothing more is expected."""
-    if seen.ends is not None and curve.epoch[-1] >= seen.ends - 0.5:
-        return f"Stop: the schedule has brought lr to 0. Val loss is {_at(curve, -1)}. {_kept(curve)}"
+    if curve.spent:
+        return f"Stop: the schedule has brought lr to its end. Val loss is {_at(curve, -1)}. {_kept(curve)}"
     told = f"The lowest val loss was {_at(curve, _least(curve))}{_noise(curve)}"
     return f"Stop: plateau. {told}. {_hope(judged)}. {_kept(curve)}"
 
@@ -135,9 +134,11 @@ def swings(curve: Curve) -> str:
     return f"Stop: unstable: {said}.{_smaller_lr(curve, -1)} {_kept(curve)}"
 
 
-def warnings(curve: Curve) -> list[str]:
-    """What is wrong with the data, a sentence each."""
+def warnings(curve: Curve, most: int) -> list[str]:
+    """What a person should know of the data, a sentence each; `most`: rows that are judged one by one."""
     said = []
+    if len(curve) > most:
+        said.append(f"The {len(curve):,} rows are judged in blocks of {-(-len(curve) // most):,}.")
     gaps = np.diff(curve.epoch)
     if np.any(gaps > 1):
         said.append(
@@ -191,9 +192,8 @@ def _coming(judged: Judged, ahead: Forecast) -> str:
 
 
 def _hope(judged: Judged) -> str:
-    lower = judged.gain / (1 + judged.gain)
     likely = f"by more than 1%: {_chance(judged.better)} likely"
-    return f"Forecast: the best gets {lower:.1%} lower with more epochs, {likely}"
+    return f"Forecast: the best gets {judged.lower:.1%} lower with more epochs, {likely}"
 
 
 def _noise(curve: Curve) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from downstroke.cli.options import common, in_runs_dir, trusting
-from downstroke.cli.printing import print_advice, print_json, say
+from downstroke.cli.printing import print_advice, print_json, say, tell
 from downstroke.cli.program import main
 
 
@@ -49,7 +49,7 @@ def advise(run: str | None, *, every: bool, operating_point: str, as_json: bool,
         print_json({"verdicts": [advice.to_dict() for advice in verdicts]})
         return
     for advice in verdicts:
-        click.echo(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
+        tell(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
 
 
 @main.command()
@@ -76,7 +76,7 @@ def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool)
         return
     for index, pair in enumerate(pairs):
         told = [pair["digits"], pair["losses"], *([pair["lengths"]] if pair["lengths"] else [])]
-        click.echo("\n" * (index > 0) + "\n".join(told))
+        tell(*([""] if index else []), *told)
 
 
 @main.command()
@@ -99,4 +99,4 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
     if as_json:
         print_json({"runs": [str(run.folder) for run in opened], "plot": str(path)})
     else:
-        click.echo(path)
+        tell(path)

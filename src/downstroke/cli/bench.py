@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from downstroke.cli.options import common, in_runs_dir, saved_to
-from downstroke.cli.printing import print_figures, print_json, say
+from downstroke.cli.printing import print_figures, print_json, say, tell
 from downstroke.cli.program import main
 from downstroke.cli.reading import reader_of
 
@@ -70,11 +70,24 @@ def bench_find_lr(*, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(figures)
     else:
-        click.echo(table(figures))
+        tell(*table(figures).splitlines())
 
 
 @bench.command("advice")
-@click.option("--half", type=click.Choice(["develop", "report"]), default="report", show_default=True)
+@click.option(
+    "--half",
+    type=click.Choice(["develop", "report", "others"]),
+    default="report",
+    show_default=True,
+    help="Of downstroke's own histories, or those of other programs.",
+)
+@click.option(
+    "--histories",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="A folder of CSV logs to measure on instead.",
+)
 @saved_to("bench-advice.json")
 @common
 def bench_advice(*, as_json: bool, **options: Any) -> None:
@@ -98,7 +111,7 @@ def peers(*, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(figures)
     else:
-        click.echo(table(figures, options["names"]))
+        tell(*table(figures, options["names"]).splitlines())
 
 
 @bench.command()
@@ -172,4 +185,4 @@ def reading_(*, data: Path, run: str | None, runs_dir: str, as_json: bool, out: 
     if as_json:
         print_json(figures)
     else:
-        click.echo(table(figures))
+        tell(*table(figures).splitlines())

@@ -20,6 +20,12 @@ def say(text: str) -> None:
     print(shown(text), file=sys.stderr, flush=True)
 
 
+def tell(*lines: object, lead: str = "") -> None:
+    """Each line on stdout; `lead` comes first, in bold. Names of files, runs and classes cannot break out of a line."""
+    first, *more = (shown(str(line)) for line in lines)
+    click.echo("\n".join([click.style(shown(lead), bold=True) * bool(lead) + first, *more]))
+
+
 def print_json(value: Any) -> None:
     from downstroke.runs.files import dumps
 
@@ -45,29 +51,29 @@ def end_items(none: bool = False) -> None:
 def print_advice(advice: Advice) -> None:
     """The verdict, which is the first sentence of the reason, in bold."""
     verdict, stop, rest = advice.reason.partition(". ")
-    click.echo(f"{click.style(verdict + stop.rstrip(), bold=True)} {rest}".rstrip())
+    tell(f" {rest}".rstrip(), lead=verdict + stop.rstrip())
     if advice.command:
-        click.echo(advice.command)
+        tell(advice.command)
 
 
 def print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> None:
-    click.echo(
+    tell(
         f"{run.typed}: {counted(summary['epochs'], 'epoch')}, {counted(summary['steps'], 'step')}, "
         f"{summary['train_seconds']:.1f} s of training, {summary['peak_rss_mb']:.0f} MB of memory at most"
     )
     if summary["best_epoch"] is not None:
-        click.echo(
+        tell(
             f"best W: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, "
             f"val accuracy {summary['val_accuracy']:.2%}"
         )
     if summary["epochs"]:
-        click.echo(f"plot:   {run.typed}/loss.png")
+        tell(f"plot:   {run.typed}/loss.png")
     if summary["stopped"] == "interrupted":
         return
     if advice:
         print_advice(advice)
     elif summary["epochs"]:
-        click.echo(f"next:   downstroke continue {run.typed} --epochs 3, or: downstroke test {run.typed}")
+        tell(f"next:   downstroke continue {run.typed} --epochs 3, or: downstroke test {run.typed}")
 
 
 def print_reading(reading: Reading, names: list[str], explain: bool) -> None:
@@ -75,33 +81,34 @@ def print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     reading = reading.strict()  # a text that goes on to another program must not hold what is not to be relied on
     if reading.refused:
         say(
-            f"note: {shown(reading.name)}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
+            f"note: {reading.name}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
             f"not enough like a digit to rely on"
         )
     if len(digits) == 1 and not explain:
         chance = f"{digits[0].probability:.1%}"
         told = chance if digits[0].accepted else f"refused; nearest is {digits[0].digit}, {chance}"
-        click.echo(f"{shown(reading.name)}: {reading.text} ({told})")
-        click.echo(_bars(names, digits[0].probabilities))
+        tell(f"{reading.name}: {reading.text} ({told})")
+        tell(*_bars(names, digits[0].probabilities))
         return
     for line in reading.lines:
-        click.echo(f"{shown(reading.name)}: {line.text}")
+        tell(f"{reading.name}: {line.text}")
         for digit in line.digits if explain else []:
             x, y, width, height = digit.box
             likely = sorted(range(len(names)), key=lambda i: -digit.probabilities[i])[:3]
             chances = ", ".join(f"{names[i]} {digit.probabilities[i]:.1%}" for i in likely)
             words = "; ".join([*digit.warnings, *([] if digit.accepted else ["refused"])]) or "nothing odd"
-            click.echo(f"  {digit.digit}  at {x},{y} {width}x{height}  {chances}  {words}")
+            tell(f"  {digit.digit}  at {x},{y} {width}x{height}  {chances}  {words}")
 
 
-def _bars(names: list[str], probabilities: list[float], width: int = 40, most: int = 10) -> str:
+def _bars(names: list[str], probabilities: list[float], width: int = 40, most: int = 10) -> list[str]:
     """A line for each class with its probability as a bar; of many classes, the most probable."""
-    shown = sorted(range(len(names)), key=lambda i: -probabilities[i])[:most]
-    longest = max(len(names[i]) for i in shown)
-    return "\n".join(
-        f"  {names[i]:>{longest}} {probabilities[i]:6.1%} {'█' * round(probabilities[i] * width)}".rstrip()
-        for i in sorted(shown)
-    )
+    likely = sorted(range(len(names)), key=lambda i: -probabilities[i])[:most]
+    told = {i: shown(names[i]) for i in likely}
+    longest = max(map(len, told.values()))
+    return [
+        f"  {told[i]:>{longest}} {probabilities[i]:6.1%} {'█' * round(probabilities[i] * width)}".rstrip()
+        for i in sorted(likely)
+    ]
 
 
 def print_figures(figures: dict[str, Any], as_json: bool) -> None:
@@ -111,4 +118,4 @@ def print_figures(figures: dict[str, Any], as_json: bool) -> None:
     else:
         from downstroke.bench.table import listed
 
-        click.echo(listed(figures))
+        tell(*listed(figures).splitlines())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from downstroke.cli.options import common, in_runs_dir, moved_data, trusting
-from downstroke.cli.printing import end_items, print_item, print_json, print_reading, say
+from downstroke.cli.printing import end_items, print_item, print_json, print_reading, say, tell
 from downstroke.cli.program import FAILED, REFUSED, main
 from downstroke.errors import PictureError, counted
 
@@ -40,16 +40,16 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as
         print_json(result)
         return
     low, high = result["accuracy_interval"]
-    click.echo(
+    tell(
         f"look {result['looks']} at the test set of {opened.typed}, "
         f"with W of {result['weights']}, epoch {result['epoch']}"
     )
-    click.echo(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
-    click.echo(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")
-    click.echo(f"NLL        {result['nll']:.4f} nats, calibration error {result['ece']:.2%}")
+    tell(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
+    tell(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")
+    tell(f"NLL        {result['nll']:.4f} nats, calibration error {result['ece']:.2%}")
     worst = sorted((share, name) for name, share in result["recall"].items() if not math.isnan(share))[:3]
-    click.echo(f"recall     lowest for {', '.join(f'{name} ({share:.1%})' for share, name in worst)}")
-    click.echo(f"confusion  {result['pictures']['confusion']}")
+    tell(f"recall     lowest for {', '.join(f'{name} ({share:.1%})' for share, name in worst)}")
+    tell(f"confusion  {result['pictures']['confusion']}")
 
 
 def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Field]:
@@ -99,7 +99,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
     refused, as not enough like one, is printed as ?.
     """
     from downstroke.glyphs.picture import sources
-    from downstroke.progress import over
+    from downstroke.watchers.progress import over
 
     reader = reader_of(run, runs_dir, trust=options["trust"])
     say(f"reading with {reader.note}")

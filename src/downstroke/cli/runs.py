@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from downstroke.cli.options import common, in_runs_dir
-from downstroke.cli.printing import print_json
+from downstroke.cli.printing import print_json, tell
 from downstroke.cli.program import main
 from downstroke.errors import counted
 
@@ -39,9 +37,9 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif not rows:
-        click.echo(f"no run in {Path(runs_dir).resolve()} yet; make one: downstroke train")
+        tell(f"no run in {Path(runs_dir).resolve()} yet; make one: downstroke train")
     else:
-        click.echo("\n".join(lines))
+        tell(*lines)
 
 
 def _row(run: Run) -> tuple[dict[str, Any], str]:

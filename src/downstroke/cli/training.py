@@ -21,9 +21,9 @@ from downstroke.cli.options import (
     swept_fields,
     trusting,
 )
-from downstroke.cli.printing import print_json, print_summary, say
+from downstroke.cli.printing import print_json, print_summary, say, tell
 from downstroke.cli.program import INTERRUPTED, main
-from downstroke.errors import LogError
+from downstroke.errors import LogError, counted
 from downstroke.recipe import RECIPES
 
 PAGES = "pages"  # what `train` is told for the locator
@@ -93,19 +93,19 @@ def _train_pages(options: dict[str, Any], as_json: bool, no_val: bool) -> None:
     folder = Path(options["runs_dir"]) / checked(options["name"] or f"pages-{plan.seed}")
     losses: list[float] = []
 
-    def tell(step: int, loss: float) -> None:
+    def report(step: int, loss: float) -> None:
         losses.append(loss)
         if step % _TOLD == 0 or step == plan.steps:
             say(f"step {step:,} of {plan.steps:,}: loss {sum(losses) / len(losses):.3f}")
             losses.clear()
 
-    record = locator.make(plan, sources.load("mnist", 0), folder, tell)
+    record = locator.make(plan, sources.load("mnist", 0), folder, report)
     if as_json:
         print_json({"folder": str(folder), **record})
         return
     val = record["val"]
-    click.echo(f"{folder}: {locator.WEIGHTS} of {record['bytes']:,} bytes, SHA-256 {record['sha256']}")
-    click.echo(f"on {val['grounds']} drawn pages it finds {val['found']:.1%} of {val['digits']:,} digits")
+    tell(f"{folder}: {locator.WEIGHTS} of {record['bytes']:,} bytes, SHA-256 {record['sha256']}")
+    tell(f"on {val['grounds']} drawn pages it finds {val['found']:.1%} of {val['digits']:,} digits")
 
 
 def _bounded(options: dict[str, Any]) -> None:
@@ -139,7 +139,11 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
     before = opened.summary()["epochs"]
     extended = _report(opened.extend(**options), as_json)
     if extended.summary()["epochs"] == before and not as_json:
-        click.echo(f"nothing was left to do; to train on: downstroke continue {extended.typed} --epochs 3")
+        asked = counted(extended.position.get("leg", {}).get("last_epoch", before), "epoch")
+        tell(
+            f"nothing was left to do: {asked} asked for in all, {before} done; "
+            f"to train on: downstroke continue {extended.typed} --epochs 3"
+        )
 
 
 def _report(run: Run, as_json: bool) -> Run:
@@ -221,13 +225,13 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
     if as_json:
         print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
         return
-    click.echo(
-        f"{click.style(f'lr {found.suggestion:g}.', bold=True)} The smoothed loss falls up to lr {found.falls_to:.2g}; "
-        f"the lr suggested lies on the way down."
+    tell(
+        f" The smoothed loss falls up to lr {found.falls_to:.2g}; the lr suggested lies on the way down.",
+        lead=f"lr {found.suggestion:g}.",
     )
-    click.echo(command)
+    tell(command)
     if picture:
-        click.echo(f"plot: {picture}")
+        tell(f"plot: {picture}")
 
 
 def _typed(flag: str, value: Any) -> list[str]:

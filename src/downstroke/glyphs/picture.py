@@ -190,11 +190,11 @@ def _decode(content: bytes, page: int | None, name: str) -> tuple[NDArray[np.uin
 
 def _formats(content: bytes, name: str) -> tuple[str, ...]:
     """The formats of Pillow that the content may have; HEIC's and AVIF's are asked for where they are seen alone."""
-    from PIL import features
-
     size = int.from_bytes(content[:4], "big")
     brands = {content[i : i + 4] for i in (8, *range(16, min(size, 256), 4))} if content[4:8] == b"ftyp" else set()
     if brands & {b"avif", b"avis"}:
+        from PIL import features
+
         if not features.check("avif"):
             raise PictureError(f"{name}: an AVIF picture, which the Pillow here does not open; {_PHOTOS}")
         return ("AVIF",)

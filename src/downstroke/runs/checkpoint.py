@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from downstroke.errors import CheckpointError, RunError, shown
+from downstroke.errors import CheckpointError, shown
 from downstroke.recipe import Recipe
 from downstroke.regular import read_regular
 from downstroke.runs import files
 
 FORMAT = 1
 MOST_BYTES = 8_000_000_000  # of a file of tensors
+LOOK_AGAIN_S = 0.02
 MOST_COUNTED = 10**12  # epochs, steps, images
 _FILE = re.compile(r"[a-z]{1,40}\.safetensors")
 #: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
@@ -45,7 +46,7 @@ class Checkpoint:
 
 
 def save(run: Path, name: str, tensors: Tensors, state: dict[str, Any]) -> None:
-    """Write checkpoint `name` of the run's folder. RunError where the disk refuses; what was there before is kept."""
+    """Write checkpoint `name` of the run's folder. OSError where the disk refuses; what was there before is kept."""
     writing = run / f".{name}.writing"
     try:
         shutil.rmtree(writing, ignore_errors=True)
@@ -61,12 +62,9 @@ def save(run: Path, name: str, tensors: Tensors, state: dict[str, Any]) -> None:
         files.write_json(writing / "state.json", {**body, "checksum": _checksum(body)})
         files.sync_folder(writing)
         _put_in_place(run, name, writing)
-    except OSError as error:
+    except OSError:
         shutil.rmtree(writing, ignore_errors=True)
-        raise RunError(
-            f"checkpoint {run / name} cannot be written ({error.strerror or error}); the one before it is kept. "
-            f"Make room, then: downstroke continue {shlex.quote(str(run))}"
-        ) from None
+        raise
 
 
 def _put_in_place(run: Path, name: str, writing: Path) -> None:
@@ -108,19 +106,24 @@ def exists(run: Path, name: str) -> bool:
 
 def load(run: Path, name: str) -> Checkpoint:
     """Read checkpoint `name`, or the one before it where that is damaged. CheckpointError where neither is whole."""
-    complaints = []
+    complaints: list[str] = []
     # Between two renames, `last` of a run that is being written is missing for an instant: look again.
+    if not (run / name).exists():
+        time.sleep(LOOK_AGAIN_S)
     for candidate in (run / name, run / f"{name}.previous", run / name):
         try:
             tensors, state = _read(candidate)
         except FileNotFoundError:
+            if candidate.name == name and not complaints:
+                complaints.append(f"{candidate} is missing")
             continue
         except CheckpointError as error:
             complaints.append(str(error))
             continue
-        damage = f"{complaints[0]}; the checkpoint before it is used" if complaints else None
+        older = complaints and candidate.name != name
+        damage = f"{complaints[0]}; the checkpoint before it is used" if older else None
         return Checkpoint(tensors, state, damage)
-    if complaints:
+    if exists(run, name):
         raise CheckpointError(f"{'; '.join(dict.fromkeys(complaints))}; no whole checkpoint {name!r} is left in {run}")
     raise CheckpointError(f"{run} has no checkpoint {name!r}")
 

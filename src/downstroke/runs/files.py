@@ -22,6 +22,9 @@ except ImportError:  # not on Windows
 MOST_JSON = 64_000_000  # bytes
 
 
+CAN_LOCK = fcntl is not None
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, atomically."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
@@ -32,6 +35,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def writer_is_gone(path: Path) -> bool:
+    """Whether the process that `write_bytes` wrote this `.NAME.PID.writing` in has ended; False if unknown."""
+    number = path.name.split(".")[-2]
+    if os.name != "posix" or not number.isdigit() or not path.is_file():
+        return False
+    try:
+        os.kill(int(number), 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -100,6 +117,11 @@ def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
                     if patience is None:
                         raise RunError(busy) from None
                     time.sleep(patience)
+                except OSError as error:
+                    raise RunError(
+                        f"{path} cannot be locked ({error.strerror or error}): its file system has no locks, as some "
+                        f"network file systems; keep runs on a local disk: --runs-dir DIR"
+                    ) from None
         yield file
 
 

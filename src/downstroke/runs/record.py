@@ -66,6 +66,8 @@ def new_folder(runs_dir: Path, name: str | None) -> Path:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for _ in range(100):
             folder = runs_dir / (name or names.fresh())
+            if name is not None:
+                remove_unbegun(folder)
             try:
                 folder.mkdir()
             except FileExistsError:
@@ -76,6 +78,24 @@ def new_folder(runs_dir: Path, name: str | None) -> Path:
     except OSError as error:
         raise RunError(f"no run can be made in {runs_dir} ({error.strerror or error})") from None
     raise RunError(f"no free name was found in {runs_dir}; give one with --name")
+
+
+def remove_unbegun(folder: Path) -> None:
+    """Remove the folder of a start that failed or was killed before there was a run: it would block the name.
+
+    Only where nothing else is in it than what a start writes, no step was made, and no process holds it.
+    """
+    if not files.CAN_LOCK:  # nothing tells whether a process holds it
+        return
+    try:
+        inside = {path.name for path in folder.iterdir() if not path.name.endswith(".writing")}
+        if not inside <= {LOCK, ENVIRONMENT, METRICS, STEPS, "last"} or files.held(folder / LOCK):
+            return
+        if (folder / STEPS).exists() and len((folder / STEPS).read_bytes().splitlines()) > 1:
+            return
+    except OSError:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Record:
@@ -105,9 +125,14 @@ class Record:
             self.begin_rows()
             self.save("last", learner)  # also holds the goal, so that a run killed before its first step keeps it
             files.write_json(self.folder / RECIPE, recipe.to_dict())
-        except BaseException:
+        except BaseException as error:
             if files.still_at(self._lock, self.folder / LOCK):
                 shutil.rmtree(self.folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise RunError(
+                    f"no run can be made in {self.folder} ({error.strerror or error}); nothing was trained, "
+                    f"and nothing is left of it. Make room, then train again"
+                ) from None
             raise
 
     def begin_rows(self) -> None:
@@ -186,6 +211,9 @@ class Record:
             shutil.rmtree(self.folder / f".{name}.writing", ignore_errors=True)
         for file in (METRICS, STEPS, VAL_LOSSES):
             for path in self.folder.glob(f".{file}.*.writing"):
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob(".*.writing"):  # of those that look at the run, or draw it
+            if files.writer_is_gone(path):
                 path.unlink(missing_ok=True)
 
     def set_damaged_rows_aside(self) -> None:

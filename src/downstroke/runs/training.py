@@ -23,7 +23,7 @@ from downstroke.recipe import Recipe
 from downstroke.runs import names, place
 from downstroke.runs.environment import describe, first_threads, same_machine, threads_again
 from downstroke.runs.parts import Parts
-from downstroke.runs.record import Record, new_folder
+from downstroke.runs.record import Record, new_folder, remove_unbegun
 from downstroke.runs.restore import restore
 from downstroke.runs.run import Run
 from downstroke.runs.trust import refuse_foreign_code
@@ -84,7 +84,12 @@ class Training:
         learner.at.elapsed_s = time.perf_counter() - began
 
         run = Run(Path(learner.world.share(new_folder(Path(runs_dir), name) if learner.world.first else None)))
-        self = cls(run, learner, train, val)
+        try:
+            self = cls(run, learner, train, val)
+        except BaseException:
+            if learner.world.first:
+                remove_unbegun(run.folder)  # it would block the name
+            raise
         self._mind_threads(given, all_threads)
         self.notices.extend(loaded.notices)
         try:

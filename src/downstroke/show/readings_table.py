@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class ReadingsTable:
                 rows = [list(COLUMNS), *kept]
                 text = _as_csv(rows)
                 write_bytes(self.path, text.encode("utf-8", "surrogateescape"))
-            self._done = {(row[0], row[1], row[6]) for row in rows[1:] if len(row) == len(COLUMNS)}
+            self._done = {(os.path.normpath(row[0]), row[1], row[6]) for row in rows[1:] if len(row) == len(COLUMNS)}
             self._pages = {done[:2] for done in self._done}
             self._append("" if text else _as_csv([COLUMNS]))
         except (OSError, csv.Error) as error:
@@ -51,7 +52,7 @@ class ReadingsTable:
 
     def lacks(self, source: Source, fields: Sequence[Field]) -> list[Field] | None:
         """The fields of a page that are still to be read; None where nothing is, [] where it is the whole page."""
-        page = (source.path, str(source.page or 1))
+        page = (os.path.normpath(source.path), str(source.page or 1))
         if isinstance(source.file, bytes):  # stdin is another one each time
             return list(fields)
         if not fields:
