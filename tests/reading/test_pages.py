@@ -126,15 +126,17 @@ def test_small_digits_beside_large_ones_are_read(reader: Reader, digits: Callabl
     assert [line.text.replace(" ", "") for line in reader.read(page).lines] == ["47", "5208"]
 
 
-def test_marks_are_no_digits_and_kept_when_asked_for(reader: Reader) -> None:
-    page = np.full((120, 330), 255, np.uint8)
-    cv2.putText(page, "3.14", (60, 80), cv2.FONT_HERSHEY_DUPLEX, 2, 0, 4)
+def test_marks_are_no_digits_and_kept_when_asked_for(reader: Reader, digits: Callable[..., Page]) -> None:
+    page = np.full((120, 360), 250, np.uint8)
+    on_paper(page, digits("35"), 40, 30)
+    cv2.line(page, (165, 58), (195, 57), 40, 4, cv2.LINE_AA)
+    on_paper(page, digits("24"), 200, 30)
     found = reader.read(page)
-    assert found.text.replace(" ", "") == "314"
-    assert "1 mark passed over: ." in found.notes[0]
-    assert found.to_dict()["lines"][0]["marks"][0]["mark"] == "."
+    assert found.text.replace(" ", "") == "3524"
+    assert "1 mark passed over: -" in found.notes[0]
+    assert found.to_dict()["lines"][0]["marks"][0]["mark"] == "-"
     kept = reader.read(page, marks=True)
-    assert kept.text == "3.14"
+    assert kept.text == "35-24"
     assert kept.notes == []
 
 
