@@ -27,6 +27,7 @@ FLOORS = {
     "show": 7,
     "watchers": 7,
     "api": 8,
+    "callbacks": 8,
     "studio": 9,
     "bench": 9,
     "cli": 10,

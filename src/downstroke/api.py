@@ -160,6 +160,12 @@ def advise(
     return verdict.advise(curve, run=run, operating_point=operating_point)
 
 
+def is_log(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs") -> bool:
+    """Whether `log` is a file or folder that is there and no run."""
+    path, runs = Path(log), (Path(log), Path(runs_dir) / log)
+    return path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs))
+
+
 def curve_of(
     log: Log,
     *,
@@ -177,7 +183,7 @@ def curve_of(
 
     if isinstance(log, str | os.PathLike):
         path, runs = Path(log), (Path(log), Path(runs_dir) / log)
-        if path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs)):
+        if is_log(log, runs_dir):
             return logs.read(path, loss, val_loss, say=say), None
         if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
             raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")

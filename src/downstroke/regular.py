@@ -31,7 +31,6 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 def read_regular(path: Path, most: int) -> bytes:
     """All of `path`, `most` bytes at most. OSError where it is missing, no regular file, or larger."""
     with open_regular(path) as file:
-        held = file.read(most + 1)
-    if len(held) > most:
-        raise OSError(errno.EFBIG, f"it has more than {most / 1e6:,.0f} MB", os.fspath(path))
-    return held
+        if os.fstat(file.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"it has more than {most / 1e6:,.0f} MB", os.fspath(path))
+        return file.read()

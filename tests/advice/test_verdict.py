@@ -131,7 +131,7 @@ def test_only_ratios_of_losses_count(scale):
 
 def test_the_json_has_the_keys_of_the_design():
     told = json.loads(json.dumps(advise(falling(9)).to_dict()))
-    keys = {"epoch", "verdict", "best_epoch", "best_val_loss", "forecast", "reason", "command", "likely_better"}
+    keys = {"epoch", "verdict", "best_epoch", "best_val_loss", "forecast", "reason", "command", "likely_better", "step"}
     assert set(told) == keys
     assert 0 <= told["likely_better"] <= 1
     assert [f["epochs"] for f in told["forecast"]] == [1, 5, 10]

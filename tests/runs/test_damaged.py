@@ -156,7 +156,7 @@ def test_a_link_in_a_checkpoint_is_not_followed(runs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("step", 10**30), ("epoch", -1), ("batch", "3"), ("images", 1.5), ("last_lr", [1]), ("leg", {})]
+    ("key", "value"), [("step", 10**30), ("epoch", -1), ("batch", "3"), ("images", 1.5), ("last_lr", [1]), ("leg", [])]
 )
 def test_an_absurd_position_with_a_good_checksum_is_damage(runs: Path, key: str, value: Any) -> None:
     _state(runs / "hurt" / "last", lambda state: state["position"].update({key: value}))

@@ -30,6 +30,8 @@ class Curve:
     val_losses: Mapping[int, NDArray[np.floating]] | None = None  # epoch -> loss of each val image [N], recent epochs
 
     classes: int | None = None  # where val loss is known to be the cross-entropy among so many
+    unit: str = "epoch"  # what the rows are counted in: epoch or evaluation
+    step: Floats | None = None  # [E] the step of each row, where the log has it
     horizon: float | None = None  # the epoch at which the run's own schedule ends, if it does
 
     def first(self, rows: int) -> Curve:
@@ -41,6 +43,7 @@ class Curve:
             val_loss=self.val_loss[:rows],
             loss=None if self.loss is None else self.loss[:rows],
             lr=None if self.lr is None else self.lr[:rows],
+            step=None if self.step is None else self.step[:rows],
             val_losses=seen,
         )
 
@@ -56,6 +59,11 @@ class Curve:
 
     def __len__(self) -> int:
         return len(self.epoch)
+
+    @property
+    def spacing(self) -> float:
+        """Epochs from one row to the next, as a rule."""
+        return float(np.median(np.diff(self.epoch))) if len(self) > 1 else 1.0
 
     @property
     def known_lr(self) -> Floats | None:

@@ -21,7 +21,8 @@ AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
 #: What epochs are worth: training as long again as was needed weighs as much as a loss higher by this share.
 OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.2, "balanced": 0.02, "thorough": 0.01})
-RISES = 0.5  # probability above which a stop is called overfitting
+RISES = 0.3  # probability above which a stop is called overfitting
+FELL = 0.1  # logarithm of the fall of training loss since the best epoch that overfitting is told from
 ALARM = 0.85  # probability above which it is a stop by itself
 NOTHING = 1e-6  # a val loss below it is 0 but for rounding
 FAR_FROM_GUESSING = 10  # times what guessing costs is divergence
@@ -41,9 +42,8 @@ class Advice:
     forecast: tuple[Forecast, ...]
     reason: str
     command: str | None
-    likely_better: float | None = (
-        None  # probability, 0..1, that val loss gets lower by more than 1%; None if not judged
-    )
+    step: int | None = None  # of the last row, where the log has it
+    likely_better: float | None = None  # probability, 0..1, of a val loss lower by more than 1%
 
     @property
     def stop(self) -> bool:
@@ -130,7 +130,8 @@ def _why(curve: Curve, told: Mapping[str, float], judged: Judged) -> tuple[str, 
     rose = bool(np.any(np.diff(curve.val_loss[-words.RECENT :]) > 0))
     swings = math.exp(told["noise"]) > words.SWINGS and rose
     runs_away = told["train_rose"] > 0 and told["least_of_3"] > words.SWINGS
-    if left and (swings or runs_away):
+    memorises = told["train_fell"] > FELL  # NaN where it is not known
+    if left and (swings or runs_away) and not memorises:
         return "unstable", words.swings(curve)
     if left and judged.risen > RISES:
         return "overfitting", words.overfits(curve)
@@ -192,7 +193,8 @@ def _answer(
         best_epoch=None if best is None else round(float(curve.epoch[best])),
         best_val_loss=None if best is None else float(curve.val_loss[best]),
         forecast=forecast,
-        reason=" ".join([reason, *words.warnings(curve, ROWS)]),
+        reason=words.counted_in(curve, " ".join([reason, *words.warnings(curve, ROWS)])),
         command=words.command(verdict, run, ENOUGH - len(curve)),
+        step=None if curve.step is None else round(float(curve.step[-1])),
         likely_better=None if judged is None else judged.better,
     )

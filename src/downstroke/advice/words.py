@@ -83,7 +83,7 @@ def goes_on(curve: Curve, judged: Judged, forecast: Sequence[Forecast]) -> str:
         head = "Undecided: a better val loss is possible, not likely."
     else:
         head = "Little is left to gain: going on costs little, and so does stopping."
-    return f"{head} {_moved(curve)} {_coming(judged, forecast[1])}"
+    return f"{head} {_moved(curve)} {_coming(curve, judged, forecast[1])}"
 
 
 def outlook(curve: Curve, judged: Judged) -> str:
@@ -151,6 +151,16 @@ def warnings(curve: Curve, most: int) -> list[str]:
     return said
 
 
+def counted_in(curve: Curve, reason: str) -> str:
+    """The reason in the unit that the rows are counted in, with the step of the best."""
+    if curve.unit == "epoch":
+        return reason
+    told = reason.replace("epoch", curve.unit)
+    if curve.step is None or not np.isfinite(curve.val_loss).any():
+        return told
+    return f"{told} {curve.unit.capitalize()} {_best(curve)} is step {curve.step[_least(curve)]:g}."
+
+
 def _smaller_lr(curve: Curve, row: int, factor: int = 3) -> str:
     if curve.lr is None or not np.isfinite(curve.lr[row]) or curve.lr[row] <= 0:
         share = "a third" if factor == 3 else "a tenth"
@@ -185,9 +195,10 @@ def _swing(curve: Curve) -> str:
     return f"val loss swings: {_at(curve, row)}, {_at(curve, row + 1)}"
 
 
-def _coming(judged: Judged, ahead: Forecast) -> str:
-    """The forecast, named as one."""
-    five = f"{_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)}) in {counted(ahead.epochs, 'epoch')}"
+def _coming(curve: Curve, judged: Judged, ahead: Forecast) -> str:
+    """The forecast, named as one; its rows are epochs where val is measured once in each."""
+    rows = "epoch" if abs(curve.spacing - 1) < 0.01 else "evaluation"
+    five = f"{_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)}) in {counted(ahead.epochs, rows)}"
     return f"{_hope(judged)}; val loss {five}."
 
 

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -43,7 +44,12 @@ def read_npz(file: Path) -> Found:
     if not zipfile.is_zipfile(file):
         raise DataError(f"{file}: not an .npz archive, or cut short; expected what numpy.savez writes")
     arrays: dict[str, NDArray[Any]] = {}
-    with np.load(file, allow_pickle=False) as archive:
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(np.load(opened.enter_context(file.open("rb")), allow_pickle=False))
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+            text = shown(" ".join(str(error).split()))[:200]
+            raise DataError(f"{file}: the archive is damaged ({text}); save or download it again") from None
         found = {key.lower(): key for key in archive.files}
         form = next((pairs for pairs in _NPZ if found.keys() >= set(pairs[0])), None)
         if form is None:

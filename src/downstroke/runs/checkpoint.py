@@ -23,11 +23,11 @@ from downstroke.errors import CheckpointError, shown
 from downstroke.recipe import Recipe
 from downstroke.regular import read_regular
 from downstroke.runs import files
+from downstroke.runs.run import refuse_absurd
 
 FORMAT = 1
 MOST_BYTES = 8_000_000_000  # of a file of tensors
 LOOK_AGAIN_S = 0.02
-MOST_COUNTED = 10**12  # epochs, steps, images
 _FILE = re.compile(r"[a-z]{1,40}\.safetensors")
 #: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
 #: and the first goal, in whose place the position has its own.
@@ -156,7 +156,7 @@ def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{folder / file} is damaged (its checksum does not fit)")
             tensors[file.removesuffix(".safetensors")] = safetensors.torch.load(data)
-        _refuse_absurd(state["position"])
+        refuse_absurd(state["position"])
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise
@@ -171,21 +171,6 @@ def _held(folder: Path, file: str, most: int) -> bytes:
     if (folder / file).is_symlink():
         raise OSError(f"{file} is a link; expected a file")
     return read_regular(folder / file, most)
-
-
-def _refuse_absurd(position: dict[str, Any]) -> None:
-    """ValueError for a position that no training can have, though its checksum fits."""
-    leg = position["leg"]
-    counts = {key: position[key] for key in ("epoch", "batch", "step", "images")}
-    counts |= {f"leg.{key}": leg[key] for key in ("first_epoch", "first_step", "last_epoch")}
-    for key, value in counts.items():
-        if type(value) is not int or not 0 <= value <= MOST_COUNTED:
-            raise ValueError(f"position.{key} is {shown(str(value))[:40]}; expected a whole number from 0 to 10^12")
-    for key in ("elapsed_s", "loss_sum", "last_lr"):
-        if not isinstance(position[key], int | float):
-            raise ValueError(f"position.{key} is {shown(str(position[key]))[:40]}; expected a number")
-    if not isinstance(leg["changes"], dict) or not isinstance(position["val_losses"], list):
-        raise ValueError("position.leg.changes or position.val_losses is damaged")
 
 
 def _checksum(body: dict[str, Any]) -> str:

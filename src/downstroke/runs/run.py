@@ -24,6 +24,7 @@ RECIPE, ENVIRONMENT, METRICS, STEPS = "recipe.json", "environment.json", "metric
 VAL_LOSSES, LOSS_PICTURE, LOCK = "val_losses.npy", "loss.png", ".lock"
 LOOKS = "test.json"
 READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
+MOST_COUNTED = 10**12  # epochs, steps, images
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,10 @@ class Run:
         for name in ("last", "last.previous", "last"):
             try:
                 position: dict[str, Any] = files.read_json(self.folder / name / "state.json")["position"]
-            except (RunError, KeyError, TypeError):
+                refuse_absurd(position)
+            except (RunError, KeyError, TypeError, ValueError, AttributeError):
                 continue
-            if isinstance(position, dict) and isinstance(position.get("leg"), dict):
-                return position
+            return position
         return {}
 
     @property
@@ -247,11 +248,28 @@ def damage(error: Exception) -> str:
     return f"the run's folder is damaged ({type(error).__name__}: {shown(' '.join(str(error).split()))[:200]})"
 
 
+def refuse_absurd(position: dict[str, Any]) -> None:
+    """ValueError for a position that no training can have, though its checksum fits."""
+    leg = position.get("leg")
+    if not isinstance(leg, dict):
+        raise ValueError("position.leg is missing")
+    counts = {key: position.get(key, 0) for key in ("epoch", "batch", "step", "images")}
+    counts |= {f"leg.{key}": leg.get(key, 0) for key in ("first_epoch", "first_step", "last_epoch")}
+    for key, value in counts.items():
+        if type(value) is not int or not 0 <= value <= MOST_COUNTED:
+            raise ValueError(f"position.{key} is {shown(str(value))[:40]}; expected a whole number from 0 to 10^12")
+    for key in ("elapsed_s", "loss_sum", "last_lr"):
+        if not isinstance(position.get(key, 0), int | float):
+            raise ValueError(f"position.{key} is {shown(str(position[key]))[:40]}; expected a number")
+    if not isinstance(leg.get("changes", {}), dict) or not isinstance(position.get("val_losses", []), list):
+        raise ValueError("position.leg.changes or position.val_losses is damaged")
+
+
 def standing(position: Mapping[str, Any]) -> str:
     """Where a run at `Run.position` stands that nobody trains: finished, interrupted, or empty."""
     if not position.get("step"):
         return "empty"
-    return "interrupted" if position["epoch"] < position["leg"]["last_epoch"] else "finished"
+    return "interrupted" if position.get("epoch", 0) < position["leg"].get("last_epoch", 0) else "finished"
 
 
 def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
