@@ -31,7 +31,7 @@ def shared(box: tuple[int, ...], other: NDArray[np.float32]) -> float:
 
 
 def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(score, log heat and 1 of each digit that is read, [N,3]; 1 where it is read right, 0 where there is none, [N])."""
+    """(score, log heat and 1 of each digit read, [N,3]; 1 where it is read right, 0 where there is none, [N])."""
     rows, truths = [], []
     for seed in range(PAGES):
         drawn = draw_page(np.random.default_rng((99, seed)), characters, KINDS[seed % len(KINDS)])
