@@ -24,7 +24,7 @@ _MARK = 0.3  # heat: of a mark that is told
 _WIDEST = 1.2  # times its height: ink that is wider is more than one digit
 _LEAST = 1e-6  # a probability
 #: Weights of the reader's score and of the logarithm of the locator's heat, and what their sum is at least where a
-#: digit is accepted: a logistic regression (tools/fit_is_there.py); 95 of 100 digits read right on drawn pages reach it.
+#: digit is accepted: a logistic regression (tools/fit_is_there.py); of digits read right on drawn pages 95% reach it.
 _IS_THERE = (0.24, 2.46, -1.88)
 
 
