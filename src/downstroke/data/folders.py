@@ -73,7 +73,7 @@ def _files_by_class(folder: Path, notices: list[str], least: int) -> dict[str, l
         if not files[path.name]:
             raise DataError(
                 f"{path}: no pictures in this class ({', '.join(s[1:] for s in SUFFIXES)}); "
-                f"add some, or take the folder away"
+                f"add some, or remove the folder"
             )
     if len(files) < least:
         found = f"only the class {next(iter(files))}" if files else "no sub-folders"

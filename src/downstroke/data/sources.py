@@ -44,7 +44,7 @@ def _find(data: str | Path, *, or_else: str = "") -> tuple[str, raw.Found]:
         if path.is_file():
             return _find_in_file(path)
     except PermissionError as error:
-        raise DataError(f"{error.filename or path}: may not be read; check its permissions") from None
+        raise DataError(f"{error.filename or path}: cannot be read; check its permissions") from None
     except MemoryError:
         raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None
     if path.exists():
@@ -106,4 +106,4 @@ def _find_in_file(file: Path) -> tuple[str, raw.Found]:
         return file.name.split(".")[0], raw.Found(tables.read_csv(file))
     if idx.is_idx_name(file.name):
         return file.name, idx.read_file(file)
-    raise DataError(f"{file}: not a form of data that can be read; expected {_FORMS}")
+    raise DataError(f"{file}: unknown data format; expected {_FORMS}")

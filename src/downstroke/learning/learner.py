@@ -116,7 +116,7 @@ class Learner:
 
     def begin(self, images: Tensor) -> None:
         """Measure the training images, uint8 [N,28,28], start the average from the first W, and seed dropout."""
-        torch.manual_seed(self.recipe.seed + self.world.rank)  # each process drops out values of its own
+        torch.manual_seed(self.recipe.seed + self.world.rank)  # each process drops different values
         self.network.measure(images)
         if self.recipe.first_layer == "whitening":
             whiten(self.network, images)

@@ -214,7 +214,7 @@ def _own(make: Callable[..., nn.Module], recipe: Recipe, classes: int) -> Networ
         shape = tuple(network.eval()(torch.zeros(2, 28, 28)).shape)
     except DownstrokeError:
         raise
-    except Exception as error:  # a stranger's code: whatever it raises is told in one line
+    except Exception as error:  # the user's code may raise anything; report it in one line
         text = " ".join(str(error).split()) or type(error).__name__
         raise RecipeError(f"model {recipe.model!r} failed on images [2,1,28,28]: {text}") from error
     if shape != (2, classes):
