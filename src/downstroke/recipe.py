@@ -269,7 +269,7 @@ RECIPES: dict[str, Recipe] = {
             augment="pen",
             strays=0.5,
             label_smoothing=0.05,
-            epochs=20,
+            epochs=30,
         ),
         STANDARD.replace(name="best", model="wide", dropout=0.3, epochs=15),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),
