@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from downstroke.errors import DownstrokeError, LogError, shown
+from downstroke.errors import DownstrokeError, LogError, RecipeError, shown
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -281,8 +281,10 @@ def find_lr(
     """
     from downstroke.runs.range_test import sweep
 
-    decided = recipe if isinstance(recipe, Recipe) else named(recipe)
-    return sweep(decided.replace(**fields), device=device, precision=precision, threads=threads)
+    decided = (recipe if isinstance(recipe, Recipe) else named(recipe)).replace(**fields)
+    if decided.start_from is not None:
+        raise RecipeError("find_lr sweeps from random weights; leave start_from out")
+    return sweep(decided, device=device, precision=precision, threads=threads)
 
 
 def _opened(run: Log, runs_dir: str | os.PathLike[str], *, trust: bool = False) -> run_room.Run:

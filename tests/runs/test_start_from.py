@@ -57,6 +57,11 @@ def test_a_tensor_that_does_not_fit_is_named(tiny: Path, tmp_path: Path) -> None
         train(tiny, tmp_path, "run", start_from="nobody")
 
 
+def test_a_sweep_of_lr_does_not_claim_to_start_from_a_w(tiny: Path) -> None:
+    with pytest.raises(RecipeError, match="leave start_from out"):
+        downstroke.find_lr(data=str(tiny), **SMALL, start_from="reader", mix=0.0)
+
+
 def test_what_starts_from_a_w_takes_few_epochs_and_a_lower_lr_unless_told_otherwise() -> None:
     reader = RECIPES["reader"]
     taught = reader.replace(start_from="reader", data="mine")
