@@ -6,9 +6,15 @@ EXTRAS := dev
 RUNS ?= runs
 READY := $(VENV)/ready
 
-.PHONY: setup train studio test test-slow lint types bench clean
+.PHONY: help setup train studio check lint types test test-slow bench clean
 
-setup: $(READY)
+# `make` alone sets up, as ever.
+.DEFAULT_GOAL := setup
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY)  ## .venv with downstroke and everything that the tests need
 
 # Right again whenever the dependencies, the lock or this file change; the code itself is installed as a link to src.
 $(READY): pyproject.toml constraints.txt Makefile
@@ -17,18 +23,25 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
-# make train ARGS="textbook --epochs 5 --name mine" RUNS=elsewhere
-train: setup
+train: setup  ## train a run, then look at the test set; ARGS="textbook --epochs 5" RUNS=elsewhere
 	$(BIN)/python -m downstroke train --runs-dir $(RUNS) $(ARGS)
 	$(BIN)/python -m downstroke test --runs-dir $(RUNS)
 
-# make studio ARGS="--port 8000 --no-browser" RUNS=elsewhere
-studio: setup
+studio: setup  ## open the studio in the browser; ARGS="--port 8000" RUNS=elsewhere
 	$(BIN)/python -m downstroke studio --runs-dir $(RUNS) $(ARGS)
+
+check: lint types test  ## what CI runs, fastest first; stops at the first part that fails
+
+lint: setup  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## mypy
+	$(BIN)/mypy
 
 # All of it on two cores; with ARGS, what they say. The tests of the API's description share a name, and spread over two
 # processes all but one would be lost. Each part runs, also after another that failed; one failure fails the whole.
-test: setup
+test: setup  ## all tests but the slow ones; ARGS="-x tests/cli" for some of them
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
@@ -38,18 +51,11 @@ else
 	exit $$failed
 endif
 
-test-slow: setup
+test-slow: setup  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-
-types: setup
-	$(BIN)/mypy
-
-bench: setup
+bench: setup  ## the measurements of the learning core
 	$(BIN)/python -m downstroke bench core
 
-clean:
+clean:  ## remove .venv, caches and builds
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
 # One thread: the nets here are too small to share out, and threads that wait for each other on a busy machine are slow.
 # Before torch is imported, and for the processes that tests start, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+# The key that signs runs with a model of one's own: not the user's.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="downstroke-state-")
 
 # A shell that runs the suite in the background lets it ignore Ctrl-C, and the programs that tests start inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():

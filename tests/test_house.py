@@ -14,6 +14,7 @@ from downstroke.data.dataset import Dataset
 HOME = Path(downstroke.__file__).parent
 FLOORS = {
     "errors": 1,
+    "regular": 1,
     "recipe": 2,
     "history": 2,
     "glyphs": 2,
@@ -24,8 +25,9 @@ FLOORS = {
     "runs": 5,
     "reading": 6,
     "show": 7,
-    "progress": 7,
+    "watchers": 7,
     "api": 8,
+    "callbacks": 8,
     "studio": 9,
     "bench": 9,
     "cli": 10,
@@ -71,6 +73,13 @@ def test_an_arrow_that_points_up_is_found() -> None:
     assert wrong_arrows("runs", "from downstroke.data import sources") == []
 
 
+def test_watchers_see_events_and_nothing_that_makes_them() -> None:
+    allowed = {"downstroke.errors", "downstroke.history", "downstroke.learning.events"}
+    for path in (HOME / "watchers").glob("*.py"):
+        named = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+        assert {name for name in named if name and name.startswith("downstroke")} <= allowed, path
+
+
 def loaded_by(code: str) -> set[str]:
     said = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
@@ -110,9 +119,11 @@ def test_the_public_names_are_these() -> None:
         "CheckpointError",
         "DataError",
         "DownstrokeError",
+        "EpochDone",
         "History",
         "LogError",
         "NonFiniteError",
+        "Note",
         "PictureError",
         "RECIPES",
         "Reader",
@@ -120,9 +131,13 @@ def test_the_public_names_are_these() -> None:
         "RecipeError",
         "Run",
         "RunError",
+        "StepDone",
+        "StopReason",
+        "Stopped",
         "advise",
         "compare",
         "find_lr",
+        "plot",
         "train",
     ]
     for name in downstroke.__all__:

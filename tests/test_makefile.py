@@ -1,4 +1,4 @@
-"""`make test`: each part of it runs, and its exit code says whether any failed."""
+"""`make test` runs each of its parts and fails if any did; `make check` and CI run the same, fastest first."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ def test_with_args_it_does_what_they_say_and_no_more(tmp_path: Path, fails: str)
     passed, calls = make_test(tmp_path, fails, "ARGS=-x tests/test_one.py")
     assert calls == ["-m pytest -x tests/test_one.py"]
     assert passed == (fails == "nothing")
+
+
+def test_help_names_every_target() -> None:
+    said = subprocess.run([str(MAKE), "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    phony = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
+    assert {line.split()[1] for line in said.splitlines() if line.startswith("make ")} >= set(phony.split()[1:])
+
+
+def test_check_and_ci_run_lint_then_types_then_test() -> None:
+    planned = subprocess.run([str(MAKE), "-n", "check"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    tools = ["ruff check", "ruff format", "mypy", "pytest"]
+    assert [planned.index(tool) for tool in tools] == sorted(planned.index(tool) for tool in tools)
+    parts = [line.removeprefix("part make ") for line in (ROOT / ".ci/run").read_text().splitlines() if "make " in line]
+    assert parts[-3:] == ["lint", "types", "test"]

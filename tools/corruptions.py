@@ -18,8 +18,8 @@ from downstroke.data import sources
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits
 from downstroke.reading import refusal, shipped
 from downstroke.recipe import RECIPES
+from downstroke.runs.parts import Parts
 from downstroke.runs.run import Run
-from downstroke.runs.training import Parts
 
 Image = NDArray[np.uint8]
 RANDOM = np.random.default_rng(0)

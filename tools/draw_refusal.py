@@ -22,7 +22,7 @@ from downstroke.learning.evaluate import Evaluation, calibration_error, read_log
 from downstroke.reading import refusal
 from downstroke.reading.shipped import Shipped, shipped
 from downstroke.recipe import Recipe
-from downstroke.runs.training import Parts
+from downstroke.runs.parts import Parts
 from downstroke.show.style import INK, MUTED, RUN_COLOURS, drawing, heading
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "refusal.png"

@@ -32,7 +32,7 @@ from downstroke.learning.events import EpochDone
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.recipe import DEFAULT_LR, Recipe
-from downstroke.runs.training import Parts
+from downstroke.runs.parts import Parts
 
 RUNS, EPOCHS = 140, 60
 MODELS = ("mlp", "linear", "cnn", "mlp", "linear")

@@ -23,8 +23,8 @@ from downstroke.learning.models import Network
 from downstroke.learning.temperature import fit_temperature
 from downstroke.reading import refusal, shipped
 from downstroke.recipe import RECIPES, Recipe
+from downstroke.runs.parts import Parts
 from downstroke.runs.run import Run
-from downstroke.runs.training import Parts
 
 
 def set_temperature(network: Network, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:

@@ -20,8 +20,9 @@ from downstroke.errors import (
 )
 
 if TYPE_CHECKING:
-    from downstroke.api import Run, advise, compare, find_lr, train
+    from downstroke.api import Run, advise, compare, find_lr, plot, train
     from downstroke.history import History
+    from downstroke.learning.events import EpochDone, Note, StepDone, Stopped, StopReason
     from downstroke.reading.reader import Reader
     from downstroke.recipe import RECIPES, Recipe
 
@@ -30,23 +31,34 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "DownstrokeError",
+    "EpochDone",
     "History",
     "LogError",
     "NonFiniteError",
+    "Note",
     "PictureError",
     "Reader",
     "Recipe",
     "RecipeError",
     "Run",
     "RunError",
+    "StepDone",
+    "StopReason",
+    "Stopped",
     "advise",
     "compare",
     "find_lr",
+    "plot",
     "train",
 ]
 
 _HOME = {
+    "EpochDone": "downstroke.learning.events",
+    "Note": "downstroke.learning.events",
     "RECIPES": "downstroke.recipe",
+    "StepDone": "downstroke.learning.events",
+    "StopReason": "downstroke.learning.events",
+    "Stopped": "downstroke.learning.events",
     "History": "downstroke.history",
     "Reader": "downstroke.reading.reader",
     "Recipe": "downstroke.recipe",
@@ -54,6 +66,7 @@ _HOME = {
     "advise": "downstroke.api",
     "compare": "downstroke.api",
     "find_lr": "downstroke.api",
+    "plot": "downstroke.api",
     "train": "downstroke.api",
 }
 

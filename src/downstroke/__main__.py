@@ -1,12 +1,26 @@
 """`python -m downstroke` is the command `downstroke`; under torchrun, one of several that train one run."""
 
 import os
+import signal
+import sys
+from types import FrameType
 
-from downstroke.cli import main
+
+def _quit(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C while the program is being loaded: nothing is under way that could be saved."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where a shell had it ignored
 
 
 def run() -> None:
     """Run the command; a process of several leaves in its own way."""
+    from downstroke.cli import main
+
+    if _heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on the command hears it
     try:
         main()
     except SystemExit as end:
@@ -15,7 +29,11 @@ def run() -> None:
 
             leave(end.code if isinstance(end.code, int) else int(end.code is not None))
         raise
+    except KeyboardInterrupt:  # after the command has ended
+        sys.exit(130)
 
 
+if _heard:
+    signal.signal(signal.SIGINT, _quit)
 if __name__ == "__main__":
     run()

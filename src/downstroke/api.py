@@ -9,17 +9,13 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from downstroke.errors import DownstrokeError, LogError, RunError, shown
+from downstroke.errors import DownstrokeError, LogError, shown
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -57,6 +53,7 @@ class Run(run_room.Run):
         threads: int | None = None,
         data: str | os.PathLike[str] | None = None,
         val_data: str | os.PathLike[str] | None = None,
+        accept_recipe: bool = False,
         progress: bool = True,
         watch: Watcher | None = None,
         tensorboard: bool = False,
@@ -65,7 +62,8 @@ class Run(run_room.Run):
 
         `max_epochs` bounds how many more it may be until then (left out, 1000).
 
-        `data`, `val_data`: where the run's data is now, if it was moved. Progress is shown on stderr unless `progress`
+        `data`, `val_data`: where the run's data is now, if it was moved. `accept_recipe`: continue although recipe.json
+        was changed since the last checkpoint. Progress is shown on stderr unless `progress`
         is False. Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
@@ -83,6 +81,7 @@ class Run(run_room.Run):
                 threads=threads,
                 data=os.fspath(data) if data else None,
                 val_data=os.fspath(val_data) if val_data else None,
+                accept_recipe=accept_recipe,
             ) as training,
         ):
             _follow(training, self, progress, watch, tensorboard)
@@ -161,6 +160,12 @@ def advise(
     return verdict.advise(curve, run=run, operating_point=operating_point)
 
 
+def is_log(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs") -> bool:
+    """Whether `log` is a file or folder that is there and no run."""
+    path, runs = Path(log), (Path(log), Path(runs_dir) / log)
+    return path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs))
+
+
 def curve_of(
     log: Log,
     *,
@@ -178,7 +183,7 @@ def curve_of(
 
     if isinstance(log, str | os.PathLike):
         path, runs = Path(log), (Path(log), Path(runs_dir) / log)
-        if path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs)):
+        if is_log(log, runs_dir):
             return logs.read(path, loss, val_loss, say=say), None
         if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
             raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
@@ -187,23 +192,25 @@ def curve_of(
 
 
 @overload
-def compare(first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs") -> dict[str, Any]: ...
+def compare(
+    first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
+) -> dict[str, Any]: ...
 @overload
 def compare(
-    first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs"
+    first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> list[dict[str, Any]]: ...
 def compare(
-    first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs"
+    first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """The best W of the second run against that of the first, on their val images, paired; of more runs, every pair.
 
     Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
-    Raises RunError where they have not the same val images.
+    `trust`: as in `Run.open`. Raises RunError where they have not the same val images.
     """
     from downstroke.runs.val_readings import read_val
 
-    runs = [_opened(run, runs_dir) for run in (first, second, *more)]
+    runs = [_opened(run, runs_dir, trust=trust) for run in (first, second, *more)]
     short = [run.name for run in runs]
     names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
     read = zip(names, runs, read_val(runs), strict=True)
@@ -278,8 +285,8 @@ def find_lr(
     return sweep(decided.replace(**fields), device=device, precision=precision, threads=threads)
 
 
-def _opened(run: Log, runs_dir: str | os.PathLike[str]) -> run_room.Run:
-    return run if isinstance(run, run_room.Run) else Run.open(run, runs_dir)
+def _opened(run: Log, runs_dir: str | os.PathLike[str], *, trust: bool = False) -> run_room.Run:
+    return run if isinstance(run, run_room.Run) else Run.open(run, runs_dir, trust=trust)
 
 
 def train(
@@ -314,7 +321,9 @@ def train(
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
     decided = decided.replace(**fields) if fields else decided
     if tensorboard:
-        _summary_writer()  # refused before a run is made for it
+        from downstroke.watchers.tensorboard import summary_writer
+
+        summary_writer()  # refused before a run is made for it
     home = Path(runs_dir)
     with (
         joined(device),
@@ -335,88 +344,43 @@ def train(
 
 
 def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None, tensorboard: bool) -> None:
-    from downstroke.learning.events import Stopped
-    from downstroke.progress import shown_progress
+    from downstroke.learning.events import Note, Stopped
+    from downstroke.watchers.interrupt import interruptible
+    from downstroke.watchers.progress import shown_progress
+    from downstroke.watchers.tensorboard import TensorBoard
 
     first = training.learner.world.first
-    writer = _TensorBoard(run.folder) if tensorboard and first else None
     run.notices = tuple(training.notices)
     try:
-        with _interruptible(training.learner.stop), shown_progress(training, progress and first) as show:
+        with ExitStack() as watching:
+            watchers: list[Callable[[Event], None]] = []
+            if tensorboard and first:
+                watchers.append(watching.enter_context(closing(TensorBoard(run.folder / "tensorboard"))))
+            watching.enter_context(interruptible(training.learner.stop))
+            if progress and first:
+                watchers.insert(0, watching.enter_context(shown_progress(map(Note, _introduction(training)))))
             for event in training:
-                show(training, event)
+                for watcher in watchers:
+                    watcher(event)
                 if watch and first:
                     watch(training, event)
-                if writer:
-                    writer.write(event)
                 if isinstance(event, Stopped):
                     run.stopped, run.notices = event.reason, tuple(training.notices)
     except BaseException:
-        with suppress(DownstrokeError):  # what went wrong is to be told, not that it could not be drawn either
+        with suppress(DownstrokeError):  # the first error is the one to report, not that the plot failed as well
             _draw(run, first)
         raise
-    finally:
-        if writer:
-            writer.close()
     _draw(run, first)
+
+
+def _introduction(training: Training) -> list[str]:
+    """What to say before the first step: what the user's own data holds, and the notices."""
+    from downstroke.runs.place import description  # loads OpenCV
+
+    own = description(training.run)
+    return [*([own] if own else []), *(f"note: {notice}" for notice in training.notices)]
 
 
 def _draw(run: Run, first: bool) -> None:
     if first and len(run.history):
         run.plot()
-
-
-@contextmanager
-def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) calls `stop`; a second one is what it always was."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        restore()
-        stop()
-
-    for number in before:
-        signal.signal(number, hear)
-    try:
-        yield
-    finally:
-        restore()
-
-
-def _summary_writer() -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise RunError("--tensorboard needs tensorboard: pip install '.[tensorboard]' in the clone") from None
-    return SummaryWriter
-
-
-class _TensorBoard:
-    """Writes the events of training for TensorBoard, under the names of the CSV columns."""
-
-    def __init__(self, folder: Path) -> None:
-        self._writer = _summary_writer()(str(folder / "tensorboard"))
-
-    def write(self, event: Event) -> None:
-        from dataclasses import asdict
-
-        from downstroke.learning.events import EpochDone, StepDone
-
-        if isinstance(event, StepDone):
-            for name in ("lr", "batch_loss", "gradient_norm"):
-                self._writer.add_scalar(f"step/{name}", getattr(event.row, name), event.row.step)
-        elif isinstance(event, EpochDone):
-            for name, value in asdict(event.row).items():
-                if name not in ("epoch", "step") and not math.isnan(value):
-                    self._writer.add_scalar(f"epoch/{name}", value, event.row.epoch)
-            self._writer.flush()
-
-    def close(self) -> None:
-        self._writer.close()

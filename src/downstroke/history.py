@@ -14,7 +14,8 @@ from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import RunError, counted
+from downstroke.errors import RunError, counted, shown
+from downstroke.regular import open_regular, read_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,7 @@ class StepRow:
     gradient_norm: float  # Euclidean norm of dL/dW over all weights
 
 
+MOST_VAL_LOSSES = 1_000_000_000  # bytes
 EPOCH_COLUMNS = tuple(f.name for f in fields(EpochRow))
 STEP_COLUMNS = tuple(f.name for f in fields(StepRow))
 
@@ -129,10 +131,10 @@ class ValLosses:
         import numpy as np
 
         def array(file: Any) -> NDArray[Any]:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            return np.lib.format.read_array(file, allow_pickle=False, max_header_size=1000)
 
         try:
-            buffer = io.BytesIO(Path(path).read_bytes())
+            buffer = io.BytesIO(read_regular(Path(path), MOST_VAL_LOSSES))
             losses = array(buffer)
             epochs = array(buffer) if buffer.read(1) and buffer.seek(-1, io.SEEK_CUR) else None
         except FileNotFoundError:
@@ -150,21 +152,26 @@ def _misfit(losses: NDArray[Any], epochs: NDArray[Any] | None) -> bool:
 
 
 def _read(path: str | Path, columns: tuple[str, ...], whole: int) -> Iterator[list[float]]:
-    """The rows of `path`, of which the first `whole` columns are whole numbers."""
-    # A byte that is no UTF-8 becomes a character that is no number.
-    with Path(path).open(newline="", encoding="utf-8", errors="replace") as file:
-        whole_lines = (line for line in file if line.endswith("\n"))
-        reader = csv.reader(whole_lines)
-        header = next(reader, [])
-        if tuple(header) != columns:
-            raise RunError(f"{path}: the columns are {','.join(header) or 'missing'}; expected {','.join(columns)}")
-        for number, values in enumerate(reader, start=2):
-            try:
+    """The rows of `path`, of which the first `whole` columns are whole numbers. RunError."""
+    number = 1
+    try:
+        # A byte that is no UTF-8 becomes a character that is no number.
+        with io.TextIOWrapper(open_regular(path), newline="", encoding="utf-8", errors="replace") as file:
+            whole_lines = (line for line in file if line.endswith("\n"))
+            reader = csv.reader(whole_lines)
+            header = next(reader, [])
+            if tuple(header) != columns:
+                found = shown(",".join(header))[:200] or "missing"
+                raise RunError(f"{path}: the columns are {found}; expected {','.join(columns)}")
+            for number, values in enumerate(reader, start=2):
                 if len(values) != len(columns):
                     raise ValueError(f"{counted(len(values), 'field')}")
                 row = [float(v) if v else math.nan for v in values]
                 if not all(number.is_integer() for number in row[:whole]):
                     raise ValueError(f"{values[:whole]} are not whole numbers")
                 yield row
-            except ValueError as error:
-                raise RunError(f"{path}, line {number}: {error}; expected {len(columns)} numbers") from None
+    except (ValueError, csv.Error) as error:
+        text = shown(str(error))[:200]
+        raise RunError(f"{path}, line {number}: {text}; expected {len(columns)} numbers") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror or error})") from None

@@ -4,6 +4,7 @@ The files in `logs/` were written by the programs themselves (Keras 3.15, Lightn
 two as tensorboard's own protocol buffers), on 256 points of noise.
 """
 
+import gzip
 import json
 import os
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 
 import downstroke
 from downstroke.advice import logs
+from downstroke.advice.curve import Curve
+from downstroke.advice.verdict import advise
 from downstroke.errors import LogError
 from downstroke.history import EPOCH_COLUMNS
 
@@ -188,7 +191,7 @@ def test_training_losses_that_cannot_be_told_apart_are_left_out_and_that_is_said
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("epoch,loss,acc\n1,2,3\n", "no val loss that can be told by its name; there are epoch, loss, acc: name it"),
+        ("epoch,loss\n1,2\n", "no val loss that can be told by its name; there are epoch, loss: name it"),
         ("epoch,val_a_loss,val_b_loss\n1,2,3\n", "val_a_loss, val_b_loss could each be the val loss; name one"),
         ("epoch,val_loss\n1,0.5\n2,x1\n", "line 3: val_loss is 'x1'; expected a number"),
         ("epoch,val_loss\none,0.5\n", "line 2: epoch is 'one'; expected a number"),
@@ -288,3 +291,105 @@ def test_reading_a_log_loads_neither_torch_nor_pandas() -> None:
     code = f"from downstroke.advice import logs; logs.read({log!r}); import sys; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"torch", "pandas", "tensorboard", "matplotlib"}.isdisjoint(said.stdout.split())
+
+
+FALLING = [0.9, 0.7, 0.6, 0.55]
+ROWS = "\n".join(f"{i},{v / 2},{v}" for i, v in enumerate(FALLING))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\n".join(f"INFO Epoch {i}: Train Loss={v / 2}, Val Loss={v}" for i, v in enumerate(FALLING, 1)).encode(),
+        "\n".join(f"step {100 * i}: train loss {v / 2}, val loss {v}" for i, v in enumerate(FALLING)).encode(),
+        "\n".join(f'{{"epoch": {i}, "train_loss": {v / 2}, "test_loss": {v}}}' for i, v in enumerate(FALLING)).encode(),
+        json.dumps({"loss": [v / 2 for v in FALLING], "val_loss": FALLING}).encode(),
+        f"epoch,loss,val_loss\n{ROWS}".replace(",", ";").replace(".", ",").encode(),
+        f"epoch,loss,valLoss\n{ROWS}".encode("utf-16"),
+        gzip.compress(f"# made by me\nepoch,loss,val_loss\n{ROWS}".encode()),
+        f"Epoche,Trainingsverlust,Validierungsverlust\n{ROWS}".encode(),
+    ],
+    ids=["text", "nanogpt", "json-lines", "keras-dict", "decimal-comma", "utf-16", "gz-and-comments", "german"],
+)  # fmt: skip
+def test_each_form_of_a_log_is_read_the_same(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "training.log"
+    path.write_bytes(data)
+    seen = logs.read(path)
+    assert seen.epoch.tolist() == [1, 2, 3, 4]
+    assert seen.val_loss.tolist() == FALLING
+    assert seen.loss is not None
+    assert seen.loss.tolist() == pytest.approx([v / 2 for v in FALLING])
+
+
+def test_the_parts_of_ultralytics_loss_are_summed_and_its_lr_is_not_that_of_the_biases(tmp_path: Path) -> None:
+    head = "epoch,train/box_loss,train/cls_loss,val/box_loss,val/cls_loss,lr/pg0,lr/pg1,lr/pg2"
+    path = written(tmp_path, f"{head}\n1,1,2,3,4,0.1,0.01,0.02\n2,1,1,2,4,0.05,0.01,0.02\n")
+    notes: list[str] = []
+    seen = logs.read(path, say=notes.append)
+    assert seen.val_loss.tolist() == [7, 6]
+    assert seen.loss is not None
+    assert seen.loss.tolist() == [3, 2]
+    assert seen.lr is not None
+    assert seen.lr.tolist() == [0.02, 0.02]
+    assert "the val loss is the sum of val/box_loss, val/cls_loss" in notes
+
+
+def test_of_runs_in_one_file_the_last_is_judged_and_that_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, "epoch,loss,val_loss\n0,1.0,1.0\n1,0.8,0.9\n2,0.7,0.8\n0,1.1,1.2\n1,0.9,0.95\n")
+    notes: list[str] = []
+    assert logs.read(path, say=notes.append).val_loss.tolist() == [1.2, 0.95]
+    assert any("a new run; the last is judged" in note for note in notes)
+
+
+def test_evaluations_within_an_epoch_are_counted_and_the_step_is_named(tmp_path: Path) -> None:
+    rows = "\n".join(f"0,{500 * i},{v}" for i, v in enumerate([4.0, 2.0, 1.5, 1.6, 1.9, 2.4, 3.1, 4.0, 5.0]))
+    seen = logs.read(written(tmp_path, f"epoch,step,val_loss\n{rows}\n"))
+    assert seen.epoch.tolist() == list(range(1, 10))
+    said = advise(seen)
+    assert said.stop
+    assert said.step == 4000
+    assert "evaluation 3" in said.reason
+    assert "Evaluation 3 is step 1000." in said.reason
+    assert "epoch" not in said.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS"),
+        ("name,epoch,val_loss\nrun-a,20,0.3\nrun-b,30,0.2\n", "table of runs, one a row (run-a, run-b)"),
+        ("epoch,accuracy,val_accuracy\n1,0.5,0.4\n", "scores (accuracy, val_accuracy) and no val loss"),
+    ],
+)
+def test_what_is_no_history_of_losses_is_named(tmp_path: Path, text: str, line: str) -> None:
+    assert line in refused(written(tmp_path, text))
+
+
+def test_a_score_is_not_taken_for_a_loss_even_when_asked(tmp_path: Path) -> None:
+    path = written(tmp_path, "epoch,val_accuracy\n1,0.5\n2,0.6\n")
+    with pytest.raises(LogError, match="is a score by its name"):
+        logs.read(path, val_loss="val_accuracy")
+
+
+def test_mlflows_metrics_and_the_newest_checkpoint_are_read_from_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    for name, scale in (("val_loss", 1.0), ("train_loss", 0.5)):
+        lines = (f"169140974{i}901 {v * scale} {i}" for i, v in enumerate(FALLING))
+        (tmp_path / "metrics" / name).write_text("\n".join(lines))
+    seen = logs.read(tmp_path / "metrics")
+    assert seen.val_loss.tolist() == FALLING
+    assert seen.loss is not None
+    for steps in (900, 1000):
+        state = {"log_history": [{"epoch": 1.0, "eval_loss": steps / 1000, "step": steps}]}
+        (tmp_path / f"checkpoint-{steps}").mkdir()
+        (tmp_path / f"checkpoint-{steps}" / "trainer_state.json").write_text(json.dumps(state))
+    assert logs.read(tmp_path).val_loss.tolist() == [1.0]
+
+
+def test_negative_losses_are_advised_on_by_their_differences() -> None:
+    t = np.arange(1.0, 13)
+    rising = Curve(t, np.linspace(-0.8, -0.3, 12))
+    assert advise(rising).verdict == "overfitting"
+    said = advise(Curve(t, np.linspace(-0.1, -0.8, 12)))
+    assert said.verdict == "continue"
+    assert said.forecast[0].val_loss < -0.5

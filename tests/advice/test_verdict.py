@@ -2,15 +2,17 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import downstroke.advice
 from downstroke.advice.curve import Curve, lr_ahead
-from downstroke.advice.futures import futures
 from downstroke.advice.verdict import OPERATING_POINTS, advise, advise_every
 from downstroke.bench import advice as bench
 from downstroke.bench import histories, hull
@@ -129,7 +131,9 @@ def test_only_ratios_of_losses_count(scale):
 
 def test_the_json_has_the_keys_of_the_design():
     told = json.loads(json.dumps(advise(falling(9)).to_dict()))
-    assert set(told) == {"epoch", "verdict", "best_epoch", "best_val_loss", "forecast", "reason", "command"}
+    keys = {"epoch", "verdict", "best_epoch", "best_val_loss", "forecast", "reason", "command", "likely_better", "step"}
+    assert set(told) == keys
+    assert 0 <= told["likely_better"] <= 1
     assert [f["epochs"] for f in told["forecast"]] == [1, 5, 10]
     assert all(set(f) == {"epochs", "val_loss", "low", "high"} for f in told["forecast"])
     assert all(f["low"] < f["val_loss"] < f["high"] for f in told["forecast"])
@@ -188,9 +192,17 @@ def test_intervals_of_80_percent_hold_about_80_percent_of_what_comes():
     assert 0.65 <= np.mean(held) <= 0.95
 
 
-def test_the_same_history_has_the_same_futures():
-    one, other = (futures(falling(10), 20) for _ in range(2))
-    assert np.array_equal(one.paths, other.paths)
+def test_a_long_history_is_thinned_keeps_its_best_and_says_so():
+    t = epochs(160_000)
+    long = curve(
+        noisy(0.2 + 0.6 * np.exp(-t / 8_000), noise=0.02), noisy(0.1 + np.exp(-t / 8_000), 1), np.full(len(t), 0.01)
+    )
+    said = advise(long)
+    assert said.verdict == "plateau"
+    assert said.best_epoch == np.argmin(long.val_loss) + 1
+    assert "The 160,000 rows are judged in blocks of 1,334." in said.reason
+    assert advise(long.first(9_000)).verdict == "continue"
+    assert "blocks" not in advise(falling(60)).reason
 
 
 def test_a_falling_lr_is_continued_as_its_schedule_says():
@@ -221,13 +233,21 @@ def test_no_epoch_is_asked_for_after_lr_has_reached_0():
     t = epochs(30)
     said = advise(curve(noisy(0.1 + t**-0.8), noisy(0.1 + t**-0.8, 1), 0.1 * np.maximum(1 - t / 30, 1e-6)))
     assert said.verdict == "plateau"
-    assert "lr to 0" in said.reason
+    assert "brought lr to its end" in said.reason
 
 
 def test_advice_needs_numpy_and_not_torch():
     code = "import downstroke.advice.verdict, sys; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"torch", "scipy", "matplotlib", "cv2"} & set(said.stdout.split()) == set()
+
+
+def test_no_two_files_of_advice_import_each_other_not_even_for_types():
+    room = Path(downstroke.advice.__file__).parent
+    arrows = {path.stem: set(re.findall(r"downstroke\.advice(?: import |\.)(\w+)", path.read_text()))
+              for path in room.glob("*.py")}  # fmt: skip
+    assert "words" in arrows["verdict"]
+    assert [(a, b) for a in arrows for b in arrows[a] if a in arrows.get(b, ())] == []
 
 
 def test_regret_and_cost_are_as_defined():
@@ -275,13 +295,18 @@ def test_the_halves_share_no_configuration():
 
 
 def test_the_bench_scores_a_walk_by_what_was_said_when():
-    history = histories.load("develop")[0]
-    assert len(history.columns["epoch"]) >= 60
-    walk = bench.advise_every(bench.curve(history))
-    losses = history.columns["val_loss"]
-    corners = hull.lower_hull(hull.patience_points([losses]))
-    figures = bench.score([history], [walk], corners)
+    seen = bench.of(histories.load("develop")[0])
+    walk = bench.walk(seen, "balanced")
+    figures = bench.score([seen], [walk])
     stop = bench.first_stop(walk)
-    assert figures["regret"] == hull.regret(losses, stop)
-    assert figures["cost"] == hull.cost(losses, stop)
+    assert figures["regret"] == hull.regret(seen.val_loss, stop)
+    assert figures["cost"] == hull.cost(seen.val_loss, stop)
     assert figures["diverged_told_unstable"] is None
+
+
+def test_the_histories_of_other_programs_are_of_many_data_sets_and_schedules():
+    every = histories.others()
+    assert len(every) >= 300
+    assert len({other.data for other in every}) >= 8
+    assert len({other.made["schedule"] for other in every}) >= 6
+    assert 0.3 < np.mean([other.curve.lr is not None for other in every]) < 0.7

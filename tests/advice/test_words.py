@@ -28,7 +28,7 @@ def curve(val_loss: list[float], loss: list[float] | None = None, **more: object
 def prefixes() -> Iterator[tuple[Curve, Advice]]:
     for half in histories.HALVES:
         for number, history in enumerate(histories.load(half)):
-            whole = bench.curve(history)
+            whole = bench.of(history)
             for rows in range(1 + number % STEP, len(whole) + 1, STEP):
                 yield whole.first(rows), advise(whole.first(rows))
 
@@ -83,8 +83,7 @@ def untold(seen: Curve, reason: str) -> str:
     past = re.sub(rf"(still falls|epoch): ({NUMBER}) -> ({NUMBER}) over the last (\d+) epochs", moved, past)
     past = re.sub(rf"±({NUMBER})", noise, past)
     past = re.sub(rf"(?:overfitting since epoch|The best W is epoch) ({NUMBER})", best_epoch, past)
-    past = re.sub(rf"is (?:no number|infinite)(?: \(it was one again later\))? at epoch {NUMBER}", "", past)
-    return past.replace("brought lr to 0", "")
+    return re.sub(rf"is (?:no number|infinite)(?: \(it was one again later\))? at epoch {NUMBER}", "", past)
 
 
 def test_every_number_said_of_the_past_is_a_measured_one_and_falls_means_it() -> None:
@@ -120,7 +119,7 @@ def test_continue_is_the_first_word_only_where_a_better_val_loss_is_likely() -> 
 def test_the_noise_does_not_jump_from_one_epoch_to_the_next() -> None:
     for half in histories.HALVES:
         for history in histories.load(half):
-            whole = bench.curve(history)
+            whole = bench.of(history)
             assert whole.first(7).noise is None
             told = [whole.first(rows).noise for rows in range(1, len(whole) + 1)]
             known = np.array([noise for noise in told if noise is not None])

@@ -98,6 +98,18 @@ def test_what_cannot_be_advised_on_is_one_line(args: list[Any], line: str, tmp_p
     assert line in refused.stderr.splitlines()[-1]
 
 
+def test_a_log_is_watched_to_its_stop_and_drawn(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("epoch,loss,val_loss\n" + "".join(f"{i},{0.9**i},{0.3 + 0.01 * i}\n" for i in range(1, 30)))
+    watched = run("advise", log, "--watch")
+    assert watched.exit_code == 0
+    assert "overfitting" in watched.stdout.splitlines()[-1]
+    assert json.loads(run("advise", log, "--watch", "--json").stdout)["verdict"] == "overfitting"
+    assert run("advise", log, "--watch", "--every").exit_code == 2
+    drawn = json.loads(run("plot", log, "--out", tmp_path / "loss.svg", "--json").stdout)
+    assert Path(drawn["plot"]).read_text().startswith("<?xml")
+
+
 def test_train_ends_with_advice(tiny: Path, tmp_path: Path) -> None:
     args = ["train", "--data", tiny, "--model", "linear", "--val-size", 50, "--epochs", 1, "--runs-dir", tmp_path]
     found = json.loads(run(*args, "--json").stdout)["advice"]

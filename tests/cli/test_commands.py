@@ -13,7 +13,6 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -24,17 +23,19 @@ from PIL import Image
 from rich.console import Console
 
 import downstroke
-from downstroke.cli import _print_figures, main
+from downstroke.cli import main
+from downstroke.cli.printing import print_figures
 from downstroke.data.dataset import Dataset
-from downstroke.errors import RecipeError, RunError
+from downstroke.errors import RecipeError, RunError, shown
 from downstroke.history import EpochRow, StepRow
 from downstroke.learning import criteria, models, optimizers, schedules
 from downstroke.learning.events import EpochDone, StepDone
-from downstroke.progress import COLUMNS, LiveProgress, cells
 from downstroke.reading import reader
 from downstroke.recipe import RECIPES, Recipe
 from downstroke.runs.training import Training
+from downstroke.watchers.progress import COLUMNS, LiveProgress, cells
 
+HOME = Path(downstroke.__file__).parent
 SMALL = ["--model", "mlp", "--batch-size", "64", "--val-size", "50", "--lr", "0.02", "--optimizer", "nesterov"]
 
 
@@ -226,7 +227,9 @@ def test_read_reads_what_it_can_and_says_what_it_cannot(home: Path, mnist: Datas
     text.write_text("no picture")
     empty = tmp_path / "empty.png"
     empty.touch()
-    given = [good, text, blank, tmp_path / "missing.png", empty, tmp_path, dark]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    given = [good, text, blank, tmp_path / "missing.png", empty, folder, dark]
     result = run("read", *given, "--json", "--runs-dir", home)
     assert result.exit_code == 1
     readings = json.loads(result.stdout)
@@ -380,12 +383,11 @@ class Terminal(io.StringIO):
 def test_the_live_progress_fits_the_width_and_cuts_no_number(width: int) -> None:
     console = Console(file=Terminal(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
     live = LiveProgress(console)
-    training: Any = SimpleNamespace(learner=SimpleNamespace(at=SimpleNamespace(leg=SimpleNamespace(last_epoch=1000))))
     row = EpochRow(999, 428_571, 3600.0, 0.0125, 0.5512, 0.0213, 0.9951, 0.0287, 0.9933)
-    step = StepDone(StepRow(428_700, 0.0125, 0.5498, 1.0), 1000, 129, 430, 128)
-    live(training, EpochDone(row, None, improved=True))
-    live(training, step)
-    table, status = (drawn(part, width) for part in (live.table(), live.status(step, 1000)))
+    step = StepDone(StepRow(428_700, 0.0125, 0.5498, 1.0), 1000, 129, 430, 128, 1000)
+    live(EpochDone(row, None, improved=True))
+    live(step)
+    table, status = (drawn(part, width) for part in (live.table(), live.status(step)))
     live.close()
     for line in [*table, *status]:
         assert len(line) <= width
@@ -523,5 +525,31 @@ def test_runs_tells_in_which_state_each_is(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_bench_tables_print_three_significant_digits(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_figures({"a": 0.123456, "b": {"c": 1234.567, "n": 12345}, "d": {"e": [0.98765, 2]}}, as_json=False)
+    print_figures({"a": 0.123456, "b": {"c": 1234.567, "n": 12345}, "d": {"e": [0.98765, 2]}}, as_json=False)
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["0.123", "1230", "12345", "2"]
+
+
+@pytest.mark.parametrize("odd", ["\x1b]0;title\x07", "two\nlines", "\u202eabc", "\x1b[31m", "\x7f"])
+def test_names_of_classes_and_runs_reach_the_terminal_escaped(
+    odd: str, mnist: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    few = {name: mnist.train.images[mnist.train.labels == digit][:30] for digit, name in enumerate((odd, "plain"))}
+    labels = np.repeat(list(few), 30)
+    np.savez(tmp_path / "own.npz", images=np.concatenate(list(few.values())), labels=labels)
+    path = picture(few[odd][0], tmp_path / "a.png")
+    recipe = Recipe(data=str(tmp_path / "own.npz"), model="linear", epochs=1)
+    downstroke.train(recipe, runs_dir=tmp_path / "runs", name="a")
+    folder = (tmp_path / "runs" / "a").rename(tmp_path / "runs" / f"run{odd}")
+    monkeypatch.chdir(tmp_path)
+    said = capfd.readouterr().err
+    for args in (["runs"], ["test"], ["read", path, "--run", folder], ["read", "--explain", path, "--run", folder]):
+        result = run(*args)
+        assert result.exit_code == 0, result.stderr
+        said += result.output
+    assert all(line.isprintable() for line in said.split("\n")), "each line prints, and nothing but lines"
+    assert {f"run{shown(odd)}", shown(odd)} <= set(re.split(r"[ ,:(]+", said.replace("'", "").replace("\n", " ")))
+
+
+def test_what_people_read_is_printed_in_one_place_which_escapes() -> None:
+    for file in (HOME / "cli").glob("*.py"):
+        assert file.name == "printing.py" or not re.search(r"click\.s?echo\(|\bprint\(", file.read_text()), file

@@ -3,18 +3,19 @@
 import gzip
 import pickle
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import downstroke
-from downstroke.data import upright
+from downstroke.data import tables, upright
 from downstroke.data.sources import load
 from downstroke.errors import DataError, RunError
 from downstroke.recipe import Recipe
 from downstroke.runs.inside import Inside
-from downstroke.runs.training import Parts
+from downstroke.runs.parts import Parts
 
 
 def digits(n=30, size=28, classes=3):
@@ -752,3 +753,79 @@ def test_a_path_that_is_missing_empty_or_of_another_form_is_refused(tmp_path):
     (tmp_path / "other" / "notes.txt").write_text("hello")
     assert "holds notes.txt; expected" in refusal(tmp_path / "other")
     assert "neither a file nor a folder" in refusal("/dev/null")
+
+
+def test_a_csv_of_many_columns_takes_time_in_line_with_them(tmp_path):
+    """A lookup in a list made this quadratic: 4 rows of 256x256 pixels took 26 s. Here the comparisons are counted."""
+    seen = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            nonlocal seen
+            seen += 1
+            return str.__eq__(self, other)
+
+    header = [Name(name) for name in ("label", *(f"pixel{n}" for n in range(64 * 64)))]
+    assert len(tables._columns(tmp_path / "x.csv", header)[1]) == 64 * 64
+    assert seen < 20 * len(header)
+    file = tmp_path / "wide.csv"
+    row = ",".join(["7"] * 256 * 256)
+    head = ",".join(f"pixel{n}" for n in range(256 * 256))
+    file.write_text(f"label,{head}\n" + "".join(f"{label},{row}\n" for label in (0, 1, 0, 1)))
+    assert tables.read_csv(file).images.shape == (4, 256 * 256)
+
+
+@pytest.mark.parametrize("form", ["npz", "idx"])
+def test_images_are_not_unpacked_where_the_labels_are_of_no_use(tmp_path, form):
+    """A few MB of zeros, packed, are gigabytes of images: what is wrong with their labels is found out before."""
+    count = 100_000  # 78 MB of images
+    images, zeros = np.zeros((count, 28, 28), np.uint8), np.zeros(count, np.uint8)
+    if form == "npz":
+        np.savez_compressed(tmp_path / "bomb.npz", x_train=images, y_train=zeros)
+        path = tmp_path / "bomb.npz"
+    else:
+        path = write_idx(tmp_path / "bomb", pack=gzip.compress, train=(images, zeros))
+    del images
+    tracemalloc.start()
+    assert "every label is 0" in refusal(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
+
+
+def test_an_idx_file_that_promises_more_than_it_can_hold_is_refused_before_memory_is_taken(tmp_path):
+    images, labels = digits()
+    folder = write_idx(tmp_path / "idx", train=(images, labels))
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:4] + struct.pack(">3I", len(labels), 1 << 30, 1 << 30))
+    assert "it is cut short" in refusal(folder)
+
+
+def test_large_labels_do_not_merge_and_none_is_shown_as_negative(tmp_path):
+    images, labels = digits()
+    file = tmp_path / "large.csv"
+    pixels = ",".join(["0.5"] * 4)
+    file.write_text("".join(f"{label},{pixels}\n" for label in (16_777_216, 16_777_217, 16_777_218) * 4))
+    assert np.unique(tables.read_csv(file).labels).tolist() == [16_777_216, 16_777_217, 16_777_218]
+    np.savez(tmp_path / "last.npz", images=images, labels=np.where(labels == 0, np.uint64(2**64 - 1), np.uint64(1)))
+    assert "label 18446744073709551615; expected whole numbers up to" in refusal(tmp_path / "last.npz")
+
+
+def test_a_locked_npz_and_class_names_that_are_no_text_get_a_line(tmp_path):
+    images, labels = digits()
+    file = tmp_path / "locked.npz"
+    np.savez(file, images=images, labels=labels)
+    data = bytearray(file.read_bytes())
+    for sign, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flag that says: encrypted
+        at = data.find(sign)
+        while at >= 0:
+            data[at + place] |= 1
+            at = data.find(sign, at + 4)
+    file.write_bytes(bytes(data))
+    assert "is damaged or locked" in refusal(file)
+    names = np.frombuffer(b"\xff\xff\xff\x7fb\0\0\0" * len(labels), "<U1")[: len(labels)]
+    np.savez(tmp_path / "names.npz", images=images, labels=names)
+    assert "labels is damaged" in refusal(tmp_path / "names.npz")

@@ -262,7 +262,7 @@ def test_the_one_look_at_test_agrees_with_val(walked: tuple[Path, list[Shown]]) 
 def test_the_walk_took_place_on_disjoint_sets() -> None:
     """As section 1 says; the sizes it prints are of sets that share no image of MNIST."""
     from downstroke.recipe import Recipe
-    from downstroke.runs.training import Parts
+    from downstroke.runs.parts import Parts
 
     digits = sources.load("mnist")
     parts = Parts(digits, Recipe(train_size=10_000, val_size=2_000))

@@ -23,7 +23,8 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.recipe import Recipe
 from downstroke.runs.inside import Inside
-from downstroke.runs.training import Parts, Training
+from downstroke.runs.parts import Parts
+from downstroke.runs.training import Training
 
 #: All that carries state: momentum, an average of W, batch statistics, dropout, augmentation, a schedule, decay.
 FULL: dict[str, Any] = {

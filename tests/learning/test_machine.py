@@ -12,7 +12,7 @@ from downstroke.cli import main
 from downstroke.learning import precision, threads
 from downstroke.learning.machine import choose
 from downstroke.learning.threads import CoreUse, Watch, fitting
-from downstroke.runs import files, training
+from downstroke.runs import environment, files
 from downstroke.runs.training import Training
 
 
@@ -81,7 +81,7 @@ def test_threads_that_changed_are_in_the_state_and_said(
 ) -> None:
     before = torch.get_num_threads()
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(training, "free_threads", lambda: 2)
+    monkeypatch.setattr(environment, "free_threads", lambda: 2)
     with Training.start(_recipe(tiny), runs_dir=tmp_path, name="run") as begun:
         left = iter(_seen(0, *[1.0] * 100))
         begun.learner.watch = Watch(2, 2, lambda: next(left), every_s=0)

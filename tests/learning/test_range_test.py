@@ -22,7 +22,7 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.range_test import HIGHEST, LOWEST, STEPS, RangeTest, range_test, remembered, smooth, suggest
 from downstroke.recipe import Recipe
-from downstroke.runs.training import Parts
+from downstroke.runs.parts import Parts
 from downstroke.show.range_plot import range_plot
 
 SMALL: dict[str, Any] = {"model": "mlp", "batch_size": 64, "val_size": 50}

@@ -7,16 +7,17 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.random import Generator
-from PIL import Image
+from PIL import Image, features
 
 from downstroke.data.dataset import Dataset
 from downstroke.errors import PictureError
+from downstroke.glyphs.picture import sources
 from downstroke.reading.reader import Reader
 
 CPU_S = 20  # for one input; the slowest that may be read has 100 megapixels
@@ -71,7 +72,25 @@ def whole_files(grey: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]") -> dict
         "real.tif": encoded(real, "TIFF", save_all=True, append_images=[real]),
         "film.gif": encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
         "grey.webp": encoded(image, "WEBP", lossless=True),
+        **_of_the_extra(image),
     }
+
+
+def _of_the_extra(image: Image.Image) -> dict[str, bytes]:
+    """A phone's picture and a PDF, where the extra `photos` is installed."""
+    files = {}
+    if features.check("avif"):
+        files["phone.avif"] = encoded(image, "AVIF", quality=90)
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        files["phone.heic"] = encoded(image.convert("RGB"), "HEIF", quality=90)
+    with suppress(ImportError):
+        import pypdfium2  # noqa: F401
+
+        files["form.pdf"] = encoded(image, "PDF", resolution=200, save_all=True, append_images=[image])
+    return files
 
 
 def flip_bits(data: bytearray, random: Generator) -> None:
@@ -152,6 +171,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(seed: int, inputs: int, m
         path.write_bytes(content)
         try:
             with deadline(CPU_S):
+                sources(str(path))  # counts the pages
                 reader.read(path, digit=index // len(files) % 2 == 1)
         except PictureError as error:
             refusals.append((str(path), str(error)))

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from downstroke.cli import main
+from downstroke.errors import PictureError
 from downstroke.reading.reader import Digit, Line, Reader, Reading
+from downstroke.reading.shipped import Shipped
 
 
 def boxes(*lefts: int, wide: int = 20) -> list[Digit]:
@@ -49,12 +51,22 @@ def test_written_groups_are_read_as_groups() -> None:
     assert line["text"] == "789 2025"
 
 
-def test_what_is_refused_is_printed_as_a_question_mark_and_counted_in_one_line(tmp_path: Path) -> None:
+def test_letters_are_no_digits() -> None:
     page = np.full((120, 500), 255, np.uint8)
     cv2.putText(page, "ABC WMK", (20, 80), cv2.FONT_HERSHEY_DUPLEX, 2, 0, 4)
+    with pytest.raises(PictureError, match="no digit found"):
+        Reader.shipped().read(page)
+
+
+def test_what_is_refused_is_printed_as_a_question_mark_and_counted_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shipped, "threshold", 1e9)  # nothing is enough like a digit
+    page = np.full((120, 500), 255, np.uint8)
+    cv2.putText(page, "42 and 7", (20, 80), cv2.FONT_HERSHEY_DUPLEX, 2, 0, 4)
     Image.fromarray(page).save(tmp_path / "letters.png")
     refused = Reader.shipped().read(page).refused
-    assert refused
+    assert refused >= 3
     result = CliRunner().invoke(main, ["read", str(tmp_path / "letters.png")])
     assert result.exit_code == 0
     assert result.stdout.count("?") == refused

@@ -1,5 +1,6 @@
 """Runs: nothing is lost, nothing is overwritten, and continuing is the same as having trained longer."""
 
+import errno
 import json
 import os
 import resource
@@ -325,7 +326,7 @@ def test_killed_at_any_moment_it_ends_where_the_unbroken_run_ends(tiny: Path, tm
     assert_same(Run.open(tmp_path / "killed").extend(), train(tiny, tmp_path, "whole", epochs=3, **FULL))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_saves_the_exact_state(tiny: Path, tmp_path: Path, number: int) -> None:
     process = spawn(tiny, tmp_path, epochs=50)
     wait_for(tmp_path / "killed/steps.csv", 4)
@@ -515,6 +516,102 @@ def test_a_disk_that_refuses_at_continue_names_the_run_what_is_kept_and_what_to_
     assert run.extend(epochs=1).history[-1].epoch == 4
 
 
+def edit_recipe(run: Run, **fields: Any) -> None:
+    path = run.folder / "recipe.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+@pytest.mark.parametrize("fields", [{"lr": 0.5}, {"optimizer": "adam"}, {"model": "mlp", "seed": 3, "dropout": 0.5}])
+def test_a_recipe_that_was_changed_since_is_refused_field_by_field_unless_it_is_accepted(
+    tiny: Path, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    edit_recipe(run, **fields)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="--accept-recipe") as caught:
+        run.extend(epochs=1)
+    for name, value in fields.items():
+        assert f"{name} was {({**Recipe(**LINEAR).to_dict()})[name]} and is {value}" in str(caught.value)
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    if "model" in fields:
+        return
+    run.extend(epochs=1, accept_recipe=True)
+    assert "continuing with a changed recipe" in run.notices[0]
+    assert run.extend(epochs=1).history[-1].epoch == 5, "the new recipe is the checkpoint's now"
+
+
+def test_a_run_of_a_version_that_did_not_record_its_recipe_in_the_checkpoint_goes_on(
+    tiny: Path, tmp_path: Path
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    found = checkpoint.load(run.folder, "last")
+    state = {key: value for key, value in found.state.items() if key not in ("recipe", "checksums", "format")}
+    checkpoint.save(run.folder, "last", found.tensors, state)
+    edit_recipe(run, name="other")
+    assert run.extend(epochs=1).history[-1].epoch == 4
+
+
+def test_a_last_checkpoint_that_is_missing_is_said_and_the_one_before_it_used(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    shutil.rmtree(run.folder / "last")
+    run.extend()
+    assert "last is missing; the checkpoint before it is used" in run.notices[0]
+    assert_same(run, train(tiny, tmp_path, "whole", **LINEAR))
+
+
+def test_a_file_system_without_locks_is_named_with_the_remedy_and_the_name_stays_free(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fcntl.flock", refused)
+        with pytest.raises(RunError, match=r"run/.lock cannot be locked \(No locks available\).*--runs-dir"):
+            train(tiny, tmp_path, "run", **LINEAR)
+    assert not (tmp_path / "run").exists()
+    assert train(tiny, tmp_path, "run", **LINEAR).history[-1].epoch == 3
+
+
+def test_a_start_that_was_killed_does_not_block_its_name(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", **{**LINEAR, "epochs": 1})
+    shutil.copytree(run.folder, tmp_path / "killed")
+    for file in ("recipe.json", "val_losses.npy", "loss.png"):
+        (tmp_path / "killed" / file).unlink()
+    shutil.rmtree(tmp_path / "killed" / "best")
+    shutil.rmtree(tmp_path / "killed" / "last.previous")
+    with pytest.raises(RunError, match="never overwritten"):
+        train(tiny, tmp_path, "killed", **LINEAR)
+    steps = tmp_path / "killed" / "steps.csv"
+    steps.write_text(steps.read_text().splitlines()[0] + "\n")  # no step was made
+    (tmp_path / "killed" / ".recipe.json.1.writing").write_text("{")
+    assert train(tiny, tmp_path, "killed", **LINEAR).history[-1].epoch == 3
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_nothing_and_tells_nobody_to_continue(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(RunError, match=r"no run can be made in .* \(No space left on device\)") as caught:
+        train(tiny, tmp_path, "run", **LINEAR)
+    assert "continue" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_kill_left_half_written_is_removed_at_the_next_start(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    for name in ("test.json", "loss.png", "environment.json", "metrics.csv"):
+        (run.folder / f".{name}.{ended.pid}.writing").write_text("{")
+    (run.folder / f".test.json.{os.getpid()}.writing").write_text("of a process that is writing it now")
+    run.extend(epochs=1)
+    assert [path.name for path in run.folder.glob(".*.writing")] == [f".test.json.{os.getpid()}.writing"]
+
+
 def test_only_kills_between_the_first_step_and_the_last_count() -> None:
     assert [in_the_middle(steps, 3) for steps in (0, 1, 2, 3)] == [False, True, True, False]
 
@@ -568,7 +665,7 @@ def go_on(folder: Path, **how: Any) -> None:
 def test_killed_at_every_touch_of_the_disk_it_ends_where_the_unbroken_run_ends(
     tiny: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("downstroke.runs.training.MOST_EPOCHS", 2)  # an epoch of falling lr follows
+    monkeypatch.setattr("downstroke.runs.until_done.MOST_EPOCHS", 2)  # an epoch of falling lr follows
     epochs = 1 if how == "continue" else 2
     recipe = Recipe(data=str(tiny), **{**LINEAR, "epochs": epochs})
 

@@ -18,7 +18,8 @@ from downstroke.cli import main
 from downstroke.errors import RecipeError, RunError
 from downstroke.learning.events import EpochDone, Event, Note, StepDone, StopReason
 from downstroke.recipe import Recipe
-from downstroke.runs.training import COOL_DOWN, MOST_EPOCHS, Training
+from downstroke.runs.training import Training
+from downstroke.runs.until_done import COOL_DOWN, MOST_EPOCHS
 
 #: Overfits within a few epochs: 300 images and a large lr.
 FIELDS: dict[str, Any] = {"model": "mlp", "batch_size": 32, "val_size": 100, "optimizer": "adam", "lr": 0.01}
@@ -85,7 +86,7 @@ def test_epochs_after_until_done_are_counted_again(tiny: Path, tmp_path: Path) -
 def test_what_has_a_known_end_or_no_val_is_refused(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="the cosine schedule must know its end"):
         train(tiny, tmp_path, "run", schedule="cosine")
-    with pytest.raises(RecipeError, match="there is no val"):
+    with pytest.raises(RecipeError, match="there are no val images"):
         train(tiny, tmp_path, "run", val_size=0)
     assert list(tmp_path.iterdir()) == []
     run = downstroke.train(Recipe(data=str(tiny), **FIELDS, epochs=1), runs_dir=tmp_path)

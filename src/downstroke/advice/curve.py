@@ -12,7 +12,9 @@ Floats = NDArray[np.float64]
 
 #: lr below this share of the epoch before is a drop: the loss begins a new leg there.
 DROP = 0.75
+SPENT = 1.001e-3  # lr below this share of its largest moves nothing any more
 ROUNDED = 1e-6  # relative noise below it is that of the digits logged
+FLOORED = 6  # rows from which a half cosine to a floor is told
 MEASURABLE = 8  # rows from which the noise is told
 
 
@@ -28,6 +30,8 @@ class Curve:
     val_losses: Mapping[int, NDArray[np.floating]] | None = None  # epoch -> loss of each val image [N], recent epochs
 
     classes: int | None = None  # where val loss is known to be the cross-entropy among so many
+    unit: str = "epoch"  # what the rows are counted in: epoch or evaluation
+    step: Floats | None = None  # [E] the step of each row, where the log has it
     horizon: float | None = None  # the epoch at which the run's own schedule ends, if it does
 
     def first(self, rows: int) -> Curve:
@@ -39,18 +43,35 @@ class Curve:
             val_loss=self.val_loss[:rows],
             loss=None if self.loss is None else self.loss[:rows],
             lr=None if self.lr is None else self.lr[:rows],
+            step=None if self.step is None else self.step[:rows],
             val_losses=seen,
+        )
+
+    def last(self, rows: int) -> Curve:
+        """Its last rows alone."""
+        return replace(
+            self,
+            epoch=self.epoch[-rows:],
+            val_loss=self.val_loss[-rows:],
+            loss=None if self.loss is None else self.loss[-rows:],
+            lr=None if self.lr is None else self.lr[-rows:],
         )
 
     def __len__(self) -> int:
         return len(self.epoch)
 
     @property
+    def spacing(self) -> float:
+        """Epochs from one row to the next, as a rule."""
+        return float(np.median(np.diff(self.epoch))) if len(self) > 1 else 1.0
+
+    @property
     def known_lr(self) -> Floats | None:
-        """lr where it was logged for every row and is above 0."""
-        if self.lr is None or not np.all(np.isfinite(self.lr)) or not np.all(self.lr > 0):
+        """lr where it was logged for every row; a 0 is a very small lr. None where it was not, or never above 0."""
+        if self.lr is None or not np.all(np.isfinite(self.lr)) or self.lr.min() < 0 or self.lr.max() == 0:
             return None
-        return self.lr
+        known: Floats = np.maximum(self.lr, 1e-4 * self.lr.max())
+        return known
 
     @property
     def guess(self) -> float | None:
@@ -61,6 +82,15 @@ class Curve:
     def ended(self) -> bool:
         """Whether the run's own schedule has come to its end."""
         return self.horizon is not None and bool(self.epoch[-1] >= self.horizon)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the schedule has brought lr so far down that nothing changes any more, or to its end."""
+        lr = self.known_lr
+        if lr is None or len(lr) < 2:
+            return False
+        ends = lr_ahead(self.epoch, lr, 1).ends
+        return bool(lr[-1] <= SPENT * lr.max()) or (ends is not None and bool(self.epoch[-1] >= ends - 0.5))
 
     @property
     def noise(self) -> float | None:
@@ -92,28 +122,20 @@ class Curve:
         return drops
 
 
-def wobble(losses: Floats) -> float:
-    """The standard deviation of log loss from epoch to epoch, of the last 20 of `losses` [E], by second differences.
-
-    A straight line has none. The median of their sizes leaves single spikes out; 0.01 at least.
-    """
-    bends = np.diff(np.log(np.maximum(losses[-20:], 1e-12)), 2)
-    return max(0.01, float(np.median(np.abs(bends))) / (0.6745 * 6**0.5)) if len(bends) else 0.01
-
-
 @dataclass(frozen=True)
 class LrAhead:
     """Where lr goes if its schedule is what it looks like."""
 
     lr: Floats  # [M] of the next epochs
-    ends: float | None  # the epoch at which a straight line or a half cosine reaches 0
+    ends: float | None  # the epoch at which a straight line or a half cosine reaches its lowest
 
 
 def lr_ahead(epoch: Floats, lr: Floats, ahead: int) -> LrAhead:
     """Recognise the schedule in lr [E] > 0 at `epoch` [E], and continue it for `ahead` epochs.
 
-    Since its peak, lr may follow a straight line or half a cosine to 0: the one that misses the least, if it misses by
-    a thousandth at most. Else it goes on by its factor where that is steady, and stays where it is not.
+    Since its peak, lr may follow a straight line to 0, or half a cosine to 0 or to a floor: the one that misses the
+    least, if it misses by a thousandth at most. Else it goes on by its factor where that is steady, and stays where it
+    is not.
     """
     future = epoch[-1] + np.arange(1, ahead + 1)
     if len(lr) < 3 or lr[-1] >= lr[-2] * (1 - 1e-6):
@@ -130,14 +152,19 @@ def lr_ahead(epoch: Floats, lr: Floats, ahead: int) -> LrAhead:
     begins = (t[0] - np.array([0.0, 0.5, 1.0]))[:, None]
     spans = np.concatenate([np.arange(t[-1] - t[0] + 1, 130.0), (t[-1] - t[0] + 130) * 1.03 ** np.arange(60)])
     least = 1e-3
-    for shape in (_line, _half_cosine):
+    for shape, floored in ((_line, False), (_half_cosine, False), (_half_cosine, True)):
+        if floored and (len(t) < FLOORED or least < 1e-3):
+            continue
         s = shape((t - begins[..., None]) / spans[:, None])  # [begins, spans, rows]
-        height = (s * x).sum(-1) / (s * s).sum(-1)
-        misses = np.abs(height[..., None] * s - x).max(-1) / x[0]
+        middle = s.mean(-1, keepdims=True) if floored else 0.0
+        height = ((s - middle) * x).sum(-1) / np.maximum(((s - middle) ** 2).sum(-1), 1e-12)
+        floor = x.mean() - height * s.mean(-1) if floored else np.zeros_like(height)
+        misses = np.abs(height[..., None] * s + floor[..., None] - x).max(-1) / x[0]
+        misses[(floor < 0) | (height <= 0)] = np.inf
         b, k = np.unravel_index(np.argmin(misses), misses.shape)
         if misses[b, k] < least:
             least, begin, span = float(misses[b, k]), float(begins[b, 0]), float(spans[k])
-            ahead_lr = height[b, k] * np.maximum(shape((future - begin) / span), 1e-4)
+            ahead_lr = floor[b, k] + height[b, k] * np.maximum(shape((future - begin) / span), 1e-4)
             found = LrAhead(ahead_lr, begin + span)
     return found
 

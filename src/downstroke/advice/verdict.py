@@ -12,40 +12,23 @@ import numpy as np
 
 from downstroke.advice import words
 from downstroke.advice.curve import Curve
-from downstroke.advice.futures import TINY, Futures, futures
+from downstroke.advice.features import ROWS, blocks, features, level, level_since_drop, shift
+from downstroke.advice.fitted import fitted, probability
+from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import DownstrokeError
 
 AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
 #: What epochs are worth: training as long again as was needed weighs as much as a loss higher by this share.
-OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.03, "balanced": 0.007, "thorough": 0.003})
-REFERENCE = 60  # epochs that a run may take; longer ones may take a quarter more than they did
-NEAR = math.log(1.01)  # what counts as equally good
-LIKELY = 0.9
-#: How much less likely a better val loss becomes, in logarithms, for each fall of training loss by a factor e since the
-#: best epoch that val loss did not follow; chosen on the develop half.
-UNFOLLOWED = 3.0
-FELL = 0.15  # logarithm of the fall of training loss, since the best epoch, that overfitting is told from
-UNLIKELY = 0.1  # probability of getting better by more than 1% below which overfitting is said
+OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.2, "balanced": 0.02, "thorough": 0.01})
+RISES = 0.3  # probability above which a stop is called overfitting
+FELL = 0.1  # logarithm of the fall of training loss since the best epoch that overfitting is told from
+ALARM = 0.85  # probability above which it is a stop by itself
 NOTHING = 1e-6  # a val loss below it is 0 but for rounding
 FAR_FROM_GUESSING = 10  # times what guessing costs is divergence
 FAR_FROM_FIRST = 100  # times the first epoch's val loss is, where that cost is not known
 GUESSING = 0.005  # relative: so near to what guessing costs
 LEARNED = 0.002  # relative: a fall below it is no learning
-DIVERGED = math.log(3)  # val loss so far above its lowest trend, and training loss with it, is divergence
-#: Quantiles of an 80% interval, and what they are widened by around the median, for 1, 5 and 10 epochs ahead.
-INTERVAL = (0.1, 0.5, 0.9)
-WIDEN = MappingProxyType({1: 0.9, 5: 1.05, 10: 1.2})
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Val loss so many epochs ahead, with an 80% interval for what will be measured."""
-
-    epochs: int
-    val_loss: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +42,8 @@ class Advice:
     forecast: tuple[Forecast, ...]
     reason: str
     command: str | None
+    step: int | None = None  # of the last row, where the log has it
+    likely_better: float | None = None  # probability, 0..1, of a val loss lower by more than 1%
 
     @property
     def stop(self) -> bool:
@@ -87,14 +72,14 @@ def advise(curve: Curve, *, run: str | None = None, operating_point: str = "bala
     guess = _guessing(curve)
     if guess is not None:
         return _answer(curve, "plateau", (), words.guessing(curve, guess), None)
-    ahead = _ahead(curve)
-    seen = futures(curve, max(ahead, AHEAD[-1]))
-    forecast = tuple(_forecast(seen, epochs) for epochs in AHEAD)
-    judged = judge(curve, seen, min(ahead, _left(curve, seen)), OPERATING_POINTS[operating_point])
+    seen = blocks(curve)
+    told = features(seen)
+    judged = judge(curve, told, operating_point)
+    forecast = _forecasts(curve)
     if not judged.stop:
-        return _answer(curve, "continue", forecast, words.goes_on(curve, judged, forecast), run)
-    verdict, told = _why(curve, seen, judged)
-    return _answer(curve, verdict, forecast, told, run)
+        return _answer(curve, "continue", forecast, words.goes_on(curve, judged, forecast), run, judged)
+    verdict, reason = _why(curve, told, judged)
+    return _answer(curve, verdict, forecast, reason, run, judged)
 
 
 def advise_every(curve: Curve, *, run: str | None = None, operating_point: str = "balanced") -> list[Advice]:
@@ -102,116 +87,55 @@ def advise_every(curve: Curve, *, run: str | None = None, operating_point: str =
     return [advise(curve.first(rows), run=run, operating_point=operating_point) for rows in range(1, len(curve) + 1)]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What going on is worth."""
+def judge(curve: Curve, told: Mapping[str, float], operating_point: str) -> Judged:
+    """Weigh what more epochs may still bring against what they cost; `told` are the features of the history.
 
-    stop: bool
-    gain: float  # by how much higher than the best that is to come the best so far is, expected, relative
-    better: float  # probability that it gets lower by more than 1%
-    unfollowed: float  # by how much log training loss fell since the best epoch; 0 where it is not known
-    risen: float  # probability that the trend has left its lowest point by more than 1%
-    diverged: bool = False
-
-
-def judge(curve: Curve, seen: Futures, ahead: int, price: float) -> Judged:
-    """Weigh what the next `ahead` epochs may still bring against what they cost.
-
-    On each path that val loss may take, the best of all is known, and so is the epoch from which one was within 1% of
-    it: the epochs that were needed. Stopping after m more epochs then loses (best by then - best of all) / best of all,
-    and costs m epochs more, counted in epochs needed. Stop where on average no m > 0 makes loss + price * cost smaller.
+    Each is a weighted sum of the features. The weights of the stop are those with which, over the histories they were
+    fitted on, regret + price * cost of the first stop is least; those of the probabilities are logistic regressions.
     """
-    past = np.log(np.maximum(curve.val_loss, TINY))
-    unfollowed = _unfollowed(curve, seen)
-    risen = float(np.mean(seen.trend[:, -1] - seen.trend.min(1) > NEAR))
-    if ahead < 1:
-        return Judged(True, 0.0, 0.0, unfollowed, risen)
-    if _diverged(curve, seen):
-        return Judged(True, 0.0, 0.0, 0.0, risen, diverged=True)
-    best = past.min()
-    paths = np.clip(seen.paths[:, :ahead], best - 10, best + 10)
-    lowest = np.minimum(np.minimum.accumulate(paths, 1), best)
-    final = lowest[:, -1]
-    whole = np.concatenate([np.broadcast_to(past, (len(paths), len(past))), paths], 1)
-    needed = np.concatenate([curve.epoch, curve.epoch[-1] + np.arange(1, ahead + 1)])[
-        (whole <= final[:, None] + NEAR).argmax(1)
-    ]
-    stopped = np.concatenate([np.full((len(paths), 1), best), lowest], 1)
-    better = best - final > NEAR
-    weights = np.where(better, np.exp(-UNFOLLOWED * unfollowed), 1.0)
-    weights /= weights.sum()
-    # One path on which all becomes three times better counts no more than that.
-    loss = weights @ np.minimum(np.exp(stopped - final[:, None]) - 1, 3)
-    worth = loss + price * np.arange(ahead + 1) * float(weights @ (1 / needed))
-    likely = float(weights @ better)
-    memorises = likely < UNLIKELY and unfollowed > FELL
-    return Judged(memorises or bool(worth[0] <= worth.min()), float(loss[0]), likely, unfollowed, risen)
+    models = fitted()
+    x = models.standard(told)
+    risen = probability(models.risen, x)
+    if curve.ended or curve.spent:
+        return Judged(True, 0.0, 0.0, risen)
+    stop = float(models.stop[operating_point] @ x) > 0 or risen > ALARM
+    return Judged(stop, probability(models.lower, x), probability(models.better, x), risen)
 
 
 def outlook(curve: Curve) -> str | None:
     """What more epochs may still bring, in a line; None where val loss is no number or of fewer than ENOUGH epochs."""
     if len(curve) < ENOUGH or not np.isfinite(curve.val_loss).all():
         return None
-    ahead = _ahead(curve)
-    seen = futures(curve, max(ahead, AHEAD[-1]))
-    judged = judge(curve, seen, min(ahead, _left(curve, seen)), OPERATING_POINTS["balanced"])
-    return words.outlook(curve, judged)
+    return words.outlook(curve, judge(curve, features(blocks(curve)), "balanced"))
 
 
-def _diverged(curve: Curve, seen: Futures) -> bool:
-    """Whether both losses climb away, under a lr that no schedule is about to lower."""
-    if curve.loss is None or seen.ends is not None or not np.all(np.isfinite(curve.loss)):
-        return False
-    above = np.mean(seen.trend[:, -1] - seen.trend.min(1) > DIVERGED) > LIKELY
-    return bool(above and curve.loss[-2:].min() > 2 * curve.loss.min() > 0)
+def _forecasts(curve: Curve) -> tuple[Forecast, ...]:
+    """From the last rows alone, each an epoch."""
+    recent = level_since_drop(curve.last(ROWS))
+    models, raised, start = fitted(), shift(recent.val_loss), level(recent)
+    x = models.standard(features(recent))
+    found = []
+    for epochs in AHEAD:
+        middle, spread, quantiles = models.ahead[epochs]
+        expected, scale = float(middle @ x), math.exp(float(spread @ x))
+        low, half, high = (math.exp(start + expected + scale * quantile) - raised for quantile in quantiles)
+        found.append(Forecast(epochs, half, low, high))
+    return tuple(found)
 
 
-def _unfollowed(curve: Curve, seen: Futures) -> float:
-    """By how much log training loss fell since the best epoch while val loss did not.
-
-    0 where training loss is not known, where both swing, and under a schedule on its way to 0: there val loss has
-    something else to wait for.
-    """
-    loss = curve.loss
-    if loss is None or seen.ends is not None or not np.all(np.isfinite(loss)) or loss.min() <= 0:
-        return 0.0
-    if seen.noise > words.SWINGS:
-        return 0.0
-    return max(0.0, float(np.log(loss[int(np.argmin(curve.val_loss))] / loss[-1])))
-
-
-def _ahead(curve: Curve) -> int:
-    """Epochs that are looked ahead."""
-    done = float(curve.epoch[-1])
-    return max(1, math.ceil(max(REFERENCE - done, done / 4)))
-
-
-def _left(curve: Curve, seen: Futures) -> int:
-    """Epochs until the schedule's lr is 0 and nothing changes any more."""
-    if curve.ended:
-        return 0
-    return _ahead(curve) if seen.ends is None else max(0, math.ceil(seen.ends - 0.5 - curve.epoch[-1]))
-
-
-def _forecast(seen: Futures, epochs: int) -> Forecast:
-    low, middle, high = np.quantile(seen.paths[:, epochs - 1], INTERVAL)
-    widen = WIDEN[epochs]
-    spread = (math.exp(v) for v in (middle, middle + widen * (low - middle), middle + widen * (high - middle)))
-    return Forecast(epochs, *spread)
-
-
-def _why(curve: Curve, seen: Futures, judged: Judged) -> tuple[str, str]:
+def _why(curve: Curve, told: Mapping[str, float], judged: Judged) -> tuple[str, str]:
     """The name of a stop, and the reason."""
     best = int(np.argmin(curve.val_loss))
+    left = best < len(curve) - 1
     rose = bool(np.any(np.diff(curve.val_loss[-words.RECENT :]) > 0))
-    if judged.diverged or (seen.noise > words.SWINGS and rose and best < len(curve) - 1):
+    swings = math.exp(told["noise"]) > words.SWINGS and rose
+    runs_away = told["train_rose"] > 0 and told["least_of_3"] > words.SWINGS
+    memorises = told["train_fell"] > FELL  # NaN where it is not known
+    if left and (swings or runs_away) and not memorises:
         return "unstable", words.swings(curve)
-    memorises = judged.unfollowed > FELL
-    left = judged.risen > LIKELY and best < len(curve) - 1
-    rises = left and (curve.loss is None or judged.unfollowed > 0)
-    if memorises or rises:
+    if left and judged.risen > RISES:
         return "overfitting", words.overfits(curve)
-    return "plateau", words.complete(curve) if curve.ended else words.flat(curve, seen, judged)
+    return "plateau", words.complete(curve) if curve.ended else words.flat(curve, judged)
 
 
 def _clear(curve: Curve) -> tuple[str, str] | None:
@@ -253,7 +177,14 @@ def _lost(curve: Curve) -> bool:
     return curve.loss is None or not np.all(np.isfinite(curve.loss))
 
 
-def _answer(curve: Curve, verdict: str, forecast: tuple[Forecast, ...], reason: str, run: str | None) -> Advice:
+def _answer(
+    curve: Curve,
+    verdict: str,
+    forecast: tuple[Forecast, ...],
+    reason: str,
+    run: str | None,
+    judged: Judged | None = None,
+) -> Advice:
     finite = np.isfinite(curve.val_loss)
     best = int(np.nanargmin(np.where(finite, curve.val_loss, np.nan))) if finite.any() else None
     return Advice(
@@ -262,6 +193,8 @@ def _answer(curve: Curve, verdict: str, forecast: tuple[Forecast, ...], reason: 
         best_epoch=None if best is None else round(float(curve.epoch[best])),
         best_val_loss=None if best is None else float(curve.val_loss[best]),
         forecast=forecast,
-        reason=" ".join([reason, *words.warnings(curve)]),
+        reason=words.counted_in(curve, " ".join([reason, *words.warnings(curve, ROWS)])),
         command=words.command(verdict, run, ENOUGH - len(curve)),
+        step=None if curve.step is None else round(float(curve.step[-1])),
+        likely_better=None if judged is None else judged.better,
     )

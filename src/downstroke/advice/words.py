@@ -7,16 +7,12 @@ What the fitted curves expect stands only in the sentence that begins with "Fore
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from downstroke.advice.curve import Curve
-from downstroke.advice.futures import Futures
+from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import counted
-
-if TYPE_CHECKING:
-    from downstroke.advice.verdict import Forecast, Judged
 
 #: Relative noise of a curve that swings; a sound run is far below it.
 SWINGS = 0.15
@@ -87,7 +83,7 @@ def goes_on(curve: Curve, judged: Judged, forecast: Sequence[Forecast]) -> str:
         head = "Undecided: a better val loss is possible, not likely."
     else:
         head = "Little is left to gain: going on costs little, and so does stopping."
-    return f"{head} {_moved(curve)} {_coming(judged, forecast[1])}"
+    return f"{head} {_moved(curve)} {_coming(curve, judged, forecast[1])}"
 
 
 def outlook(curve: Curve, judged: Judged) -> str:
@@ -95,7 +91,7 @@ def outlook(curve: Curve, judged: Judged) -> str:
     return (
         f"after epoch {curve.epoch[-1]:g}: the best val loss so far is {_at(curve, _least(curve))}; with more epochs "
         f"one lower by more than 1% is {_chance(judged.better)} likely, and "
-        f"{judged.gain / (1 + judged.gain):.1%} lower is expected (a forecast)"
+        f"{judged.lower:.1%} lower is expected (a forecast)"
     )
 
 
@@ -118,10 +114,10 @@ def complete(curve: Curve) -> str:
     )
 
 
-def flat(curve: Curve, seen: Futures, judged: Judged) -> str:
+def flat(curve: Curve, judged: Judged) -> str:
     """Why nothing more is expected."""
-    if seen.ends is not None and curve.epoch[-1] >= seen.ends - 0.5:
-        return f"Stop: the schedule has brought lr to 0. Val loss is {_at(curve, -1)}. {_kept(curve)}"
+    if curve.spent:
+        return f"Stop: the schedule has brought lr to its end. Val loss is {_at(curve, -1)}. {_kept(curve)}"
     told = f"The lowest val loss was {_at(curve, _least(curve))}{_noise(curve)}"
     return f"Stop: plateau. {told}. {_hope(judged)}. {_kept(curve)}"
 
@@ -138,9 +134,11 @@ def swings(curve: Curve) -> str:
     return f"Stop: unstable: {said}.{_smaller_lr(curve, -1)} {_kept(curve)}"
 
 
-def warnings(curve: Curve) -> list[str]:
-    """What is wrong with the data, a sentence each."""
+def warnings(curve: Curve, most: int) -> list[str]:
+    """What a person should know of the data, a sentence each; `most`: rows that are judged one by one."""
     said = []
+    if len(curve) > most:
+        said.append(f"The {len(curve):,} rows are judged in blocks of {-(-len(curve) // most):,}.")
     gaps = np.diff(curve.epoch)
     if np.any(gaps > 1):
         said.append(
@@ -151,6 +149,16 @@ def warnings(curve: Curve) -> list[str]:
             f"Val has {counted(curve.val_images, 'image')} only: its loss says little, take {FEW_IMAGES} at least."
         )
     return said
+
+
+def counted_in(curve: Curve, reason: str) -> str:
+    """The reason in the unit that the rows are counted in, with the step of the best."""
+    if curve.unit == "epoch":
+        return reason
+    told = reason.replace("epoch", curve.unit)
+    if curve.step is None or not np.isfinite(curve.val_loss).any():
+        return told
+    return f"{told} {curve.unit.capitalize()} {_best(curve)} is step {curve.step[_least(curve)]:g}."
 
 
 def _smaller_lr(curve: Curve, row: int, factor: int = 3) -> str:
@@ -187,16 +195,16 @@ def _swing(curve: Curve) -> str:
     return f"val loss swings: {_at(curve, row)}, {_at(curve, row + 1)}"
 
 
-def _coming(judged: Judged, ahead: Forecast) -> str:
-    """The forecast, named as one."""
-    five = f"{_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)}) in {counted(ahead.epochs, 'epoch')}"
+def _coming(curve: Curve, judged: Judged, ahead: Forecast) -> str:
+    """The forecast, named as one; its rows are epochs where val is measured once in each."""
+    rows = "epoch" if abs(curve.spacing - 1) < 0.01 else "evaluation"
+    five = f"{_n(ahead.val_loss)} ({_n(ahead.low)} to {_n(ahead.high)}) in {counted(ahead.epochs, rows)}"
     return f"{_hope(judged)}; val loss {five}."
 
 
 def _hope(judged: Judged) -> str:
-    lower = judged.gain / (1 + judged.gain)
     likely = f"by more than 1%: {_chance(judged.better)} likely"
-    return f"Forecast: the best gets {lower:.1%} lower with more epochs, {likely}"
+    return f"Forecast: the best gets {judged.lower:.1%} lower with more epochs, {likely}"
 
 
 def _noise(curve: Curve) -> str:

@@ -15,13 +15,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.augment.negatives import FORMS
+
 Floats = NDArray[np.float32]
 SIDE = 192  # pixels of a page
 SMALLEST, LARGEST = 13.0, 52.0  # pixels: how tall digits are drawn
+_SMALL_ONES, _APART = 0.25, 16  # the share of grounds that hold pictures of one digit; pixels between two of these
 _WORK = 64  # pixels: characters are thickened and thinned at this length
-_MARKS = ".,-/:+=#%()*'\"|_!?&"
+#: Marks that stand in numbers, which the locator tells beside the digits: labels from 10 on.
+MARKS = ".,-/:"
+_SIGNS = "+=#%()*'\"|_!?&"
 #: Letters that nobody would read as a digit; O, l, S and the like may fairly be read as one.
 _LETTERS = "ACEFHKMNPRTUVWXYacdefhkmnprtuvwxy"
+_TAILED = (1, 4, 7, 9)  # digits whose stem may go far below the line
 _FACES = tuple(face | slant for face in range(8) for slant in (0, cv2.FONT_ITALIC))
 
 
@@ -31,8 +37,8 @@ class Page:
 
     image: NDArray[np.uint8]  # [H,W], no side longer than SIDE
     ink: NDArray[np.bool_]  # [H,W]: the strokes of its digits
-    boxes: Floats  # [K,4]: x, y, width, height of each digit, in pixels
-    labels: NDArray[np.int64]  # [K]: 0..9
+    boxes: Floats  # [K,4]: x, y, width, height of each digit and mark, in pixels
+    labels: NDArray[np.int64]  # [K]: 0..9, or 10 and on for those of MARKS, whose ink is not in `ink`
 
 
 @dataclass
@@ -59,7 +65,7 @@ class _Sheet:
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
         seen = character[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        layer = self.others if label is None else self.digits
+        layer = self.digits if label is not None and label < 10 else self.others
         view = layer[rows, columns]
         np.maximum(view, seen, out=view)
         share = float(seen.sum()) / max(1e-6, float(character.sum()))
@@ -76,21 +82,44 @@ class Characters:
 
     def digit(self, rng: np.random.Generator) -> tuple[Floats, int]:
         """(its ink, cut to the strokes, 0..1; which digit it is)."""
-        if rng.random() < 0.06:
+        chance = rng.random()
+        if chance < 0.06:
             label = int(rng.integers(10))
             return _written(str(label), int(rng.choice(_FACES)), int(rng.integers(1, 5))), label
+        if chance < 0.2:
+            label, curves = FORMS[int(rng.integers(len(FORMS)))]
+            return _drawn(rng, curves), label
         index = int(rng.integers(len(self.images)))
         return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
 
-    def other(self, rng: np.random.Generator, marks: float = 0.3) -> Floats:
-        """The ink of a letter or a mark."""
-        of = _MARKS if rng.random() < marks else _LETTERS
+    def other(self, rng: np.random.Generator) -> Floats:
+        """The ink of a letter or a sign, or of one in an alphabet that nobody has."""
+        if rng.random() < 0.3:
+            return _drawn(rng, _unknown(rng))
+        of = _SIGNS if rng.random() < 0.25 else _LETTERS
         return _written(of[int(rng.integers(len(of)))], int(rng.choice(_FACES)), int(rng.integers(1, 6)))
 
 
-def draw_page(rng: np.random.Generator, characters: Characters) -> Page:
-    """One page: lines of writing, a form, one digit alone, or no digit at all."""
-    kind = rng.choice(["lines", "form", "one", "none"], p=[0.42, 0.2, 0.24, 0.14])
+def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[Page, int, int]]:
+    """One page, or several small ones, with x and y of each on a ground of SIDE by SIDE pixels: they do not overlap."""
+    if rng.random() > _SMALL_ONES:
+        return [(draw_page(rng, characters), 0, 0)]
+    made: list[tuple[Page, int, int]] = []
+    x = y = deepest = 0
+    while True:
+        page = draw_page(rng, characters, "one")
+        height, width = page.image.shape
+        if x + width > SIDE:
+            x, y, deepest = 0, y + deepest + _APART, 0
+        if y + height > SIDE:
+            return made or [(page, 0, 0)]
+        made.append((page, x, y))
+        x, deepest = x + width + _APART, max(deepest, height)
+
+
+def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") -> Page:
+    """One page: `lines` of writing, a `form`, `one` digit alone, or `none` at all; without a kind, not `one`."""
+    kind = kind or str(rng.choice(["lines", "form", "none"], p=[0.64, 0.24, 0.12]))
     if kind == "one":
         sheet = _one(rng, characters)
     else:
@@ -115,6 +144,63 @@ def _written(text: str, face: int, width: int) -> Floats:
     canvas = np.zeros((96, 128), np.uint8)
     cv2.putText(canvas, text, (24, 72), face, 2.0, 255, width, cv2.LINE_AA)
     return _cut(canvas.astype(np.float32) / np.float32(255))
+
+
+def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float] | NDArray[np.float64]]) -> Floats:
+    """The ink of quadratic curves, each (x, y) of start, middle and end in about -1..1, each bent a little."""
+    along = np.linspace(0, 1, 12)[:, None]
+    scale = np.array([rng.uniform(22, 34), 36.0])
+    layer = np.zeros((112, 112), np.uint8)
+    for curve in curves:
+        start, middle, end = np.array(curve).reshape(3, 2)
+        middle = middle + rng.normal(0, 0.07, 2)
+        points = (1 - along) ** 2 * start + 2 * along * (1 - along) * middle + along**2 * end
+        fixed = np.rint((points * scale + 56) * 16).astype(np.int32)[:, None]
+        cv2.polylines(layer, [fixed], False, 255, int(rng.integers(3, 9)), cv2.LINE_AA, 4)
+    return _cut(layer.astype(np.float32) / np.float32(255))
+
+
+def _unknown(rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """The curves of a sign that is no digit: three to five strokes, most of them joined, with corners."""
+    curves, end = [], rng.uniform(-1, 1, 2)
+    for _ in range(int(rng.integers(3, 6))):
+        start = end if rng.random() < 0.6 else rng.uniform(-1, 1, 2)
+        end = rng.uniform(-1, 1, 2)
+        bend = (start + end) / 2 + rng.normal(0, 0.25 if rng.random() < 0.5 else 0.02, 2)
+        curves.append(np.concatenate([start, bend, end]))
+    return curves
+
+
+#: Each mark as curves like those of a digit; how long it is and how far its foot is above the line's, at least and at
+#: most, by the height of a digit.
+_MARK_CURVES: dict[str, tuple[tuple[float, ...], ...]] = {
+    ".": ((0, -0.02, 0, 0, 0, 0.02),),
+    ",": ((0.1, -0.4, 0.2, 0, -0.2, 0.4),),
+    "-": ((-0.9, 0, 0, 0, 0.9, 0),),
+    "/": ((0.45, -1, 0, 0, -0.45, 1),),
+    ":": ((0, -0.6, 0, -0.6, 0, -0.55), (0, 0.55, 0, 0.6, 0, 0.6)),
+}
+_MARK_SIZES = {
+    ".": (0.08, 0.2, -0.05, 0.1),
+    ",": (0.15, 0.4, -0.3, 0.0),
+    "-": (0.3, 1.1, 0.3, 0.65),
+    "/": (0.9, 1.5, -0.3, 0.0),
+    ":": (0.35, 0.8, 0.0, 0.2),
+}
+
+
+def _mark(rng: np.random.Generator, tall: float, lean: float, hand: _Hand) -> tuple[Floats, int, float]:
+    """(the ink of a mark beside digits of a height of `tall` pixels, its label, how far its foot is above theirs)."""
+    label = int(rng.choice(len(MARKS), p=[0.3, 0.25, 0.25, 0.1, 0.1]))
+    name = MARKS[label]
+    curves = [[v + rng.normal(0, 0.05) for v in curve] for curve in _MARK_CURVES[name]]
+    if rng.random() < 0.2:
+        ink = _written(name, int(rng.choice(_FACES)), int(rng.integers(1, 6)))
+    else:
+        ink = _drawn(rng, curves)
+    least, most, low, high = _MARK_SIZES[name]
+    made = _shaped(rng, ink, max(2.5, rng.uniform(least, most) * tall), lean, hand)
+    return made, 10 + label, rng.uniform(low, high) * tall
 
 
 def _cut(ink: Floats) -> Floats:
@@ -165,6 +251,14 @@ def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, han
     return _cut(np.asarray(made / max(0.3, float(made.max())), np.float32))
 
 
+def _with_tail(ink: Floats, factor: float) -> Floats:
+    """The character with the lower half of it longer by a factor."""
+    height, width = ink.shape
+    half = height // 2
+    lower = cv2.resize(ink[half:], (width, max(1, round((height - half) * factor))), interpolation=cv2.INTER_LINEAR)
+    return np.concatenate([ink[:half], lower])
+
+
 def _lines(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
     """Writing in lines, loose or tight, most of it digits; ruled or on squared paper, now and then."""
     hand = _Hand.any(rng)
@@ -195,23 +289,33 @@ def _line(
     gaps = [rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)]
     gap = tall * rng.choice(gaps, p=[0.3, 0.5, 0.2])
     along = 0.0
+    marks = rng.choice([0.0, 0.06, 0.2], p=[0.5, 0.25, 0.25])
     shrink = rng.uniform(0.4, 1.0) if rng.random() < 0.2 else 1.0  # letters beside digits of another size
     for _ in range(int(rng.integers(1, 14))):
         own = tall * math.exp(rng.normal(0, 0.06 + 0.08 * hand.untidy))
         label: int | None = None
-        if rng.random() < digits:
+        lift = 0.0
+        if rng.random() < marks:
+            made, label, lift = _mark(rng, tall, lean, hand)
+        elif rng.random() < digits:
             ink, label = characters.digit(rng)
+            if rng.random() < 0.15 * hand.untidy:  # a nought half as tall as the seven beside it
+                own *= rng.uniform(0.5, 1)
+            made = _shaped(rng, ink, own, lean, hand)
+            if label in _TAILED and rng.random() < 0.12 + 0.2 * hand.untidy:
+                before = made.shape[0]
+                made = _with_tail(made, rng.uniform(1.1, 2.2))
+                lift = -(made.shape[0] - before) * rng.uniform(0.3, 1)
         else:
             ink, own = characters.other(rng), own * shrink
-            if min(ink.shape) < 24:  # a dot, a comma, a dash: as small as beside the letters
+            if min(ink.shape) < 24:  # an apostrophe, a bar: as small as beside the letters
                 own *= max(ink.shape) / 46
-        own = max(own, 3.0)
-        made = _shaped(rng, ink, own, lean, hand)
+            made = _shaped(rng, ink, max(own, 3.0), lean, hand)
+            lift = 0.5 * (tall - made.shape[0]) * rng.random() if made.shape[0] < 0.5 * tall else 0.0
         height, width = made.shape
-        # From the foot of the line up; marks such as a dash stand in the middle.
-        lift = 0.5 * (tall - height) * rng.random() if height < 0.5 * tall else 0.0
         x = start[0] + along * math.cos(lean) + lift * math.sin(lean)
-        y = start[1] + along * math.sin(lean) + tall - height - lift + rng.normal(0, 0.04 + 0.06 * hand.untidy) * tall
+        foot = rng.normal(0, 0.04 + 0.06 * hand.untidy) * tall
+        y = start[1] + along * math.sin(lean) + tall - height - lift + foot
         sheet.put(made, x, y, label)
         along += width + gap + rng.normal(0, 0.06) * tall
         if rng.random() < 0.1:
@@ -256,10 +360,14 @@ def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
     """A picture of one digit, cut tightly or loosely, as people save them to try a program."""
     tall = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
     hand = _Hand.any(rng)
-    ink, label = characters.digit(rng)
+    label: int | None
+    if rng.random() < 0.1:  # a sign, cut as a digit would be
+        ink, label = characters.other(rng), None
+    else:
+        ink, label = characters.digit(rng)
     made = _shaped(rng, ink, tall, math.radians(rng.normal(0, 5)), hand)
     height, width = made.shape
-    room = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.1, 0.5), rng.uniform(0.4, 1.5)], p=[0.35, 0.4, 0.25])
+    room = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.1, 0.5), rng.uniform(0.4, 1.5)], p=[0.4, 0.35, 0.25])
     around = np.maximum(0, np.rint(room * tall * rng.uniform(0.5, 1.5, 4))).astype(int)
     if rng.random() < 0.25:  # in a square frame
         spare = height - width
@@ -268,7 +376,7 @@ def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
     top, bottom, left, right = (int(v) for v in around)
     sheet = _Sheet(min(SIDE, top + height + bottom), min(SIDE, left + width + right))
     sheet.put(made, left, top, label)
-    if rng.random() < 0.2 and room > 0.1:  # a neighbour, or a line, comes into sight
+    for _ in range(int(rng.choice([0, 1, 2], p=[0.7, 0.2, 0.1])) if room > 0.05 else 0):  # a neighbour comes into sight
         neighbour = _shaped(rng, characters.digit(rng)[0], tall, 0.0, hand)
         reach = neighbour.shape[1] * rng.uniform(0.1, 0.4)
         x = -neighbour.shape[1] + reach if rng.random() < 0.5 else sheet.width - reach
@@ -364,7 +472,7 @@ def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> ND
         low = rng.uniform(0, 110) if not clean else 0.0
         image = (low + (255 - low) * strength * ink) * (light if not clean else 1)
     else:
-        image = np.float32(paper) * light * (1 - strength * ink)
+        image = np.minimum(np.float32(paper) * light, 250) * (1 - strength * ink)
     if table and not clean and rng.random() < 0.3:
         _lay_on_table(rng, image, sheet)
     if not clean:

@@ -1,4 +1,4 @@
-"""`downstroke bench advice`: the advice against every patience, on a corpus of histories that downstroke made."""
+"""`downstroke bench advice`: the advice against every patience, on a corpus of histories."""
 
 from __future__ import annotations
 
@@ -7,115 +7,153 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from downstroke.advice import logs
 from downstroke.advice.curve import Curve
-from downstroke.advice.verdict import OPERATING_POINTS, Advice, advise_every
+from downstroke.advice.features import CLOSE
+from downstroke.advice.verdict import AHEAD, OPERATING_POINTS, Advice, advise_every
 from downstroke.bench import hull
-from downstroke.bench.histories import Recorded, load
+from downstroke.bench.histories import Recorded, load, others
+from downstroke.errors import LogError
 from downstroke.runs import files
 
 Say = Callable[[str], None]
-LATE = 6  # epochs after the best in which overfitting should be said
-RISEN = 1.05  # a history overfitted where val loss ends so much above its best
+LATE = 8  # epochs after the best in which a rise should be said
+RISEN = 1.2  # a history rose where val loss ends so much above its best
 MISSED = 0.10  # relative improvement that no stop should forgo
-AHEAD = (1, 5, 10)
 
 
-def measure(*, half: str, points: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
-    """Walk every history of `half` at every operating point in `points`; save the figures to `out`, return them."""
-    histories = load(half)
-    figures: dict[str, Any] = {"corpus": corpus(half, histories)}
-    ended = [h for h in histories if np.isfinite(h.columns["val_loss"][-1])]
-    corners = hull.lower_hull(hull.patience_points([h.columns["val_loss"] for h in ended]))
-    figures["hull"] = {p.name: f"regret {p.regret:.4f}, cost {p.cost:.3f}" for p in corners}
+def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Path | None = None) -> dict[str, Any]:
+    """Walk every history of a corpus at every operating point in `points`; save the figures to `out`, return them.
+
+    `half`: develop or report of the histories of downstroke, or others, those of other programs. `folder`: the logs in
+    it, CSV files, instead.
+    """
+    curves = from_folder(folder) if folder else corpus(half)
+    ended = [c.val_loss for c in curves if np.isfinite(c.val_loss[-1])]
+    corners = hull.lower_hull(hull.patience_points(ended))
+    figures: dict[str, Any] = {
+        "corpus": str(folder or half),
+        "histories": len(curves),
+        "diverged": len(curves) - len(ended),
+        "hull": {p.name: f"regret {p.regret:.4f}, cost {p.cost:.3f}" for p in corners},
+    }
     for name in points:
         walks = []
-        for number, history in enumerate(histories, start=1):
-            walks.append(advise_every(curve(history), operating_point=name))
-            if number % 10 == 0 or number == len(histories):
-                say(f"{name}: {number} of {len(histories)} histories")
-        figures[name] = score(histories, walks, corners)
+        for number, curve in enumerate(curves, start=1):
+            walks.append(walk(curve, name))
+            if number % 50 == 0 or number == len(curves):
+                say(f"{name}: {number} of {len(curves)} histories")
+        figures[name] = score(curves, walks)
         files.write_json(out, figures)
     return figures
 
 
-def curve(history: Recorded) -> Curve:
+def walk(curve: Curve, point: str) -> list[Advice]:
+    """The advice after every row, each from the rows up to it alone."""
+    return advise_every(curve, operating_point=point)
+
+
+def corpus(half: str) -> list[Curve]:
+    """The histories that travel in the package."""
+    return [other.curve for other in others()] if half == "others" else [of(recorded) for recorded in load(half)]
+
+
+def from_folder(folder: Path) -> list[Curve]:
+    """A curve of every CSV file in `folder`."""
+    found = [logs.read(path) for path in sorted(folder.glob("*.csv"))]
+    if not found:
+        raise LogError(f"{folder} holds no CSV file; expected a log of training in each")
+    return found
+
+
+def of(history: Recorded) -> Curve:
     """What advice is given of a history: what `advise metrics.csv` would see."""
     columns = history.columns
     return Curve(columns["epoch"], columns["val_loss"], columns["loss"], columns["lr"])
 
 
-def corpus(half: str, histories: Sequence[Recorded]) -> dict[str, Any]:
-    """What there is to measure on."""
-    last = [h.columns["val_loss"][-1] for h in histories]
-    return {"half": half, "histories": len(histories), "diverged": int(np.sum(~np.isfinite(last)))}
-
-
-def score(
-    histories: Sequence[Recorded], walks: Sequence[Sequence[Advice]], corners: Sequence[hull.Point]
-) -> dict[str, Any]:
-    """The figures of one operating point: `walks` holds the advice after every epoch of each history."""
-    pairs = [(h.columns["val_loss"], walk) for h, walk in zip(histories, walks, strict=True)]
-    ended = [(loss, walk) for loss, walk in pairs if np.isfinite(loss[-1])]
-    lost = [walk for loss, walk in pairs if not np.isfinite(loss[-1])]
-    stops = [first_stop(walk) for _, walk in ended]
-    ours = hull.point("advice", [loss for loss, _ in ended], stops)
-    forgone = [hull.regret(loss, stop) > MISSED for (loss, _), stop in zip(ended, stops, strict=True)]
-    beneath, beside = hull.cost_at(corners, ours.regret), hull.regret_at(corners, ours.cost)
+def score(curves: Sequence[Curve], walks: Sequence[Sequence[Advice]]) -> dict[str, Any]:
+    """The figures of one operating point: `walks` holds the advice after every row of each history."""
+    pairs = list(zip(curves, walks, strict=True))
+    ended = [(c, w) for c, w in pairs if np.isfinite(c.val_loss[-1])]
+    lost = [w for c, w in pairs if not np.isfinite(c.val_loss[-1])]
+    losses = [c.val_loss for c, _ in ended]
+    stops = [first_stop(w) for _, w in ended]
+    corners = hull.lower_hull(hull.patience_points(losses))
+    ours = hull.point("advice", losses, stops)
+    costs = [hull.cost(loss, stop) for loss, stop in zip(losses, stops, strict=True)]
+    forgone = [hull.regret(loss, stop) > MISSED for loss, stop in zip(losses, stops, strict=True)]
+    beside = hull.regret_at(corners, ours.cost)
     return {
         "regret": ours.regret,
         "cost": ours.cost,
-        "cost_over_hull_at_equal_regret": ours.cost / beneath,
+        "cost_over_hull_at_equal_regret": ours.cost / hull.cost_at(corners, ours.regret),
         "regret_over_hull_at_equal_cost": ours.regret / beside if beside else float("nan"),
+        "epochs_spent_over_needed": sum(stops) / sum(map(hull.needed, losses)),
+        "cost_geometric": float(np.exp(np.mean(np.log(costs)))),
         "stops_with_10_percent_ahead": float(np.mean(forgone)),
         **coverage(ended),
-        **overfitting(histories, walks),
-        "diverged_told_unstable": float(np.mean([walk[-1].verdict == "unstable" for walk in lost])) if lost else None,
+        **calibration(ended),
+        **rises(ended),
+        "diverged_told_unstable": float(np.mean([w[-1].verdict == "unstable" for w in lost])) if lost else None,
     }
 
 
 def first_stop(walk: Sequence[Advice]) -> int:
-    """Epochs done at the first stop; all, where there is none."""
+    """Rows done at the first stop; all, where there is none."""
     return next((row for row, advice in enumerate(walk, start=1) if advice.stop), len(walk))
 
 
-def coverage(ended: Sequence[tuple[NDArray[np.float64], Sequence[Advice]]]) -> dict[str, float]:
-    """The share of 80% intervals, over all epochs of all histories, that held what came."""
+def coverage(ended: Sequence[tuple[Curve, Sequence[Advice]]]) -> dict[str, float]:
+    """The share of 80% intervals, over all rows of all histories, that held what came."""
     found: dict[str, float] = {}
     for place, epochs in enumerate(AHEAD):
         held = [
-            advice.forecast[place].low <= loss[row + epochs] <= advice.forecast[place].high
-            for loss, walk in ended
-            for row, advice in enumerate(walk[: len(loss) - epochs])
+            advice.forecast[place].low <= curve.val_loss[row + epochs] <= advice.forecast[place].high
+            for curve, walk in ended
+            for row, advice in enumerate(walk[: max(0, len(curve) - epochs)])
             if advice.forecast
         ]
-        found[f"coverage_{epochs}_ahead"] = float(np.mean(held))
+        found[f"coverage_{epochs}_ahead"] = float(np.mean(held)) if held else float("nan")
     return found
 
 
-def overfitting(histories: Sequence[Recorded], walks: Sequence[Sequence[Advice]]) -> dict[str, Any]:
-    """Precision of the first `overfitting` said, and recall within six epochs of the best.
+def calibration(ended: Sequence[tuple[Curve, Sequence[Advice]]]) -> dict[str, float]:
+    """How far the probability of a better val loss lies from how often one came, by tenths of the probability."""
+    said, came = [], []
+    for curve, walk in ended:
+        z = np.log(np.maximum(curve.val_loss, 1e-12))
+        for row, advice in enumerate(walk[:-1]):
+            if advice.likely_better is not None:
+                said.append(advice.likely_better)
+                came.append(z[: row + 1].min() - z.min() > CLOSE)
+    told, true = np.array(said), np.array(came)
+    tenths = np.minimum((told * 10).astype(int), 9)
+    gaps = [abs(told[tenths == k].mean() - true[tenths == k].mean()) for k in range(10) if np.any(tenths == k)]
+    return {"calibration_gap": float(np.mean(gaps)) if gaps else float("nan")}
 
-    Right is a saying after which val loss never gets below the best so far by more than 1%. A history overfitted where
-    val loss ends (median of five) 5% above its best or more, training loss 10% lower than at the best or more.
+
+def rises(ended: Sequence[tuple[Curve, Sequence[Advice]]]) -> dict[str, Any]:
+    """Precision of the first `overfitting` or `unstable` said, and recall within LATE rows of the best.
+
+    Right is a saying after which val loss never gets below the best so far by more than 1%. A history rose where val
+    loss ends (median of five) 20% above its best.
     """
     right, heard = [], []
-    for history, walk in zip(histories, walks, strict=True):
-        loss, training = history.columns["val_loss"], history.columns["loss"]
-        if not np.isfinite(loss).all():
-            continue
-        said = [row for row, advice in enumerate(walk, start=1) if advice.verdict == "overfitting"]
+    for curve, walk in ended:
+        loss = curve.val_loss
+        said = [row for row, advice in enumerate(walk, start=1) if advice.verdict in ("overfitting", "unstable")]
         if said:
             right.append(loss.min() >= (1 - hull.NEAR) * loss[: said[0]].min())
         best = int(np.argmin(loss)) + 1
-        if np.median(loss[-5:]) > RISEN * loss.min() and training[-1] < 0.9 * training[best - 1]:
+        if np.median(loss[-5:]) > RISEN * loss.min():
             heard.append(bool(said) and said[0] <= best + LATE)
     return {
-        "overfitting_said": len(right),
-        "overfitting_precision": float(np.mean(right)) if right else None,
-        "overfitted": len(heard),
-        "overfitting_recall": float(np.mean(heard)) if heard else None,
+        "rise_said": len(right),
+        "rise_precision": float(np.mean(right)) if right else None,
+        "rose": len(heard),
+        "rise_recall": float(np.mean(heard)) if heard else None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import statistics
 import subprocess
@@ -15,36 +16,34 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from downstroke.api import Run, train
+from downstroke.bench.timing import Say, completed, machine, median_ratio, program, timed
 from downstroke.errors import RunError, counted
+from downstroke.history import ValLosses
 from downstroke.learning import models
-from downstroke.learning.events import StepDone, StopReason
+from downstroke.learning.events import StepDone
 from downstroke.learning.learner import Images
-from downstroke.learning.machine import choose, native_bfloat16, processor
+from downstroke.learning.machine import choose, native_bfloat16
 from downstroke.learning.optimizers import OPTIMIZERS
 from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
 from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
-from downstroke.runs.training import Parts, Training
+from downstroke.runs.training import Training
 
-Say = Callable[[str], None]
 BLOCK = 100  # steps timed at a stretch
+TOGETHER_S = 16.0  # that a training of `together` lasts alone: 10 at least, on a machine that varies
 
 
 def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
     """Measure the parts named in `only` (all, where it is empty), save the figures to `out`, and return them."""
-    figures: dict[str, Any] = {
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "torch": str(torch.__version__),
-    }
+    figures = machine()
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as folder:
         home = Path(folder)
         parts: dict[str, Callable[[], dict[str, Any]]] = {
@@ -64,18 +63,11 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
     return figures
 
 
-def whole(run: Run) -> Run:
-    """The run, where it was trained to its end: a Ctrl-C ends the measurement, not only the training under way."""
-    if run.stopped is StopReason.INTERRUPTED:
-        raise KeyboardInterrupt
-    return run
-
-
 def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
     """Test accuracy of the default recipe over seeds 0..n-1, none dropped."""
     found, seconds = [], []
     for seed in range(seeds):
-        run = whole(train(progress=False, runs_dir=home, name=f"accuracy-{seed}", seed=seed))
+        run = completed(train(progress=False, runs_dir=home, name=f"accuracy-{seed}", seed=seed))
         found.append(run.test()["accuracy"])
         seconds.append(run.summary()["train_seconds"])
         say(f"standard, seed {seed}: test accuracy {found[-1]:.2%} after {seconds[-1]:.1f} s")
@@ -94,10 +86,10 @@ def until_done(home: Path, seeds: int, say: Say) -> dict[str, Any]:
     names = ("epochs", "val_accuracy", "val_loss", "known_val_accuracy", "known_val_loss")
     found: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(seeds):
-        free = whole(
+        free = completed(
             train(progress=False, runs_dir=home, name=f"until-done-{seed}", seed=seed, until_done=True)
         ).summary()
-        known = whole(
+        known = completed(
             train(
                 progress=False,
                 runs_dir=home,
@@ -133,7 +125,7 @@ def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
             ours, bare = _our_blocks(training), _bare_blocks(recipe, precision == "bfloat16")
             next(ours), next(bare)  # the first block of each is for warming up
             pairs = [(next(ours), next(bare)) for _ in range(rounds)]
-        ratio = statistics.median(mine / theirs for mine, theirs in pairs)
+        ratio = median_ratio([mine for mine, _ in pairs], [theirs for _, theirs in pairs])
         step = statistics.median(mine for mine, _ in pairs) / BLOCK
         say(f"loop, {precision}: {ratio:.3f} times the time of a bare one, {step * 1e3:.1f} ms a step")
         figures |= {f"loop_over_bare_{precision}": ratio, f"step_ms_{precision}": step * 1e3}
@@ -177,9 +169,8 @@ def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
 
 def memory(home: Path, say: Say) -> dict[str, Any]:
     """The most memory of `downstroke train`, in a process of its own."""
-    command = [sys.executable, "-m", "downstroke", "train", "--epochs", "1", "--json", "--runs-dir", str(home)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    peak = json.loads(said.stdout)["peak_rss_mb"]
+    _, said = timed([*program(), "train", "--epochs", "1", "--json", "--runs-dir", str(home)])
+    peak = json.loads(said)["peak_rss_mb"]
     say(f"memory: {peak:.0f} MB at most")
     return {"train_peak_rss_mb": peak}
 
@@ -193,9 +184,9 @@ def continuing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         recipe = _small(chance).replace(
             optimizer=chance.choice(list(OPTIMIZERS)), schedule=chance.choice(free), seed=trial
         )
-        parts = whole(train(recipe.replace(epochs=n), progress=False, runs_dir=home, name=f"parts-{trial}"))
-        parts = whole(parts.extend(epochs=m, progress=False))
-        at_once = whole(train(recipe.replace(epochs=n + m), progress=False, runs_dir=home, name=f"at-once-{trial}"))
+        parts = completed(train(recipe.replace(epochs=n), progress=False, runs_dir=home, name=f"parts-{trial}"))
+        parts = completed(parts.extend(epochs=m, progress=False))
+        at_once = completed(train(recipe.replace(epochs=n + m), progress=False, runs_dir=home, name=f"at-once-{trial}"))
         unlike = differences(parts, at_once)
         equal += not unlike
         said = ", ".join(unlike) or "equal"
@@ -212,7 +203,7 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
     chance, equal, seen, attempt = random.Random(1), 0, 0, 0
     recipe = _small(chance).replace(model="cnn", optimizer="adam", epochs=3, train_size=4000)
     began = time.monotonic()
-    unbroken = whole(train(recipe, progress=False, runs_dir=home, name="unbroken"))
+    unbroken = completed(train(recipe, progress=False, runs_dir=home, name="unbroken"))
     lasts = time.monotonic() - began
     total = len(unbroken.steps)
     while seen < trials:
@@ -230,7 +221,7 @@ def killing(home: Path, trials: int, say: Say) -> dict[str, Any]:
         if not in_the_middle(steps := len(Run.open(name, home).steps), total):
             continue
         try:
-            unlike = differences(whole(Run.open(name, home).extend(progress=False)), unbroken)
+            unlike = differences(completed(Run.open(name, home).extend(progress=False)), unbroken)
         except RunError as error:
             unlike = [str(error)]
         seen += 1
@@ -245,23 +236,39 @@ def in_the_middle(steps: int, total: int) -> bool:
 
 
 def together(home: Path, say: Say, rounds: int = 3) -> dict[str, Any]:
-    """Two trainings at once, each against one alone, in turn: training seconds of one epoch, threads left to choose."""
-    ratios = []
+    """Two trainings at once, each against one alone, in turn, threads left to choose.
+
+    Each has as many epochs as last TOGETHER_S seconds alone on this machine: the program looks at the cores once a
+    second, so that a training of a second would show nothing.
+    """
+    trial = 4
+    (seconds,) = _at_once(home, ["trial"], trial)
+    epochs = math.ceil(trial * TOGETHER_S / seconds)
+    ratios, alones = [], []
     for turn in range(rounds):
-        (alone,) = _at_once(home, [f"alone-{turn}"])
-        both = _at_once(home, [f"first-{turn}", f"second-{turn}"])
+        (alone,) = _at_once(home, [f"alone-{turn}"], epochs)
+        both = _at_once(home, [f"first-{turn}", f"second-{turn}"], epochs)
+        alones.append(alone)
         ratios += [alone / seconds for seconds in both]
         said = " and ".join(f"{seconds:.1f}" for seconds in both)
-        say(f"together, round {turn + 1}: alone {alone:.1f} s, two at once {said} s")
-    return {"together_over_alone_speed_median": statistics.median(ratios), "together_over_alone_speed": ratios}
+        say(f"together, round {turn + 1}: {counted(epochs, 'epoch')} alone {alone:.1f} s, two at once {said} s")
+    return {
+        "together_over_alone_speed_median": statistics.median(ratios),
+        "together_over_alone_speed": ratios,
+        "together_alone_seconds": alones,
+    }
 
 
-def _at_once(home: Path, names: Sequence[str]) -> list[float]:
+def _at_once(home: Path, names: Sequence[str], epochs: int) -> list[float]:
     """Training seconds of `downstroke train` in a process for each name, all started together."""
-    fields = "standard --train-size 10000 --val-size 500 --epochs 2 --json".split()
-    command = [sys.executable, "-m", "downstroke", "train", *fields, "--runs-dir", str(home)]
+    fields = f"train standard --train-size 10000 --val-size 500 --epochs {epochs} --json".split()
     begun = [
-        subprocess.Popen([*command, "--name", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        subprocess.Popen(
+            [*program(), *fields, "--runs-dir", str(home), "--name", name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         for name in names
     ]
     said = [process.communicate()[0] for process in begun]
@@ -270,21 +277,21 @@ def _at_once(home: Path, names: Sequence[str]) -> list[float]:
 
 def precisions(home: Path, say: Say, rounds: int = 6) -> dict[str, Any]:
     """A row of `learning.precision.MEASURED` for each recipe here: blocks of steps in both precisions, in turn."""
-    machine, rows = choose(), []
+    here, rows = choose(), []
     for name in ("standard", "sprint"):
         recipe = named(name).replace(epochs=rounds + 1)  # an epoch holds a block at least
         with ExitStack() as open_:
             blocks = []
             for kind in ("float32", "bfloat16"):
                 begun = Training.start(
-                    recipe, runs_dir=home, name=f"{name}-{kind}", precision=kind, threads=machine.threads
+                    recipe, runs_dir=home, name=f"{name}-{kind}", precision=kind, threads=here.threads
                 )
                 blocks.append(_our_blocks(open_.enter_context(begun)))
             for block in blocks:
                 next(block)  # the first of each is for warming up
             times = [tuple(next(block) for block in blocks) for _ in range(rounds)]
-        ratio = statistics.median(bfloat16 / float32 for float32, bfloat16 in times)
-        row = Measured(family(machine.device), recipe.model, name, ratio, time.strftime("%Y-%m-%d"), "bench core")
+        ratio = median_ratio([bfloat16 for _, bfloat16 in times], [float32 for float32, _ in times])
+        row = Measured(family(here.device), recipe.model, name, ratio, time.strftime("%Y-%m-%d"), "bench core")
         say(f"precision, {name}: a step in bfloat16 takes {ratio:.3f} times that in float32; {row}")
         rows.append(asdict(row))
     return {"precision": rows}
@@ -332,8 +339,9 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
 def _record(path: Path) -> Any:
     if not path.exists():
         return None
-    if path.suffix == ".npy":
-        return np.load(path).tolist()
+    if path.name == VAL_LOSSES:
+        held = ValLosses.read(path)
+        return held and (held.losses.tolist(), None if held.epochs is None else held.epochs.tolist())
     lines = [line.split(",") for line in path.read_text().splitlines()]
     skip = {i for i, column in enumerate(lines[0]) if column == "elapsed_s"}
     return [[value for i, value in enumerate(line) if i not in skip] for line in lines]

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from downstroke.bench import table as tables
+from downstroke.bench.timing import Say
 from downstroke.errors import NonFiniteError
 from downstroke.learning.evaluate import Evaluation, read_logits
 from downstroke.learning.learner import Images, Learner
@@ -23,10 +25,9 @@ from downstroke.learning.loop import learn
 from downstroke.learning.range_test import range_test, remembered, suggest
 from downstroke.recipe import DEFAULT_LR, Recipe
 from downstroke.runs import files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
-from downstroke.runs.training import Parts
 
-Say = Callable[[str], None]
 MODELS = ("linear", "mlp", "cnn")
 EPOCHS = 3
 #: The grid: the optimizer's default lr times these, two a decade.
@@ -92,14 +93,19 @@ def measure(
 
 def table(figures: dict[str, Any]) -> str:
     """A line a case in Markdown, and the share within NEAR of the grid's best."""
-    head = "| model | optimizer | seed | suggested lr | val loss | best of nine | at lr | over it |"
+    columns = ("model", "optimizer", "seed", "suggested lr", "val loss", "best of nine", "at lr", "over it")
     rows = [
-        f"| {row['model']} | {row['optimizer']} | {row['seed']} | {row['lr']:.3g} | {row['val_loss']:.4f} | "
-        f"{row['best']:.4f} | {row['best_lr']:.3g} | {row['val_loss'] / row['best'] - 1:+.0%} |"
+        (
+            *(row[key] for key in ("model", "optimizer", "seed", "lr")),
+            f"{row['val_loss']:.4f}",
+            f"{row['best']:.4f}",
+            row["best_lr"],
+            f"{row['val_loss'] / row['best'] - 1:+.0%}",
+        )
         for row in figures["cases"]
     ]
     share = f"{figures['near_the_best']:.0%} of {len(rows)} cases within {NEAR:.0%} of the best of nine"
-    return "\n".join([head, "|---" * 8 + "|", *rows, "", share])
+    return f"{tables.markdown(columns, rows)}\n\n{share}"
 
 
 def _measured(case: Case, images: tuple[Images, Images], classes: int, recorded: _Lines) -> dict[str, Any]:

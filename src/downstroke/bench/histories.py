@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.advice.curve import Curve
 from downstroke.recipe import Recipe
 
 FILE = Path(__file__).with_name("histories.jsonl.gz")
+#: Made by other programs: tools/make_other_histories.py.
+OTHERS = Path(__file__).with_name("others.jsonl.gz")
 HALVES = ("develop", "report")
 _NOT_CONFIGURATION = ("name", "seed", "split_seed")
 
@@ -56,3 +59,23 @@ def _read(file: Path) -> Iterator[Recorded]:
         values = np.array([[float(field) if field else np.nan for field in row] for row in rows])
         recipe = Recipe.from_dict(held["recipe"])
         yield Recorded(recipe, held["configuration"], dict(zip(header, values.T, strict=True)))
+
+
+@dataclass(frozen=True)
+class Other:
+    """One run of another program."""
+
+    data: str  # the data set
+    made: dict[str, str]  # program, schedule, optimizer
+    curve: Curve
+
+
+def others(file: Path = OTHERS) -> list[Other]:
+    """The histories that other programs made; lr is there where the run logged it."""
+    found = []
+    for line in gzip.decompress(file.read_bytes()).decode().splitlines():
+        held = json.loads(line)
+        epoch, loss, val_loss, lr = np.array(held["rows"], dtype=np.float64).T
+        made = {name: held[name] for name in ("program", "schedule", "optimizer") if name in held}
+        found.append(Other(held["set"], made, Curve(epoch, val_loss, loss, lr if held["logs_lr"] else None)))
+    return found

@@ -24,9 +24,12 @@ class Point:
 
 
 def regret(val_loss: Losses, stop: int) -> float:
-    """How much higher the best val loss of the first `stop` epochs is than that of all, relative to the latter."""
+    """How much higher the best val loss of the first `stop` epochs is than that of all, relative to the latter.
+
+    1 at most: a loss that falls to nothing would outweigh all others in a mean.
+    """
     best = np.nanmin(val_loss)
-    return float((np.nanmin(val_loss[:stop]) - best) / best)
+    return min(1.0, float((np.nanmin(val_loss[:stop]) - best) / best))
 
 
 def cost(val_loss: Losses, stop: int) -> float:

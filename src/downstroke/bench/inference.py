@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from downstroke.api import Run, train
-from downstroke.bench.core import whole
+from downstroke.bench.timing import Say, completed, median_ratio
 from downstroke.data import sources
 from downstroke.errors import DownstrokeError
 from downstroke.learning.machine import processor
@@ -25,7 +25,6 @@ from downstroke.learning.models import Network
 from downstroke.reading.reader import Reader
 from downstroke.runs import files
 
-Say = Callable[[str], None]
 BATCHES = (1, 32, 256, 1024)
 BLOCK = 2048  # images timed at a stretch, at most; a batch of 1 has a block of 256
 
@@ -39,7 +38,7 @@ def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say)
         if find_spec(package) is None:
             raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[export]" in the clone')
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home:
-        opened = Run.open(run, runs_dir) if run else whole(train(epochs=1, progress=False, runs_dir=home))
+        opened = Run.open(run, runs_dir) if run else completed(train(epochs=1, progress=False, runs_dir=home))
         reader = opened.reader()
         other = onnx_reader(opened.weights().network, Path(home) / "model.onnx")
         recipe = opened.recipe.name
@@ -54,7 +53,7 @@ def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say)
         difference = float(np.abs(reader.probabilities(images) - other(images)).max())
         ours, theirs = in_turn(reader, other, images, rounds)
         figures[f"batch of {batch}"] = {
-            "ratio": statistics.median(b / a for a, b in zip(ours, theirs, strict=True)),
+            "ratio": median_ratio(theirs, ours),
             "images_per_second": batch / statistics.median(ours),
             "onnxruntime_images_per_second": batch / statistics.median(theirs),
             "largest_difference": difference,

@@ -29,6 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset
 
+from downstroke.bench import table as tables
+from downstroke.bench.timing import Say, median_ratio
 from downstroke.errors import RecipeError
 from downstroke.learning import models
 from downstroke.learning.evaluate import read_logits
@@ -37,10 +39,10 @@ from downstroke.learning.learner import Images
 from downstroke.learning.machine import processor
 from downstroke.recipe import Recipe
 from downstroke.runs import files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
-from downstroke.runs.training import Parts, Training
+from downstroke.runs.training import Training
 
-Say = Callable[[str], None]
 HELD_OUT = 1000  # val images that each is read on in the end, to see that all have learned
 
 
@@ -126,6 +128,17 @@ def measure(*, names: Sequence[str], steps: int, rounds: int, out: Path, say: Sa
     return figures
 
 
+def table(figures: dict[str, Any], names: Sequence[str]) -> str:
+    """A line a library for each model in `names`."""
+    columns = {"s/100 steps": "seconds_per_100_steps", "ratio": "ratio", "set-up s": "setup_seconds"}
+    rows = (
+        (model, name, *(found[key] for key in columns.values()), figures["import_seconds"][name])
+        for model in names
+        for name, found in figures[model].items()
+    )
+    return tables.aligned(("model", "library", *columns, "import s"), rows)
+
+
 def run_in_turn(task: Task, names: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
     """For each of `names`, downstroke the first: seconds per 100 steps, ratio, set-up seconds, val accuracy."""
     model, steps = task.recipe.model, len(task.train) // task.recipe.batch_size
@@ -146,9 +159,7 @@ def run_in_turn(task: Task, names: Sequence[str], rounds: int, say: Say) -> dict
             usual = statistics.median(seconds[name])
             figures[name] = {
                 "seconds_per_100_steps": usual / steps * 100,
-                "ratio": statistics.median(
-                    theirs / ours for theirs, ours in zip(seconds[name], seconds["downstroke"], strict=True)
-                ),
+                "ratio": median_ratio(seconds[name], seconds["downstroke"]),
                 "setup_seconds": max(0.0, setup[name] - usual),
                 "val_accuracy": peers[name].accuracy(),
                 "how": peers[name].how,

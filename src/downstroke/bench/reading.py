@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.bench.other_readers import Reads
 from downstroke.errors import DataError, PictureError
 from downstroke.glyphs.glyph import glyph
+from downstroke.glyphs.picture import open_picture
 from downstroke.learning.evaluate import Evaluation, calibration_error, wilson
 from downstroke.reading.reader import Reader
 from downstroke.runs.files import write_json
 
+MOST_OF_OTHERS = 200  # digits of a set: others take a tenth of a second for each
 
-def measure(data: Path, reader: Reader, out: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
-    """The figures of a folder: `glyphs`, `not_digits` and `pages`, a dict a set each.
 
+def measure(
+    data: Path, reader: Reader, out: Path | None, say: Callable[[str], None], others: dict[str, Reads] | None = None
+) -> dict[str, Any]:
+    """The figures of a folder: `glyphs`, `not_digits` and `pages`, a dict a set each; `others`, the same of each other.
+
+    The others are given 200 digits of each set at most, spread over it.
     Laid out as glyphs/*.npz and not-digits/*.npz (`images` uint8 [N,H,W], `labels`), pages/labels.csv (`file,text`, `|`
     between lines). Raises DataError where there is none of it.
     """
@@ -35,13 +44,28 @@ def measure(data: Path, reader: Reader, out: Path | None, say: Callable[[str], N
         shares = _share("accepted", int(accepted.sum()), len(accepted))
         figures["not_digits"][path.stem] = {"images": len(accepted), **shares}
     table_of_pages = data / "pages" / "labels.csv"
-    if table_of_pages.is_file():
-        figures["pages"] = _pages(table_of_pages, reader, say)
+    figures["pages"] = _pages(table_of_pages, lambda path: reader.read(path).text.replace("\n", "|"), say)
     if not (figures["glyphs"] or figures["not_digits"] or figures["pages"]):
         raise DataError(f"{data}: nothing to read; expected glyphs/*.npz, not-digits/*.npz or pages/labels.csv")
+    figures["others"] = {}
+    for name, reads in (others or {}).items():
+        say(f"reading with {name}")
+        digits = {path.stem: _digits_of(reads, *_load(path)) for path in sorted((data / "glyphs").glob("*.npz"))}
+        pages = _pages(table_of_pages, partial(_page_of, reads), say)
+        figures["others"][name] = {"glyphs": digits, "pages": pages}
     if out:
         write_json(out, figures)
     return figures
+
+
+def _page_of(reads: Reads, path: Path) -> str:
+    return reads(open_picture(path), False)
+
+
+def _digits_of(reads: Reads, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, Any]:
+    taken = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), MOST_OF_OTHERS)).astype(int))
+    right = sum(reads(images[index], True) == str(labels[index]) for index in taken)
+    return {"images": len(taken), **_share("accuracy", right, len(taken))}
 
 
 def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -92,21 +116,28 @@ def _share(name: str, part: int, total: int) -> dict[str, Any]:
     return {name: part / total if total else None, f"{name}_interval": wilson(part, total)}
 
 
-def _pages(path: Path, reader: Reader, say: Callable[[str], None]) -> dict[str, Any]:
+def _pages(path: Path, text_of: Callable[[Path], str], say: Callable[[str], None]) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     sets: dict[str, list[tuple[int, int, float]]] = {}
     for row in rows:
-        start = time.process_time()
+        start = _cpu_s()
         try:
-            text = "|".join(line.text.replace(" ", "") for line in reader.read(path.parent / row["file"]).lines)
+            text = text_of(path.parent / row["file"]).replace(" ", "")
         except PictureError as error:
             say(f"error: {error}")
             text = ""
         wrong = distance(text, row["text"])
         digits = len(row["text"].replace("|", ""))
-        sets.setdefault(str(Path(row["file"]).parent), []).append((wrong, digits, time.process_time() - start))
+        sets.setdefault(str(Path(row["file"]).parent), []).append((wrong, digits, _cpu_s() - start))
     return {name: _page_figures(results) for name, results in sets.items()}
+
+
+def _cpu_s() -> float:
+    """Seconds of a core so far, those of programs that were started and have ended among them."""
+    return sum(os.times()[:4])
 
 
 def _page_figures(results: list[tuple[int, int, float]]) -> dict[str, Any]:
@@ -149,12 +180,24 @@ def table(figures: dict[str, Any]) -> str:
     for name, row in figures["not_digits"].items():
         low, high = row["accepted_interval"]
         lines.append(f"{name:20} {row['images']:6} {'':9} {'not digits':>16} {'':7} {row['accepted']:9.2%}")
-    if figures["pages"]:
+    lines += _table_of_pages(figures["pages"])
+    for name, other in figures["others"].items():
+        lines += ["", f"{name:20} {'images':>6} {'accuracy':>9} {'95% interval':>16}"]
+        for of, row in other["glyphs"].items():
+            low, high = row["accuracy_interval"]
+            lines.append(f"{of:20} {row['images']:6} {row['accuracy']:9.2%} {f'{low:.1%} - {high:.1%}':>16}")
+        lines += _table_of_pages(other["pages"])
+    return "\n".join(lines)
+
+
+def _table_of_pages(sets: dict[str, Any]) -> list[str]:
+    lines = []
+    if sets:
         lines.append(f"{'pages':20} {'pages':>6} {'digits':>9} {'character error':>16} {'95% interval':>16} {'s':>6}")
-    for name, row in figures["pages"].items():
+    for name, row in sets.items():
         low, high = row["character_error_interval"]
         lines.append(
             f"{name:20} {row['pages']:6} {row['digits']:9} {row['character_error']:16.2%} "
             f"{f'{low:.1%} - {high:.1%}':>16} {row['slowest_s']:6.2f}"
         )
-    return "\n".join(lines)
+    return lines

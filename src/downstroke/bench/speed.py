@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,12 @@ from torch import Tensor, nn
 
 from downstroke.api import train
 from downstroke.bench import flops
-from downstroke.bench.core import whole
+from downstroke.bench.timing import Say, completed, machine
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.learning import models
-from downstroke.learning.machine import processor
 from downstroke.recipe import named
 from downstroke.runs import files
-
-Say = Callable[[str], None]
 
 
 def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[str, Any]:
@@ -34,9 +31,7 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
     data = sources.load("mnist")
     peak = flops.peak_flops()
     figures: dict[str, Any] = {
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "torch": str(torch.__version__),
+        **machine(),
         "peak_gflops": peak / 1e9,
         "r_seconds": [],
         "r_accuracy": [],
@@ -47,7 +42,9 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
             found: dict[str, list[float]] = {"ratio": [], "accuracy": [], "train_seconds": []}
             for seed in range(seeds):
                 r, r_accuracy = yardstick(data, seed)
-                run = whole(train(name, seed=seed, val_size=0, progress=False, runs_dir=folder, name=f"{name}-{seed}"))
+                run = completed(
+                    train(name, seed=seed, val_size=0, progress=False, runs_dir=folder, name=f"{name}-{seed}")
+                )
                 seconds = run.summary()["train_seconds"]
                 found["train_seconds"].append(seconds)
                 found["ratio"].append(seconds / r)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -23,13 +23,13 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.bench.timing import Say
 from downstroke.data import sources
 from downstroke.errors import DownstrokeError
 from downstroke.learning.machine import processor
 from downstroke.reading.reader import Reader
 from downstroke.runs import files
 
-Say = Callable[[str], None]
 Address = tuple[str, int]
 IMAGES = 500  # of the training set, each asked for again and again
 TURNS = 3  # so many times each server has its turn

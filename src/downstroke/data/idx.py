@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.raw import Found, Raw
+from downstroke.data.raw import Found, Raw, check_classes
 from downstroke.errors import DataError, counted
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte
 _NAME = re.compile(
     r"(?P<set>.*?)(?P<part>train|val|t10k|test)[-_.](?P<kind>images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?", re.IGNORECASE
 )
+
+_MOST_PACKED = 1040  # deflate makes no byte stand for more
+_PIECE = 1 << 20  # bytes unpacked at a time
 
 
 def is_idx_name(name: str) -> bool:
@@ -71,16 +76,36 @@ def _read_part(folder: Path, files: dict[tuple[str, str], Path], name: str, part
             found = ", ".join(sorted(path.name for path in files.values()))
             raise DataError(f"{folder}: no {part} {kind}; expected {expected} (or .gz) beside {found}")
     path = files[part, "images"]
-    return Raw(read_array(path, 3), read_array(files[part, "labels"], 1), str(path))
+    labels = read_array(files[part, "labels"], 1)
+    if part == "train":
+        check_classes(labels, str(path))
+    return Raw(read_array(path, 3, len(labels)), labels, str(path))
 
 
-def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """One IDX file of bytes, gzipped or not, as uint8 [N, ...] of `dimensions` axes.
+def read_array(path: Path, dimensions: int, entries: int | None = None) -> NDArray[np.uint8]:
+    """One IDX file of bytes, gzipped or not, as uint8 [N, ...] of `dimensions` axes; N is `entries`, if given.
 
-    Format: "THE IDX FILE FORMAT" in LeCun's page of MNIST. Raises DataError for another format or length.
+    Format: "THE IDX FILE FORMAT" in LeCun's page of MNIST. Raises DataError for another format or length, before more
+    is unpacked than the head promises.
     """
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            if not zipped:
+                return _read(path, file, dimensions, entries, path.stat().st_size)
+            with gzip.open(file) as unzipped:
+                return _read(path, unzipped, dimensions, entries, path.stat().st_size * _MOST_PACKED)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: the gzip file is damaged or cut short ({error}); download it again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _read(path: Path, file: Any, dimensions: int, entries: int | None, most: int) -> NDArray[np.uint8]:
+    """The array in `file`, which cannot hold more than `most` bytes."""
     what = "images" if dimensions == 3 else "labels"
-    content = _unzipped(path)
+    content = file.read(4 + 4 * dimensions)
     if len(content) < 4 + 4 * dimensions:
         raise DataError(
             f"{path}: {counted(len(content), 'byte')}, too few for the head of an IDX file; download it again"
@@ -90,22 +115,24 @@ def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
             f"{path}: starts with {content[:4].hex(' ')}; expected 00 00 08 {dimensions:02x}, an IDX file of {what}"
         )
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, offset=4))
-    held, promised = len(content) - 4 - 4 * dimensions, int(np.prod(shape, dtype=object))
-    if held != promised:
-        size = " x ".join(map(str, shape))
+    size, promised = " x ".join(map(str, shape)), math.prod(shape)
+    if entries is not None and shape[0] != entries:
+        raise DataError(
+            f"{path}: {counted(shape[0], 'image')} but {counted(entries, 'label')}; "
+            f"expected as many of one as of the other"
+        )
+    if promised > most:
+        raise DataError(f"{path}: {most:,} bytes of {what} at most; expected {promised} ({size}): it is cut short")
+    array = np.empty(promised, np.uint8)
+    held = 0
+    while piece := file.read(min(_PIECE, promised - held + 1)):  # a byte more tells that the file is too long
+        if held + len(piece) > promised:
+            raise DataError(f"{path}: more than {promised} bytes of {what} ({size}): it is too long, download it again")
+        array[held : held + len(piece)] = np.frombuffer(piece, np.uint8)
+        held += len(piece)
+    if held < promised:
         raise DataError(
             f"{path}: {counted(held, 'byte')} of {what}; expected {promised} ({size}): "
-            f"it is {'cut short' if held < promised else 'too long'}, download it again"
+            f"it is cut short, download it again"
         )
-    return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-
-
-def _unzipped(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: the gzip file is damaged or cut short ({error}); download it again") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    return array.reshape(shape)

@@ -17,6 +17,7 @@ from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import bits_of
 
 MAX_CLASSES = 1000
+_LARGEST = 2**53  # a label; above it floats merge whole numbers
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,12 @@ def to_glyph(image: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArra
         raise DataError(f"{where}: {error}; mend it or take it out") from None
 
 
+def check_classes(labels: NDArray[Any], where: str) -> None:
+    """DataError where these labels, [N], are all one: known before images are unpacked."""
+    if len(labels) and (labels == labels[:1]).all():
+        raise DataError(f"{where}: every label is {labels.ravel()[0]}; expected at least 2 classes to tell apart")
+
+
 def _check_labels(raw: Raw) -> NDArray[Any]:
     """The labels of `raw`, whole numbers of 0 or more or strings, [N]."""
     labels = raw.labels
@@ -185,8 +192,12 @@ def _check_labels(raw: Raw) -> NDArray[Any]:
         wrong = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))]
         if len(wrong):
             raise DataError(f"{raw.where}: label {wrong[0]:g}; expected whole numbers, such as 0 to 9")
+        if (np.abs(labels) > _LARGEST).any():
+            raise DataError(f"{raw.where}: label {np.abs(labels).max():.0f}; expected whole numbers up to {_LARGEST}")
         labels = labels.astype(np.int64)
     if labels.dtype.kind in "iub":
+        if (largest := int(labels.max())) > _LARGEST:
+            raise DataError(f"{raw.where}: label {largest}; expected whole numbers up to {_LARGEST}")
         labels = labels.astype(np.int64)
         if (lowest := int(labels.min())) < 0:
             raise DataError(

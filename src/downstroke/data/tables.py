@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import re
+import sys
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.raw import Found, Raw
-from downstroke.errors import DataError, counted
+from downstroke.data.raw import Found, Raw, check_classes
+from downstroke.errors import DataError, counted, shown
 
 _NPZ = (  # train and, where there are, val and test: the names in common use, in lower case
     tuple((f"x_{part}", f"y_{part}") for part in ("train", "val", "test")),
@@ -26,7 +30,10 @@ _NPZ = (  # train and, where there are, val and test: the names in common use, i
 )
 _CSV = re.compile(r"(?P<set>.*?)(?P<part>train|val|test)\.csv(\.gz)?", re.IGNORECASE)
 _LABELS = ("label", "class")
-_ROWS = 4096  # read at a time, so that a table of 42,000 x 785 never stands in memory as floats
+#: Rows and numbers read at a time, so that a table of 42,000 x 785 never stands in memory as floats.
+_ROWS, _NUMBERS = 4096, 4_000_000
+_LONGEST_LINE = 64_000_000  # characters
+_MOST = 16_000_000_000  # bytes of an array; what is said to be larger is not begun
 
 
 def read_npz(file: Path) -> Found:
@@ -37,7 +44,12 @@ def read_npz(file: Path) -> Found:
     if not zipfile.is_zipfile(file):
         raise DataError(f"{file}: not an .npz archive, or cut short; expected what numpy.savez writes")
     arrays: dict[str, NDArray[Any]] = {}
-    with np.load(file, allow_pickle=False) as archive:
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(np.load(opened.enter_context(file.open("rb")), allow_pickle=False))
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+            text = shown(" ".join(str(error).split()))[:200]
+            raise DataError(f"{file}: the archive is damaged ({text}); save or download it again") from None
         found = {key.lower(): key for key in archive.files}
         form = next((pairs for pairs in _NPZ if found.keys() >= set(pairs[0])), None)
         if form is None:
@@ -51,23 +63,56 @@ def read_npz(file: Path) -> Found:
         }
         wanted = {part: (found[pair[0]], found[pair[1]]) for part, pair in pairs.items()}
         used = {key for pair in wanted.values() for key in pair}
-        for key in sorted(used):
-            try:
-                array = archive[key]
-            except ValueError:
-                raise DataError(
-                    f"{file}: {key} holds Python objects, which could run code (often images of mixed sizes); "
-                    f"expected an array of numbers, all images of one size"
-                ) from None
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-                raise DataError(f"{file}: {key} is damaged ({error}); save or download it again") from None
-            if not isinstance(array, np.ndarray) or array.ndim == 0:
-                raise DataError(f"{file}: {key} is no array; expected one entry an image")
-            arrays[key] = array
+        for x, y in wanted.values():  # the labels first: they are small, and may tell that the images are of no use
+            arrays[y] = _array(file, archive, y)
+            if x == wanted["train"][0]:
+                check_classes(arrays[y], f"{file}, {y}")
+            arrays[x] = _array(file, archive, x, len(arrays[y]))
     parts = {part: Raw(arrays[x], arrays[y], f"{file}, {x}") for part, (x, y) in wanted.items()}
     unused = sorted(set(archive.files) - used)
     notices = (f"{file}: left out {', '.join(unused[:8])}{', ...' if len(unused) > 8 else ''}",) if unused else ()
     return Found(parts["train"], parts.get("test"), parts.get("val"), notices=notices)
+
+
+def _array(file: Path, archive: Any, key: str, entries: int | None = None) -> NDArray[Any]:
+    """An array of an .npz, of `entries` entries where that is known. What its header promises is checked beforehand."""
+    try:
+        with archive.zip.open(f"{key}.npy") as member:
+            shape, dtype = _header(member)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject:
+            raise DataError(
+                f"{file}: {key} holds Python objects, which could run code (often images of mixed sizes); "
+                f"expected an array of numbers, all images of one size"
+            )
+        if not shape:
+            raise DataError(f"{file}: {key} is no array; expected one entry an image")
+        if entries is not None and shape[0] != entries:
+            raise DataError(
+                f"{file}, {key}: {counted(shape[0], 'image')} but {counted(entries, 'label')}; "
+                f"expected as many of one as of the other"
+            )
+        if not 0 <= size <= min(_MOST, archive.zip.getinfo(f"{key}.npy").file_size):
+            raise DataError(f"{file}: {key} is damaged: it promises {size:,} bytes; save or download it again")
+        array: NDArray[Any] = archive[key]
+        if dtype.kind == "U" and array.size:
+            codes = np.ascontiguousarray(array.astype(dtype.newbyteorder("="))).view(np.uint32)
+            if codes.max() > sys.maxunicode:
+                raise ValueError("a name holds what is no character")
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, LookupError) as error:
+        text = shown(" ".join(str(error).split()))[:200]
+        raise DataError(f"{file}: {key} is damaged or locked ({text}); save or download it again") from None
+    return array
+
+
+def _header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type that a .npy promises. ValueError."""
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(member)
+    return shape, dtype
 
 
 def is_train_csv(name: str) -> bool:
@@ -145,8 +190,19 @@ def _open_text(file: Path) -> TextIO:
     return file.open(encoding="utf-8-sig")
 
 
+def _lines(file: Path, text: TextIO, most: int) -> Iterator[str]:
+    """The next `most` lines at most; DataError for one without an end."""
+    for _ in range(most):
+        line = text.readline(_LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == _LONGEST_LINE:
+            raise DataError(f"{file}: a line of more than {_LONGEST_LINE:,} characters; expected a row an image")
+        yield line
+
+
 def _read_rows(file: Path, text: TextIO) -> Raw:
-    first_line = text.readline()
+    first_line = next(_lines(file, text, 1), "")
     if not first_line.strip():
         raise DataError(f"{file}: the file is empty; expected the columns label,pixel0,pixel1,...")
     delimiter = _delimiter(first_line)
@@ -157,21 +213,43 @@ def _read_rows(file: Path, text: TextIO) -> Raw:
         label, pixels = 0, list(range(1, len(header)))
         _check_square(file, len(pixels), f"{counted(len(header), 'column')} and no header")
         text.seek(0)
-    labels, images = [], []
+    labels, images = [], _Rows(len(pixels))
     row = 1 + has_header  # of the file, from 1
     # The text is read a block of lines at a time, which also tells where a line cannot be parsed.
-    while lines := [line for _, line in zip(range(_ROWS), text, strict=False)]:
+    while lines := list(_lines(file, text, max(1, min(_ROWS, _NUMBERS // len(header))))):
         block = _parse(file, lines, row, header, has_header, delimiter)
         row += len(lines)
         if len(block):
-            labels.append(block[:, label])
-            images.append(_compact(block[:, pixels]))
+            labels.append(block[:, label].astype(np.float64))  # exact up to 2^53
+            images.add(_compact(block[:, pixels]))
     if not labels:
         raise DataError(f"{file}: a header and no rows; expected a row an image")
     all_labels = np.concatenate(labels)
     if not np.isfinite(all_labels).all():
         raise DataError(f"{file}: a label is NaN or infinite; expected a whole number in every row")
-    return Raw(np.concatenate(images), all_labels, str(file))
+    return Raw(images.all(), all_labels, str(file))
+
+
+class _Rows:
+    """Rows of `width` numbers that grow in place: joined at the end, they would need their memory twice."""
+
+    def __init__(self, width: int) -> None:
+        self._held: NDArray[Any] = np.empty((0, width), np.uint8)
+        self._count = 0
+
+    def add(self, block: NDArray[Any]) -> None:
+        """Append rows of uint8, or of float32: from then on all are."""
+        if block.dtype not in (self._held.dtype, np.uint8):
+            self._held = self._held.astype(block.dtype)
+        needed = self._count + len(block)
+        if needed > len(self._held):
+            self._held.resize((max(needed, len(self._held) * 5 // 4), self._held.shape[1]), refcheck=False)
+        self._held[self._count : needed] = block
+        self._count = needed
+
+    def all(self) -> NDArray[Any]:
+        self._held.resize((self._count, self._held.shape[1]), refcheck=False)
+        return self._held
 
 
 def _parse(
@@ -182,7 +260,7 @@ def _parse(
     if not lines_with_text:
         return np.empty((0, len(header)), np.float32)
     # Whole numbers are what nearly every table holds, and are parsed eight times as fast as floats.
-    for dtype in (np.int32, np.float32):
+    for dtype in (np.int32, np.float64):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # NumPy would cut 0.5 to 0 and only warn of it
@@ -207,10 +285,10 @@ def _parse(
 
 
 def _compact(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The pixels as bytes where that loses nothing."""
+    """The pixels as bytes where that loses nothing, else as float32."""
     with np.errstate(invalid="ignore"):  # NaN and 300 are no bytes; they stay floats and are named later
         as_bytes = pixels.astype(np.uint8)
-    return as_bytes if np.array_equal(as_bytes, pixels) else pixels
+    return as_bytes if np.array_equal(as_bytes, pixels) else pixels.astype(np.float32)
 
 
 def _columns(file: Path, header: list[str]) -> tuple[int, list[int]]:
@@ -229,9 +307,10 @@ def _columns(file: Path, header: list[str]) -> tuple[int, list[int]]:
     if not numbers:  # other names, such as 1x1, 1x2, ...: taken in the order they have
         _check_square(file, len(others), f"{counted(len(others), 'column')} beside the label")
         return label, others
-    if strangers := [header[column] for column in others if column not in numbers.values()]:
+    known = set(numbers.values())
+    if strangers := [header[column] for column in others if column not in known]:
         raise DataError(
-            f"{file}: column {strangers[0]!r} is unknown; expected label,pixel0,pixel1,... alone: take it out"
+            f"{file}: column {strangers[0][:40]!r} is unknown; expected label,pixel0,pixel1,... alone: take it out"
         )
     start = min(numbers)
     side = int(np.ceil(len(numbers) ** 0.5))

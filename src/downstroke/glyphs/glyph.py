@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.errors import PictureError
-from downstroke.glyphs.ink import FADES, BlankError, Ink, Polarity, extent, separations, shrunk
+from downstroke.glyphs.ink import FADES, BlankError, Ink, Polarity, extent, separations, shrunk, with_paper_beside
 
 SIZE, BOX = 28, 20
 
@@ -65,8 +65,10 @@ def looks(image: NDArray[np.uint8], polarity: Polarity = "auto", most: int = len
 
     One to `most` of them. Raises PictureError as `glyph` does.
     """
+    wider, room = with_paper_beside(image)
     try:
-        return _at_any_size(image, polarity, most)
+        found = _at_any_size(wider, polarity, most)
+        return [replace(one, box=_moved(one.box, -room, image.shape)) for one in found] if room else found
     except BlankError as error:  # it may speak of the picture made smaller or larger, or of a part
         raise BlankError(error.how, image.shape, error.levels) from None
 
@@ -86,6 +88,12 @@ def _at_any_size(image: NDArray[np.uint8], polarity: Polarity, most: int) -> lis
     # A small digit in a large picture: look again.
     found = looks(near, "ink-high" if coarse[0].ink_is_high else "ink-low", most)
     return [replace(one, box=(one.box[0] + left, one.box[1] + top, *one.box[2:])) for one in found]
+
+
+def _moved(box: Box, by: int, shape: tuple[int, ...]) -> Box:
+    """The box `by` pixels further to the right, within a picture of `shape`."""
+    left, right = max(0, box[0] + by), min(shape[1], box[0] + by + box[2])
+    return left, box[1], max(1, right - left), box[3]
 
 
 def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:

@@ -26,8 +26,8 @@ _FULL_INK = 250  # of 255: ink this strong is not stretched, so that what is alr
 FADES = ((0.25, 0.45), (0.4, 0.7), (0.15, 0.25))
 _SOFT = 0.6
 _UNSURE = 40  # of 255: on clean paper few pixels are this near to it without being it
-_PAGE_FADE, _PAGE_PEAK, _PAGE_CLEAR = 0.4, 0.8, 4
-_LEVEL_RULE, _UPRIGHT_RULE = 0.5, 0.9  # of the page's width or height, at least: a line of digits has tall strokes
+_REACH = 61  # pixels: how far around a stroke of a line its paper and its strength are measured
+_BAR = (0.05, 0.4)  # of its height: how wide a picture of a tight 1 is
 _SMALL = 32  # a picture no larger than this may hold strokes of one pixel
 
 
@@ -78,80 +78,35 @@ def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterat
         yield _strokes(ink, image, ink_is_high, (paper[0], paper[1]), fades, clean=False)
 
 
-def separate_page(image: NDArray[np.uint8], polarity: Polarity = "auto") -> NDArray[np.float32]:
-    """The ink of a page, uint8 [H,W] -> float32 [H,W], 0 on paper to 1 in the strokes.
+def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The density of what stands out of the paper as the strokes do that `mask` tells: float32 [H,W], 0..1.
 
-    Each part is judged by its own strength, so that pencil beside a marker stays. Raises PictureError for a blank page.
+    `mask` [H,W]: how probably each pixel is a digit's ink. From it are told the paper around, whether ink is brighter
+    than paper, and how strong it is there, stroke by stroke. For digits of about 40 pixels.
     """
     import cv2
 
-    clean = _against_clean_paper(image, polarity)
-    if clean is not None:
-        ink, grain, noise = clean[0], 0.0, 0.0
-    else:
-        # Of a page only what lies close by tells paper from ink: it may have shadows with hard edges.
-        ink_is_high = _ink_is_high(image, 400, 1 / 12) if polarity == "auto" else polarity == "ink-high"
-        stroke = int(np.clip(0.12 * np.sqrt(image.size), 5, 81))
-        ink, grain, noise = _against_local_paper(image, ink_is_high, stroke)
-    floor = max(3 * grain, _MIN_CONTRAST)
-    candidates = ink[ink > floor]
-    if len(candidates) == 0:
-        raise _blank(image)
-    # Of what stands out of the paper the stronger class is ink; the weaker one is a pattern, or the rims of strokes.
-    split, _ = cv2.threshold(candidates.clip(0, 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    above = candidates[candidates > split]
-    strong = _percentile(above if len(above) else candidates, 50)
-    if strong < _PAGE_CLEAR * grain:
-        raise _blank(image)
-    fade = max(floor, (_PAGE_FADE if noise else 0.3) * strong)
-    inked = (ink > fade).astype(np.uint8)
-    _erase_rules(inked)
-    count, parts = cv2.connectedComponents(inked, connectivity=8)
-    flat = parts.reshape(-1)
-    peaks = np.zeros(count, np.float32)
-    where = np.flatnonzero(flat)
-    np.maximum.at(peaks, np.asarray(flat[where], np.int64), ink.reshape(-1)[where])
-    kept = peaks > max(1.2 * fade, _PAGE_PEAK * strong)
-    kept[0] = False
-    if not kept.any():
-        raise _blank(image)
-    full = np.minimum(np.maximum(peaks * 0.8, 1), strong * 1.2)[parts]
-    soft = np.float32(0.5 * fade if noise else 0.0)
-    return np.where(kept[parts], ((ink - soft) / (full - soft)).clip(0, 1), np.float32(0)).astype(np.float32)
-
-
-def _erase_rules(inked: NDArray[np.uint8]) -> None:
-    """Take ruled lines and the edges of boxes out of a page's mask, in place: runs longer and thinner than any digit's.
-
-    First the level ones; then upright ones, and those between two level ones, which divide the boxes of a form.
-    """
-    import cv2
-
-    height, width = inked.shape
-    before = inked.copy()
-    for axis in (1, 0):
-        across = inked.shape[axis]
-        length = max(30, round((_LEVEL_RULE if axis == 1 else _UPRIGHT_RULE) * across))
-        reach = np.ones((1, length) if axis == 1 else (length, 1), np.uint8)
-        lean = np.ones((3, 1) if axis == 1 else (1, 3), np.uint8)
-        runs = cv2.morphologyEx(cv2.dilate(inked, lean), cv2.MORPH_OPEN, reach)
-        if not runs.any():
-            continue
-        # What is thick is no line: a blot, a photograph's dark border. And thin is what is 15 times as long.
-        thick = max(4, round(0.03 * min(height, width)))
-        if 15 * thick > across:
-            thick = max(3, across // 15)
-        block = np.ones((thick + 2, 1) if axis == 1 else (1, thick + 2), np.uint8)
-        runs = cv2.subtract(runs, cv2.morphologyEx(runs, cv2.MORPH_OPEN, block))
-        inked[runs > 0] = 0
-    if np.array_equal(before, inked):
-        return
-    erased = cv2.dilate(before & (1 - inked), np.ones((5, 5), np.uint8))
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
-    for number, (x, y, w, h, _) in enumerate(stats[1:].tolist(), start=1):
-        thin = w <= max(4, h // 8)
-        if thin and erased[y, x : x + w].any() and erased[y + h - 1, x : x + w].any():
-            inked[parts == number] = 0
+    grey = image.astype(np.float32)
+    core = (mask > 0.5).astype(np.float32)
+    if not core.any():
+        return np.zeros(image.shape, np.float32)
+    away = 1 - cv2.dilate((mask > 0.2).astype(np.float32), np.ones((5, 5), np.uint8))
+    reach = (_REACH, _REACH)
+    paper = cv2.blur(grey * away, reach) / np.maximum(cv2.blur(away, reach), 1e-3)
+    few = cv2.blur(away, reach) < 0.02
+    if few.any():
+        paper[few] = float((grey * away).sum() / max(1.0, float(away.sum()))) if away.any() else float(np.median(grey))
+    rest = grey - paper
+    sign = 1.0 if float((rest * core).sum()) > 0 else -1.0
+    ink = np.float32(sign) * rest
+    near = cv2.blur(core, reach)
+    level = cv2.blur(ink * core, reach) / np.maximum(near, 1e-4)
+    overall = float((ink * core).sum() / core.sum())
+    level = np.where(near > 0.002, level, np.float32(overall))
+    level = np.maximum(level, np.float32(0.25 * overall) if overall > 0 else 1)
+    noise = np.sqrt(np.maximum(cv2.blur(rest * rest * away, reach), 0) / np.maximum(cv2.blur(away, reach), 1e-3))
+    fade = np.clip(1.5 * noise / level, 0.12, 0.45)
+    return np.asarray(((ink / level - 0.6 * fade) / (1 - 0.6 * fade)).clip(0, 1) * (ink / level > fade), np.float32)
 
 
 def _against_clean_paper(image: NDArray[np.uint8], polarity: Polarity) -> tuple[NDArray[np.float32], bool] | None:
@@ -333,6 +288,19 @@ def _erase_lines(inked: NDArray[np.uint8]) -> None:
 def _long(profile: NDArray[Any], length: int) -> bool:
     """Whether a line of that length may be in a profile of ink, leaning over three pixels at most."""
     return int((profile[:-2] + profile[1:-1] + profile[2:]).max()) >= 0.6 * length
+
+
+def with_paper_beside(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+    """(grey [H,W] with paper to the left and right of it where it is a narrow bar, as a tight 1 is; how much there is).
+
+    No digit but a 1 is so narrow, and what is at its sides is mostly paper.
+    """
+    height, width = image.shape
+    if not _BAR[0] * height < width < _BAR[1] * height:
+        return image, 0
+    room = height // 3 + 1
+    level = int(np.median(np.concatenate([image[:, 0], image[:, -1]])))
+    return np.pad(image, ((0, 0), (room, room)), constant_values=level), room
 
 
 def shrunk(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

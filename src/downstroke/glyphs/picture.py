@@ -6,8 +6,10 @@ import io
 import os
 import re
 import stat
+import threading
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,45 +26,151 @@ MAX_BYTES = 200_000_000
 
 _FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM")  # Pillow's PPM reads PGM, PBM and PFM too
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pbm")
+IN_FOLDERS = (*SUFFIXES, ".heic", ".heif", ".avif", ".pdf")  # what `sources` finds; class folders hold SUFFIXES alone
+DPI = 200  # a PDF's page is drawn with so many pixels an inch
+MAX_PAGES = 10_000  # of one file
 _TILE = 1024  # pixels: a picture becomes grey tile by tile, so that little is held beside what Pillow decoded
 _ORIENTATION = 0x0112  # in EXIF
-_EXPECTED = "expected PNG, JPEG, GIF, TIFF, WebP, BMP or PGM"
+_EXPECTED = "expected PNG, JPEG, GIF, TIFF, WebP, BMP, PGM, HEIC, AVIF or PDF"
+_PHOTOS = 'pip install "downstroke[photos]"'
+_PDFIUM = threading.Lock()  # PDFium may be used by one thread at a time
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_REDUCED, _SUBFILE = 0b101, 254  # a TIFF's thumbnails and masks are no pages; the tag that tells
 
 
-def open_picture(source: str | Path | bytes, name: str | None = None) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Source:
+    """A page of a file: its path, or its bytes; `page` from 1, or None for the first, where there may be more."""
+
+    file: str | bytes
+    page: int | None = None
+
+    @classmethod
+    def of(cls, source: str | os.PathLike[str] | bytes | Source) -> Source:
+        """Of a path, of `PATH#3` where there is no file of that very name, or of a file's bytes."""
+        if isinstance(source, Source):
+            return source
+        if isinstance(source, bytes):
+            return cls(source)
+        path = os.fspath(source)
+        file, _, page = path.rpartition("#")
+        if re.fullmatch("[0-9]{1,6}", page) and os.path.isfile(file) and not os.path.lexists(path):
+            return cls(file, int(page))
+        return cls(path)
+
+    @property
+    def path(self) -> str:
+        """The path, or `-` for bytes."""
+        return "-" if isinstance(self.file, bytes) else self.file
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: `form.pdf#3`."""
+        return self.path if self.page is None else f"{self.path}#{self.page}"
+
+
+def sources(path: str | bytes) -> list[Source]:
+    """All pages of a PDF or TIFF, one source for any other file, and those of all pictures in a folder, by their names.
+
+    A folder is looked through with its sub-folders, but for hidden ones. A folder without pictures, and a file that
+    cannot be opened, is one source: what is wrong with it is said when it is read.
+    """
+    if isinstance(path, bytes) or not os.path.isdir(path):
+        source = Source.of(path)
+        if source.page is not None:
+            return [source]
+        pages = _page_numbers(source.file)
+        return [Source(source.file, page) for page in pages] if len(pages) > 1 else [source]
+    files = []
+    for folder, below, names in os.walk(path):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        files += [
+            os.path.join(folder, name)
+            for name in sorted(names)
+            if not name.startswith(".") and name.lower().endswith(IN_FOLDERS)
+        ]
+    return [source for file in files for source in sources(file)] if files else [Source(path)]
+
+
+def _page_numbers(file: str | bytes) -> list[int]:
+    """The pages of a PDF or TIFF from 1, at most MAX_PAGES; none of another file, or of one that cannot be opened."""
+    try:
+        if isinstance(file, str):
+            with _plain(Path(file), shown(file)).open("rb") as opened:
+                head = opened.read(1024)
+        else:
+            head = file[:1024]
+        if not (_is_pdf(head) or head.startswith(_TIFF)):
+            return []
+        content = file if isinstance(file, bytes) else _read(Path(file), shown(file))
+        if _is_pdf(head):
+            with _PDFIUM, _pdfium(shown(str(file))).PdfDocument(content) as document:
+                return list(range(1, min(len(document), MAX_PAGES) + 1))
+        return _pages_of_tiff(content)
+    except Exception:  # said when it is read
+        return []
+
+
+def _pages_of_tiff(content: bytes) -> list[int]:
+    from PIL import Image
+
+    pages: list[int] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content), formats=("TIFF",)) as image:
+            for page in range(1, MAX_PAGES + 1):
+                try:
+                    image.seek(page - 1)
+                except Exception:  # the end, or damage: what comes before it can be read
+                    break
+                if not int(image.tag_v2.get(_SUBFILE, 0)) & _REDUCED:  # type: ignore[attr-defined]
+                    pages.append(page)
+    return pages
+
+
+def open_picture(source: str | Path | bytes | Source, name: str | None = None) -> NDArray[np.uint8]:
     """As `read_picture`, the grey levels alone."""
     return read_picture(source, name)[0]
 
 
-def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[NDArray[np.uint8], list[str]]:
+def read_picture(source: str | Path | bytes | Source, name: str | None = None) -> tuple[NDArray[np.uint8], list[str]]:
     """The grey levels of a picture file or of a file's bytes, and what is to be said of it.
 
     uint8 [H, W], upright, on white where transparent; where all that is seen has one colour, alpha is dark ink.
-    Of an animation or of several pages the first, and that is said.
+    Of an animation or of several pages the first, and that is said; `PATH#3` is the third page of a PDF or TIFF. A PDF
+    is drawn with 200 pixels an inch; it and HEIC need the extra `photos`.
     `name` stands in messages; it is the path unless given. Raises PictureError for
     what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
     these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel, it takes 1 byte a pixel and 0.1 GB.
     """
-    name = shown(name or ("the picture" if isinstance(source, bytes) else str(source)))
-    content = source if isinstance(source, bytes) else _read(Path(source), name)
+    source = Source.of(source)
+    name = shown(name or ("the picture" if isinstance(source.file, bytes) else source.name))
+    if source.page == 0:
+        raise PictureError(f"{name}: no such page; pages are counted from 1")
+    content = source.file if isinstance(source.file, bytes) else _read(Path(source.file), name)
     if not content:
         raise PictureError(f"{name}: the file is empty (0 bytes); {_EXPECTED}")
     if len(content) > MAX_BYTES:
         raise PictureError(f"{name}: {len(content) / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
+    return (_draw_page if _is_pdf(content[:1024]) else _decode)(content, source.page, name)
 
+
+def _decode(content: bytes, page: int | None, name: str) -> tuple[NDArray[np.uint8], list[str]]:
+    """As `read_picture`, of any file that Pillow opens."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         # What Pillow warns of (a huge picture, a damaged tag) is either refused here or does no harm.
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=_formats(content, name)) as image:
+                # To count the frames of a file made for it takes minutes; whether there is a second one is soon known.
+                several = page is None and getattr(image, "is_animated", False)
+                notes = ["more than one frame, the first is read"] if several else []
+                _turn_to(image, page, name)
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise _too_many(name, f"{width} x {height} pixels")
-                # To count the frames of a file made for it takes minutes; whether there is a second one is soon known.
-                notes = ["more than one frame, the first is read"] if getattr(image, "is_animated", False) else []
-                image.seek(0)
                 image.load()
                 grey, more = _to_grey(image)
                 return _upright(grey, image.getexif().get(_ORIENTATION)), [*notes, *more]
@@ -77,10 +185,96 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> tuple[N
         except MemoryError:
             raise PictureError(f"{name}: not enough memory to open it; make the picture smaller") from None
         except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
-            reason = shown(" ".join(str(error).split())) or type(error).__name__
-            raise PictureError(
-                f"{name}: the picture is damaged or cut short ({reason}); save or download it again"
-            ) from None
+            raise _damaged(name, error) from None
+
+
+def _formats(content: bytes, name: str) -> tuple[str, ...]:
+    """The formats of Pillow that the content may have; HEIC's and AVIF's are asked for where they are seen alone."""
+    size = int.from_bytes(content[:4], "big")
+    brands = {content[i : i + 4] for i in (8, *range(16, min(size, 256), 4))} if content[4:8] == b"ftyp" else set()
+    if brands & {b"avif", b"avis"}:
+        from PIL import features
+
+        if not features.check("avif"):
+            raise PictureError(f"{name}: an AVIF picture, which the Pillow here does not open; {_PHOTOS}")
+        return ("AVIF",)
+    if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
+        try:
+            import pillow_heif
+        except ImportError:
+            raise PictureError(f"{name}: a HEIC picture; to read it: {_PHOTOS}") from None
+        pillow_heif.register_heif_opener()
+        return ("HEIF",)
+    return _FORMATS
+
+
+def _turn_to(image: Image.Image, page: int | None, name: str) -> None:
+    if image.format == "HEIF":  # opens at the picture that its file calls the first
+        if page not in (None, 1):
+            raise _no_page(name, 1)
+        return
+    if page is not None and not (page == 1 or (image.format == "TIFF" and page > 1)):
+        raise _no_page(name, 1)
+    if page is not None and page > MAX_PAGES:
+        raise _no_page(name, MAX_PAGES)
+    last = 0
+    try:
+        for last in range(page or 1):  # one by one: then it is known where they end
+            image.seek(last)
+    except EOFError:
+        raise _no_page(name, last) from None
+
+
+def _no_page(name: str, last: int) -> PictureError:
+    return PictureError(f"{name}: no such page; expected {'1' if last == 1 else f'1 to {last:,}'}")
+
+
+def _damaged(name: str, error: Exception) -> PictureError:
+    reason = shown(" ".join(str(error).split())) or type(error).__name__
+    return PictureError(f"{name}: the picture is damaged or cut short ({reason}); save or download it again")
+
+
+def _is_pdf(head: bytes) -> bool:
+    return b"%PDF-" in head
+
+
+def _pdfium(name: str) -> Any:
+    try:
+        import pypdfium2
+    except ImportError:
+        raise PictureError(f"{name}: a PDF, not a picture; to read it: {_PHOTOS}") from None
+    return pypdfium2
+
+
+def _draw_page(content: bytes, number: int | None, name: str) -> tuple[NDArray[np.uint8], list[str]]:
+    """As `read_picture`, of a PDF."""
+    pdfium = _pdfium(name)
+    with _PDFIUM:
+        try:
+            with pdfium.PdfDocument(content) as document:
+                pages = len(document)
+                if not 1 <= (number or 1) <= pages:
+                    raise _no_page(name, pages) if pages else PictureError(f"{name}: a PDF without pages")
+                page = document[(number or 1) - 1]
+                width, height = (round(points * DPI / 72) for points in page.get_size())
+                if width * height > MAX_PIXELS:
+                    raise _too_many(name, f"{width} x {height} pixels at {DPI} an inch")
+                for image in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE]):
+                    across, down = image.get_px_size()
+                    if across * down > MAX_PIXELS:  # it would be unpacked whole
+                        raise _too_many(name, f"a picture of {across} x {down} pixels in it")
+                grey = page.render(scale=DPI / 72, grayscale=True).to_numpy()
+                notes = [f"{pages:,} pages, the first is read"] if number is None and pages > 1 else []
+                return np.array(grey.reshape(grey.shape[:2]), dtype=np.uint8), notes
+        except PictureError:
+            raise
+        except MemoryError:
+            raise PictureError(f"{name}: not enough memory to draw the page") from None
+        except Exception as error:  # a damaged file
+            if "password" in str(error).lower():
+                raise PictureError(f"{name}: the PDF asks for a password; save it without one") from None
+            reason = shown(" ".join(str(error).split())).rstrip(".")
+            raise PictureError(f"{name}: a PDF, not a picture, and it is damaged ({reason}); save it again") from None
 
 
 def to_grey(picture: Any) -> NDArray[np.uint8]:
@@ -131,17 +325,22 @@ def _scaled(array: NDArray[Any], top: int) -> NDArray[np.uint8]:
     return scaled
 
 
+def _plain(path: Path, name: str) -> Path:
+    """The path of a plain file of a size that may be read. PictureError, OSError."""
+    # Opening a pipe would wait for someone to write to it: ask what it is first.
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise PictureError(f"{name}: a folder; expected a picture file, or a folder that holds some")
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError(f"{name}: not a plain file (a pipe or device); expected a picture file, or - for stdin")
+    if status.st_size > MAX_BYTES:
+        raise PictureError(f"{name}: {status.st_size / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
+    return path
+
+
 def _read(path: Path, name: str) -> bytes:
     try:
-        # Opening a pipe would wait for someone to write to it: ask what it is first.
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise PictureError(f"{name}: a folder; expected a picture file")
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError(f"{name}: not a plain file (a pipe or device); expected a picture file, or - for stdin")
-        if status.st_size > MAX_BYTES:
-            raise PictureError(f"{name}: {status.st_size / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
-        with path.open("rb") as file:
+        with _plain(path, name).open("rb") as file:
             return file.read(MAX_BYTES + 1)  # it may have grown
     except PictureError:
         raise

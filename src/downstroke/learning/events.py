@@ -21,6 +21,7 @@ class StepDone:
     batch: int  # batches of it done, from 1
     batches: int  # batches in an epoch
     images: int  # in this batch
+    last_epoch: int  # where this training is to end, as far as is known now
 
 
 @dataclass(frozen=True)

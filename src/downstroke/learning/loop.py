@@ -61,7 +61,7 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
                     at.loss_sum += row.batch_loss * done.images
                     at.images += done.images
                     clock.stop()
-                    yield StepDone(row, done.epoch, done.batch, steps_per_epoch, done.images)
+                    yield StepDone(row, done.epoch, done.batch, steps_per_epoch, done.images, at.leg.last_epoch)
                     clock.start()
                 stopping = stopping or learner.stops_alone
                 if stopping and at.batch < steps_per_epoch:

@@ -1,33 +1,44 @@
 """A page becomes lines of pieces: parts of ink in reading order, each a digit, a part of one, or several that touch.
 
-Which pieces make one digit is decided in `split.py`, with the reader's help.
+Where digits stand, and which ink is theirs, the locator says (`locate.py`). Each line is cut out, made level, brought
+to one size and looked at again. Which pieces make one digit is decided in `split.py`, with the reader's help.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.errors import PictureError, counted
-from downstroke.glyphs.ink import Polarity, separate_page, shrunk
+from downstroke.errors import PictureError
+from downstroke.glyphs.ink import with_paper_beside, written
+from downstroke.reading.locate import Place, distinct, locate, look, peaks, resized
 
-_WORK = 1600  # pixels: a longer picture is read at this length
-_COARSE = 200  # pixels: in a larger picture, what is a pixel apart is together
+TALL = 40.0  # pixels: how tall the digits of a line are made
+_MARGIN = 0.8  # of a digit's height, around a line
+_WIDEST = 6000  # pixels: a longer line is made smaller
 _MOST_PARTS = 3000  # of ink; a page of digits as small as can be read has fewer
-_MOST_AREA = 8  # times the page: the boxes of all parts together; parts that lie in each other's boxes are no digits
 _SLOPES = np.tan(np.radians(np.arange(-16, 16.5, 0.5)))
+_SURE_ALONE, _FEW = (
+    0.5,
+    2,
+)  # heat: a digit that is alone on its line, on a page with more than a few, is surer than this
+_LOOK = 640  # pixels: a longer picture is made smaller to see which way up it is
+_WEAK = 0.12  # heat: on a line of digits a place that is less sure is looked at too
+_BREAK, _UNUSUAL = 4.0, 2.5  # digits' heights; times the line's usual gap: a wider one parts two lines
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of ink: where it lies in the page at working scale, and its density, float32 [height,width], 0..1."""
+    """A part of ink: where it lies in its line, in pixels, and its density, float32 [height,width], 0..1."""
 
     x: int
     y: int
-    ink: NDArray[np.float32]
+    ink: Floats
 
     @property
     def width(self) -> int:
@@ -60,130 +71,242 @@ class Piece:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a page: its pieces from left to right, and how tall its digits are, in pixels at working scale."""
+    """One line of a page: its pieces from left to right, and how tall its digits are, in its pixels.
+
+    `places`, `marks`: where the locator sees digits in it, and marks such as a comma; `ink` [h,w]: all that its pieces
+    are of; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y.
+    """
 
     pieces: list[Piece]
     tall: float
+    places: list[Place]
+    marks: list[Place]
+    to_picture: NDArray[np.float64]
+    ink: Floats
 
 
-def find_rows(image: NDArray[np.uint8], polarity: Polarity = "auto") -> tuple[list[Row], float]:
-    """(the rows of uint8 [H,W] from top to bottom, pixels of the picture for one of working scale).
+@dataclass(frozen=True)
+class Layout:
+    """What is on a page: its lines of digits in reading order, and how many `doubtful` digits were left out."""
 
-    Raises PictureError where the page is blank.
+    rows: list[Row]
+    doubtful: int
+
+
+def find_rows(image: NDArray[np.uint8]) -> Layout:
+    """The lines of digits of grey [H,W]; none where no digit is seen.
+
+    Raises PictureError where there are far too many.
     """
-    scale = max(image.shape, default=1) / _WORK
-    if scale > 1:
-        image = shrunk(image, 1 / scale)
-    scale = max(1.0, scale)
-    pieces = _pieces(separate_page(image, polarity), image.shape)
-    if not pieces:
-        return [], scale
-    slope = _slope(pieces)
-    rows = [_row(members) for members in _group(pieces, slope)]
-    rows = [row for row in rows if row.pieces]
-    if rows:  # a row of specks beside rows of digits
-        tallest = max(row.tall for row in rows)
-        rows = [row for row in rows if row.tall >= (0.4 if len(row.pieces) > 1 else 0.6) * tallest]
-    rows.sort(key=lambda row: float(np.mean([piece.middle[1] - slope * piece.middle[0] for piece in row.pieces])))
-    return rows, scale
-
-
-def _pieces(density: NDArray[np.float32], shape: tuple[int, ...]) -> list[Piece]:
-    """The parts of the ink that may be digits, or parts of digits."""
-    import cv2
-
-    inked = (density > 0).astype(np.uint8)
-    joined = cv2.dilate(inked, np.ones((2, 2), np.uint8)) if min(shape) > _COARSE else inked
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    if count == 1:
-        return []
-    boxes = stats[1:, :4]
-    if boxes[:, 2:].astype(np.int64).prod(axis=1).sum() > _MOST_AREA * density.size:
+    image, room = with_paper_beside(image)
+    places = locate(image)
+    if len(places) > _MOST_PARTS:
         raise PictureError(
-            f"{counted(count - 1, 'line')} that cross the page, no digits; cut the picture down to the digits"
+            f"{len(places):,} marks like digits, expected at most {_MOST_PARTS:,}; cut the picture down to the digits"
         )
-    heights = boxes[:, 3]
-    # How tall digits are here: the middle of the parts that are not much smaller than the larger ones.
-    order = np.sort(heights)
-    tall = float(np.median(order[order >= 0.5 * order[int(0.9 * (len(order) - 1))]]))
-    found = []
-    for number, (x, y, width, height) in enumerate(boxes.tolist(), start=1):
-        if height < 0.12 * tall and width < 0.12 * tall:
-            continue
-        own = parts[y : y + height, x : x + width] == number
-        ink = np.where(own, density[y : y + height, x : x + width], np.float32(0))
-        if ink.max() < 0.5:
-            continue
-        found.append(Piece(x, y, ink))
-    if len(found) > _MOST_PARTS:
-        raise PictureError(
-            f"{len(found):,} separate marks, expected at most {_MOST_PARTS:,}; cut the picture down to the digits"
-        )
-    return found
+    if not places:
+        return Layout([], 0)
+    slope = _slope(places)
+    lines = group(places, slope)
+    sure = [line for line in lines if len(line) > 1 or line[0].score > _SURE_ALONE or len(places) <= _FEW]
+    rows = [_row(image, line, [p for other in lines if other is not line for p in other], slope) for line in sure]
+    beside = np.array([[0, 0, -room], [0, 0, 0]])
+    rows = [replace(row, to_picture=row.to_picture + beside) for row in rows if row.pieces]
+    return Layout(rows, len(lines) - len(sure))
 
 
-def _slope(pieces: list[Piece]) -> float:
-    """How far lines fall per pixel to the right: where the pieces, seen along it, hide each other best."""
-    tall = float(np.median([piece.height for piece in pieces]))
-    main = [piece for piece in pieces if piece.height >= 0.5 * tall]
-    if len(main) < 3:
+def turns(image: NDArray[np.uint8]) -> list[int]:
+    """By how many quarter turns to the left the locator sees more in grey [H,W] than as it is; the likeliest first."""
+    image = resized(image, min(1.0, _LOOK / max(image.shape)))
+    sums = [sum(place.score for place in locate(np.ascontiguousarray(np.rot90(image, turn)))) for turn in range(4)]
+    better = [turn for turn in (1, 2, 3) if sums[turn] > sums[0]]
+    return sorted(better, key=lambda turn: -sums[turn])
+
+
+def _tall(places: list[Place]) -> float:
+    """How tall the digits of a line or page are: the middle of those that are not much smaller than the tallest."""
+    heights = np.sort([place.height for place in places])
+    return float(np.median(heights[heights >= 0.5 * heights[int(0.9 * (len(heights) - 1))]]))
+
+
+def _slope(places: list[Place]) -> float:
+    """How far lines fall per pixel to the right: where the digits, seen along it, hide each other best."""
+    tall = _tall(places)
+    if len(places) < 3:
         return 0.0
-    x, y = np.array([piece.middle for piece in main]).T
+    x, y = np.array([place.middle for place in places]).T
     # Counted in bins of a fifth of the kernel's width, so that a page of 3,000 marks takes no longer than one of 30.
     kernel = np.exp(-((np.arange(-15, 16) / 5) ** 2))
     best, found = -math.inf, 0.0
     for slope in _SLOPES:
         seen = y - slope * x
         counts = np.bincount(np.rint((seen - seen.min()) / (0.05 * tall)).astype(np.int64))
-        near = float(counts @ np.convolve(counts, kernel)[15:-15]) / len(main)
+        near = float(counts @ np.convolve(counts, kernel)[15:-15]) / len(places)
         score = near - 1.5 * abs(slope)  # level, unless there is a reason
         if score > best:
             best, found = score, float(slope)
     return found
 
 
-def _group(pieces: list[Piece], slope: float) -> list[list[Piece]]:
-    """Pieces that stand beside each other along the slope, line by line."""
-    tall = float(np.median([p.height for p in pieces if p.height >= 0.5 * max(q.height for q in pieces)]))
-    main = sorted((p for p in pieces if p.height >= 0.45 * tall), key=lambda p: p.middle[0])
-    small = [p for p in pieces if p.height < 0.45 * tall]
-    lines: list[list[Piece]] = []
-    for piece in main:
+def group(places: list[Place], slope: float) -> list[list[Place]]:
+    """Digits that stand beside each other along the slope, line by line, from top to bottom and left to right."""
+    lines: list[list[Place]] = []
+    for place in sorted(places, key=lambda place: place.middle[0]):
         best, chosen = 0.35, None
         for line in lines:
             # The last few decide: a line may bend, and its digits may differ in size.
             last = line[-3:]
-            shift = slope * (piece.middle[0] - float(np.mean([p.middle[0] for p in last])))
+            shift = slope * (place.middle[0] - float(np.mean([p.middle[0] for p in last])))
             top = float(np.mean([p.y for p in last])) + shift
-            bottom = float(np.mean([p.bottom for p in last])) + shift
-            share = (min(bottom, float(piece.bottom)) - max(top, float(piece.y))) / min(
-                bottom - top, float(piece.height)
-            )
+            bottom = float(np.mean([p.y + p.height for p in last])) + shift
+            both = min(bottom, place.y + place.height) - max(top, place.y)
+            share = both / min(bottom - top, place.height)
             if share > best:
                 best, chosen = share, line
         if chosen is None:
-            lines.append([piece])
+            lines.append([place])
         else:
-            chosen.append(piece)
-    for piece in small:  # flags, fragments and dots go with the line that they stand in
-        x, y = piece.middle
-        best, chosen = 0.8 * tall, None
-        for line in lines:
-            near_x, near_y = min((p.middle for p in line), key=lambda middle: abs(middle[0] - x))
-            distance = abs(near_y + slope * (x - near_x) - y)
-            if distance < best:
-                best, chosen = distance, line
-        if chosen is not None:
-            chosen.append(piece)
-    return lines
+            chosen.append(place)
+    level = [float(np.median([p.middle[1] - slope * p.middle[0] for p in line])) for line in lines]
+    parted: list[list[Place]] = []
+    for _, line in sorted(zip(level, lines, strict=True), key=lambda pair: pair[0]):
+        parted += _parted(line)
+    return parted
 
 
-def _row(pieces: list[Piece]) -> Row:
-    """Stacked parts joined, dots and dashes left out, from left to right."""
-    tallest = max(piece.height for piece in pieces)
-    tall = float(np.median([piece.height for piece in pieces if piece.height >= 0.5 * tallest]))
+def _parted(line: list[Place]) -> list[list[Place]]:
+    """A line cut where a gap is much wider than its others: two columns of numbers."""
+    gaps = np.array([after.x - before.x - before.width for before, after in itertools.pairwise(line)])
+    if not len(gaps):
+        return [line]
+    tall = _tall(line)
+    usual = max(0.0, float(np.quantile(gaps, 0.5)))
+    cuts = [0, *(np.flatnonzero(gaps > max(_BREAK * tall, _UNUSUAL * usual)) + 1).tolist(), len(line)]
+    return [line[start:stop] for start, stop in itertools.pairwise(cuts)]
+
+
+def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope: float) -> Row:
+    """The line of these digits, cut out of the picture; `others`: the digits of the other lines."""
+    tall = _tall(line)
+    angle = math.atan(slope)
+    strip, there, to_picture = _cut_out(image, line, tall, angle)
+    said = look(strip, there)
+    to_strip = _inverse(to_picture)
+    own = [_moved(place, to_strip) for place in line]
+    foreign = [_moved(place, to_strip) for place in others]
+    foreign = [
+        p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0
+    ]
+    seen = [place for place in peaks(said, 1.0, _WEAK) if _beside(place, own) and not _beside(place, foreign, 0.8)]
+    density = written(strip, said.ink * there) * (there & ~_covered(strip.shape, foreign, own))
+    kept, pieces = _pieces(density, said.ink, own)
+    marks = [place for place in seen if place.mark]
+    return Row(_in_order(pieces), TALL, distinct([place for place in seen if not place.mark]), marks, to_picture, kept)
+
+
+def _cut_out(
+    image: NDArray[np.uint8], line: list[Place], tall: float, angle: float
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float64]]:
+    """(the line made level with digits of `TALL` pixels, uint8 [h,w]; where of it the picture is [h,w]; the matrix
+    [2,3] from it to the picture)."""
+    import cv2
+
+    cos, sin = math.cos(angle), math.sin(angle)
+    corners = np.array(
+        [(p.x + u * p.width, p.y + v * p.height) for p in line for u, v in ((0, 0), (1, 0), (0, 1), (1, 1))]
+    )
+    turned = corners @ np.array([[cos, -sin], [sin, cos]])
+    low, high = turned.min(axis=0) - _MARGIN * tall, turned.max(axis=0) + _MARGIN * tall
+    scale = min(TALL / tall, _WIDEST / (high[0] - low[0]))
+    width, height = (max(1, round(float(v) * scale)) for v in high - low)
+    # Shrinking has to average, which turning does not: first the region smaller, then level.
+    reach = np.array([low, [high[0], low[1]], [low[0], high[1]], high]) @ np.array([[cos, sin], [-sin, cos]])
+    left, top = (max(0, int(v)) for v in reach.min(axis=0))
+    right, bottom = (int(v) + 2 for v in reach.max(axis=0))
+    there = image[top:bottom, left:right]
+    region = resized(there, scale)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    to_picture = np.concatenate([turn / scale, (turn @ low)[:, None]], axis=1)
+    exact = np.array([region.shape[1] / there.shape[1], region.shape[0] / there.shape[0]])
+    to_region = (to_picture - np.array([[0, 0, left], [0, 0, top]])) * exact[:, None]
+    # Pixels are counted at their middles.
+    to_region[:, 2] += to_region[:, :2] @ [0.5, 0.5] - 0.5
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    strip = cv2.warpAffine(region, to_region, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT)
+    inside = cv2.warpAffine(np.ones_like(region), to_region, (width, height), flags=how)
+    return np.asarray(strip, np.uint8), inside > 0, to_picture
+
+
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    turn = np.linalg.inv(matrix[:, :2])
+    return np.concatenate([turn, -(turn @ matrix[:, 2:])], axis=1)
+
+
+def _moved(place: Place, matrix: NDArray[np.float64]) -> Place:
+    """The place as `matrix` [2,3] moves its middle, as large as it makes it."""
+    x, y = matrix @ [*place.middle, 1.0]
+    scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+    width, height = place.width * scale, place.height * scale
+    return replace(place, x=float(x) - width / 2, y=float(y) - height / 2, width=width, height=height)
+
+
+def _beside(place: Place, line: list[Place], reach: float = 0.5) -> bool:
+    """Whether a place stands on a line: the middle of it within the height of the nearest of the line's."""
+    if not line:
+        return False
+    near = min(line, key=lambda other: abs(other.middle[0] - place.middle[0]))
+    if reach != 0.5:
+        return any(
+            abs(o.middle[0] - place.middle[0]) < 0.5 * o.width and abs(o.middle[1] - place.middle[1]) < 0.5 * o.height
+            for o in line
+        )
+    return abs(near.middle[1] - place.middle[1]) < reach * max(near.height, TALL)
+
+
+def _covered(shape: tuple[int, ...], places: list[Place], but: list[Place]) -> NDArray[np.bool_]:
+    """Where [H,W] is covered by the boxes of `places` and not by those of `but`."""
+    made = np.zeros(shape, bool)
+    for covers, those in ((True, places), (False, but)):
+        for p in those:
+            made[
+                max(0, int(p.y)) : max(0, int(p.y + p.height) + 1), max(0, int(p.x)) : max(0, int(p.x + p.width) + 1)
+            ] = covers
+    return made
+
+
+def _pieces(density: Floats, mask: Floats, own: list[Place]) -> tuple[Floats, list[Piece]]:
+    """The parts of a line's ink that may be digits, or parts of digits."""
+    import cv2
+
+    gate = cv2.dilate((mask > 0.35).astype(np.uint8), np.ones((3, 3), np.uint8))
+    top = min(p.y for p in own) - 0.5 * TALL
+    bottom = max(p.y + p.height for p in own) + 0.5 * TALL
+    # The end of a long stem, which the locator may miss, goes with the digit that it hangs on; a rule does not.
+    rest = ((density > 0.3) & (gate == 0)).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    hangs = np.zeros(count, bool)
+    hangs[np.unique(parts[cv2.dilate(gate, np.ones((3, 3), np.uint8)) > 0])] = True
+    hangs &= (stats[:, 2] < 0.5 * TALL) & (stats[:, 3] < 1.2 * TALL)
+    hangs[0] = False
+    # Where the locator doubts, ink counts less: the texture of the paper close to a stroke.
+    sure = density * np.minimum(1, 3 * mask)
+    kept = np.where(gate > 0, sure, np.where(hangs[parts], density, np.float32(0)))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((kept > 0).astype(np.uint8), connectivity=8)
+    found = []
+    for number, (x, y, width, height, area) in enumerate(stats[1:].tolist(), start=1):
+        if max(width, height) < 0.12 * TALL or not top < y + height / 2 < bottom or area < 4:
+            continue
+        mine = parts[y : y + height, x : x + width] == number
+        ink = np.where(mine, kept[y : y + height, x : x + width], np.float32(0))
+        if ink.max() >= 0.5:
+            found.append(Piece(x, y, ink))
+    return kept, found
+
+
+def _in_order(pieces: list[Piece]) -> list[Piece]:
+    """Stacked parts joined, specks left out, from left to right."""
     joined: list[Piece] = []
-    low = 0.35 * tall
+    low = 0.3 * TALL
     for piece in sorted(pieces, key=lambda piece: -piece.height):
         for index, other in enumerate(joined):
             inside = min(piece.right, other.right) - max(piece.x, other.x)
@@ -192,22 +315,22 @@ def _row(pieces: list[Piece]) -> Row:
             if (
                 other.height >= low
                 and inside >= 0.5 * min(piece.width, other.width)
-                and gap <= 0.3 * tall
-                and both <= 1.2 * tall
+                and gap <= 0.3 * TALL
+                and both <= 1.2 * TALL
             ):
                 joined[index] = other.joined(piece)
                 break
         else:
             joined.append(piece)
-    kept = [piece for piece in joined if piece.height >= low or _flag(piece, joined, tall)]
-    return Row(sorted(kept, key=lambda piece: piece.middle[0]), tall)
+    kept = [piece for piece in joined if piece.height >= low or _flag(piece, joined)]
+    return sorted(kept, key=lambda piece: piece.middle[0])
 
 
-def _flag(piece: Piece, pieces: list[Piece], tall: float) -> bool:
+def _flag(piece: Piece, pieces: list[Piece]) -> bool:
     """Whether a low part is the flag of a 5 or the bar of a 7 or 4: close beside a tall one, not at its foot."""
     for other in pieces:
-        if other.height >= 0.5 * tall and other is not piece:
+        if other.height >= 0.5 * TALL and other is not piece:
             gap = max(piece.x, other.x) - min(piece.right, other.right)
-            if gap <= 0.15 * tall and piece.bottom <= other.y + 0.45 * tall and piece.width >= 0.2 * tall:
+            if gap <= 0.15 * TALL and piece.bottom <= other.y + 0.45 * TALL and piece.width >= 0.2 * TALL:
                 return True
     return False

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,92 +13,30 @@ from numpy import uint8
 from numpy.typing import NDArray
 
 from downstroke.errors import PictureError, RunError, shown
-from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
-from downstroke.glyphs.picture import levels, read_picture, to_grey
+from downstroke.glyphs.glyph import SIZE, Cut, looks
+from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
 from downstroke.reading import refusal
-from downstroke.reading.page import Piece, Row, find_rows
+from downstroke.reading.field import Field
+from downstroke.reading.judge import Judge, about_stroke
+from downstroke.reading.lines import Page, crop
+from downstroke.reading.outcome import REFUSED, Digit, Line, Mark, Reading, Steps
+from downstroke.reading.page import Piece, Row, turns
 from downstroke.reading.shipped import shipped
-from downstroke.reading.split import Hypothesis, best_path, hypotheses
+from downstroke.reading.split import choices
 from downstroke.runs.run import Run
 
+__all__ = ["REFUSED", "Digit", "Line", "Mark", "Reader", "Reading", "Steps"]
+
+_NOTHING = "no digit found in the picture; if it is one digit, say --digit"
+_TURNED = {1: "by a quarter to the left", 2: "upside down", 3: "by a quarter to the right"}
+_CERTAIN, _BETTER = 0.9, 0.1  # mean of how sure digits are: below the first, a page is looked at turned as well
+_MOST_ALONE = 3  # digits: fewer do not tell which way up a page is
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
 Floats = refusal.Floats
-Lines = Callable[[Floats], "list[Line]"]  # what logits make of a picture
-Picture = str | os.PathLike[str] | bytes
+Lines = Callable[[Floats], tuple[list[Line], list[str]]]  # what logits make of a picture, with notes
+Picture = str | os.PathLike[str] | bytes | Source
 InMemory = Any  # a PIL image, an array or a nested list: see `data.picture.to_grey`
-REFUSED = "?"
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
-_CLOSE, _APART = 0.25, 0.6  # of a digit's height: a gap within a group, and what one between groups has more
-_WIDER = 1.7  # by which it is wider at least: far apart, hands space less evenly
-_VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
-
-
-@dataclass(frozen=True)
-class Steps:
-    """How a digit was made ready: grey `crop` uint8 [h,w], its `ink` float32 [h,w] 0..1, the `glyph` uint8 [28,28]."""
-
-    crop: NDArray[uint8]
-    ink: NDArray[np.float32]
-    glyph: NDArray[uint8]
-
-
-@dataclass(frozen=True)
-class Digit:
-    """One glyph, read."""
-
-    digit: int | str  # the class; an int where all the run's classes are whole numbers
-    probability: float  # of that class, 0..1
-    probabilities: list[float]  # of every class, in the run's order; they sum to 1
-    box: Box  # x, y, width, height in the picture's pixels
-    accepted: bool  # whether the reading is to be relied on
-    warnings: list[str] = field(default_factory=list)  # what was done to it or is odd about it, in words
-    steps: Steps | None = field(default=None, repr=False, compare=False)  # where `explain` was asked for
-
-
-@dataclass(frozen=True)
-class Line:
-    """Digits in reading order; in the text a space stands where a gap parts two groups of them."""
-
-    text: str
-    digits: list[Digit]
-
-    @classmethod
-    def of(cls, digits: list[Digit], *, strict: bool = False) -> Self:
-        """The line of some digits, at least one; with `strict` a refused one is `?` in the text."""
-        names = [REFUSED if strict and not digit.accepted else str(digit.digit) for digit in digits]
-        spaces = [" " if apart else "" for apart in (False, *_gaps([digit.box for digit in digits]))]
-        return cls("".join(space + name for space, name in zip(spaces, names, strict=True)), digits)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was read in one picture; `error` is the line a person sees, and then there are no lines."""
-
-    file: str
-    lines: list[Line] = field(default_factory=list)
-    error: str | None = None
-    notes: list[str] = field(default_factory=list)  # about the file, in words: of an animation, that it is one
-
-    @property
-    def text(self) -> str:
-        return "\n".join(line.text for line in self.lines)
-
-    @property
-    def refused(self) -> int:
-        """How many of the digits are not to be relied on."""
-        return sum(not digit.accepted for line in self.lines for digit in line.digits)
-
-    def strict(self) -> Reading:
-        """The same with a `?` in the text for each digit that was refused."""
-        return replace(self, lines=[Line.of(line.digits, strict=True) for line in self.lines])
-
-    def to_dict(self) -> dict[str, Any]:
-        names = [entry.name for entry in dataclasses.fields(Digit) if entry.name != "steps"]
-        lines = [
-            {"text": line.text, "digits": [{name: getattr(digit, name) for name in names} for digit in line.digits]}
-            for line in self.lines
-        ]
-        return {"file": self.file, "lines": lines, "error": self.error, "notes": self.notes}
 
 
 @dataclass(frozen=True)
@@ -135,14 +70,23 @@ class Reader:
             self.classes = tuple(int(name) for name in classes)
         self.note = note  # what it reads with, in words
         self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused
-        self.strays = strays
+        self.judge = Judge(self.classes, threshold, strays)
 
     @classmethod
-    def open(cls, run: Run | str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
-        """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError."""
+    def open(
+        cls,
+        run: Run | str | os.PathLike[str] | None = None,
+        runs_dir: str | os.PathLike[str] = "runs",
+        *,
+        trust: bool = False,
+    ) -> Self:
+        """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError.
+
+        `trust`: as in `Run.open`.
+        """
         from downstroke.reading.batch_norm_folding import logits_by_torch
 
-        opened = run if isinstance(run, Run) else Run.open(run, runs_dir)
+        opened = run if isinstance(run, Run) else Run.open(run, runs_dir, trust=trust)
         weights = opened.weights()
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
         note = f"{note}; {weights.damage}" if weights.damage else note
@@ -156,43 +100,93 @@ class Reader:
         one = shipped()
         return cls(one.logits(), one.classes, one.note, one.threshold, strays=True)
 
-    def read(self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False) -> Reading:
+    def read(
+        self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
+    ) -> Reading:
         """Read one picture: a path, a file's bytes, a PIL image or an array, of either polarity.
 
-        It is a page; with `digit` it is one digit, the one at its centre. With `explain` each digit has its steps.
+        `form.pdf#3` is the third page of a PDF or TIFF.
+        It is a page; with `digit` it is one digit, the one at its centre. With `explain` each digit has its steps; with
+        `marks` points, commas, dashes, strokes and colons among the digits are in the text.
         Raises PictureError for what cannot be opened, is blank, or has nothing like a digit in it.
         """
-        prepared = self.prepare(picture, digit=digit, explain=explain)
+        prepared = self.prepare(picture, digit=digit, explain=explain, marks=marks)
         return prepared.read(self.logits(prepared.glyphs))
 
-    def prepare(self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False) -> Prepared:
+    def prepare(
+        self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
+    ) -> Prepared:
         """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError."""
-        notes: list[str] = []
-        if isinstance(picture, bytes | str | os.PathLike):
-            file = "-" if isinstance(picture, bytes) else str(picture)
-            image, notes = read_picture(picture if isinstance(picture, bytes) else Path(picture), name=file)
-        else:
-            file, image = "-", to_grey(picture)
-        try:
-            glyphs, lines = self._one(image, explain) if digit else self._page(image, explain)
-        except PictureError as error:
-            raise PictureError(f"{shown(file)}: {error}") from None
-        return Prepared(glyphs, lambda logits: Reading(file, lines(logits), notes=notes))
+        source, image, notes = _opened(picture)
+        return self._prepared(source, image, notes, digit=digit, explain=explain, marks=marks)
 
-    def read_all(self, pictures: Iterable[Picture], *, digit: bool = False, explain: bool = False) -> Iterator[Reading]:
-        """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on."""
-        for picture in pictures:
-            file = "-" if isinstance(picture, bytes) else str(picture)
+    def _prepared(
+        self,
+        source: Source,
+        image: NDArray[uint8],
+        notes: list[str],
+        *,
+        digit: bool,
+        explain: bool,
+        marks: bool,
+        field: Field | None = None,
+    ) -> Prepared:
+        name = shown(source.name if field is None else f"{source.name} {field.name}")
+        part = image if field is None else field.of(image)
+        try:
+            glyphs, lines = self._one(part, explain) if digit else self._page(part, explain, marks)
+        except PictureError as error:
+            raise PictureError(f"{name}: {error}") from None
+
+        def read(logits: Floats) -> Reading:
             try:
-                reading = self.read(picture, digit=digit, explain=explain)
+                found, said = lines(logits)
             except PictureError as error:
-                reading = Reading(file, error=str(error))
-            except RunError:  # the reader's own fault: no picture after this one would fare better
-                raise
-            except Exception as error:  # a defect, or no memory: of ten thousand pictures, the rest are still read
-                reason = shown(" ".join(str(error).split()))
-                reading = Reading(file, error=f"{shown(file)}: reading it failed: {type(error).__name__}: {reason}")
-            yield reading
+                raise PictureError(f"{name}: {error}") from None
+            if field:
+                return _reading(source, field, lines=field.placed(found), notes=notes + said)
+            return _reading(source, lines=found, notes=notes + said)
+
+        return Prepared(glyphs, read)
+
+    def read_all(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        digit: bool = False,
+        explain: bool = False,
+        marks: bool = False,
+        fields: Sequence[Field] | Callable[[Source], Sequence[Field]] = (),
+    ) -> Iterator[Reading]:
+        """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on.
+
+        With `fields`, or what it gives for a source, of each picture those alone, a Reading each.
+        """
+        how = {"digit": digit, "explain": explain, "marks": marks}
+        for picture in pictures:
+            source = Source.of(picture)
+            try:
+                _, image, notes = _opened(source)
+            except Exception as error:
+                yield _reading(source, error=_told(error, source.name), opened=False)
+                continue
+            every: Sequence[Field | None] = (fields(source) if callable(fields) else fields) or [None]
+            for field in every:
+                try:
+                    if field:
+                        field.of(image)
+                except PictureError as error:
+                    yield _reading(source, field, error=f"{shown(source.name)}: {error}", notes=notes, opened=False)
+                    continue
+                try:
+                    prepared = self._prepared(source, image, notes, field=field, **how)
+                    reading = prepared.read(self.logits(prepared.glyphs))
+                except RunError:  # the reader's own fault: no picture after this one would fare better
+                    raise
+                except Exception as error:
+                    unfit = not isinstance(error, PictureError)
+                    reading = _reading(source, field, error=_told(error, source.name), opened=not unfit)
+                yield reading
 
     def logits(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
         """Of every class for each of many glyphs at once: [N,28,28], ink high on zero -> float32 [N,C].
@@ -223,9 +217,9 @@ class Reader:
     def _one(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         every = looks(image)
 
-        def lines(each: Floats) -> list[Line]:
+        def lines(each: Floats) -> tuple[list[Line], list[str]]:
             found, logits = every[0], refusal.pooled(each)
-            warnings = _about_stroke(found.stroke)
+            warnings = about_stroke(found.stroke)
             if found.contrast < 25:
                 warnings.append("faint ink")
             if found.left_out:
@@ -236,17 +230,19 @@ class Reader:
                 if part:
                     found, logits = part
                     warnings.append("touches its neighbour, cut apart")
-            steps = Steps(_crop(image, found.box), found.ink, found.glyph) if explain else None
-            read = self._digit(logits, found.box, warnings, steps)
-            return [Line.of([read])]
+            steps = Steps(crop(image, found.box), found.ink, found.glyph) if explain else None
+            read = self.judge.digit(logits, found.box, warnings, steps)
+            return [Line.of([read])], []
 
         return np.stack([one.glyph for one in every]), lines
 
     def _part(self, whole: Cut, logits: Floats, shape: tuple[int, ...]) -> tuple[Cut, Floats] | None:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
-        found, skips = hypotheses(Row([Piece(0, 0, whole.ink)], tall))
-        found = [one for one in found if one.stop - one.start < len(skips) and one.piece.height > tall / 2]
+        every = choices(Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink))
+        found = [
+            one for one in every.hypotheses if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
+        ]
         if not found:
             return None
         scale = whole.box[3] / tall
@@ -255,95 +251,53 @@ class Reader:
             x, y, width, height = (round(v * scale) for v in (one.piece.x, one.piece.y, *one.piece.ink.shape[::-1]))
             box = (whole.box[0] + x, whole.box[1] + y, max(1, width), max(1, height))
             cuts.append(replace(whole, glyph=one.glyph, ink=one.piece.ink, stroke=one.stroke, box=box))
-        every = np.concatenate([logits[None], self.logits(np.stack([one.glyph for one in found]))])
+        looked = np.concatenate([logits[None], self.logits(np.stack([one.glyph for one in found]))])
         off = [
             ((x + w / 2) / shape[1] - 0.5) ** 2 + ((y + h / 2) / shape[0] - 0.5) ** 2
             for x, y, w, h in (one.box for one in cuts)
         ]
-        value = np.log(np.maximum(self._surely(every), 1e-9)) - _OFF_CENTRE * np.array(off)
+        value = np.log(np.maximum(self.judge.surely(looked), 1e-9)) - _OFF_CENTRE * np.array(off)
         best = int(value.argmax())
-        return (cuts[best], every[best]) if value[best] > value[0] + _MORE_LIKE else None
+        return (cuts[best], looked[best]) if value[best] > value[0] + _MORE_LIKE else None
 
-    def _page(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
-        rows, scale = find_rows(image)
-        judged = [hypotheses(row) for row in rows]
-        glyphs = [one.glyph for found, _ in judged for one in found]
-        if not glyphs:
-            raise PictureError("no digit found in the picture; if it is one digit, say --digit")
+    def _page(self, image: NDArray[uint8], explain: bool, marks: bool) -> tuple[NDArray[uint8], Lines]:
+        page = Page.of(image)
+        glyphs = page.glyphs
+        if not len(glyphs) and not turns(image):
+            raise PictureError(_NOTHING)
 
-        def read(logits: Floats) -> list[Line]:
-            y = self._surely(logits)
-            lines, start = [], 0
-            for found, skips in judged:
-                own, own_logits = y[start : start + len(found)], logits[start : start + len(found)]
-                start += len(found)
-                digits = []
-                for index in best_path(found, skips, own):
-                    one = found[index]
-                    box = _box(one.piece, scale, image.shape)
-                    steps = Steps(_crop(image, box), one.piece.ink, one.glyph) if explain else None
-                    digits.append(self._digit(own_logits[index], box, _about_hypothesis(one), steps))
-                if digits:
-                    lines.append(Line.of(digits))
-            return lines
+        def read(logits: Floats) -> tuple[list[Line], list[str]]:
+            best, notes = page.read(logits, self.judge, explain), []
+            for turn in turns(image) if best.certainty < _CERTAIN else []:
+                turned = Page.of(np.ascontiguousarray(np.rot90(image, turn)))
+                other = turned.read(self.logits(turned.glyphs), self.judge, explain)
+                if other.count >= max(_MOST_ALONE, best.count) and other.certainty > best.certainty + _BETTER:
+                    best, notes = other.turned(turn, image.shape), [f"read turned {_TURNED[turn]}"]
+            if not best.count:
+                raise PictureError(_NOTHING)
+            lines = [Line.of(line.digits, line.marks, with_marks=marks) for line in best.lines]
+            return lines, notes + best.notes(with_marks=marks)
 
-        return np.stack(glyphs), read
-
-    def _surely(self, logits: Floats) -> Floats:
-        """Of the best class of each glyph the probability that it is that digit and a digit at all: [N]."""
-        y: Floats = refusal.softmax(logits).max(axis=1)
-        return y * refusal.sure(logits) if self.strays else y
-
-    def _digit(self, logits: Floats, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
-        y = refusal.softmax(logits[None])[0]
-        first, second = (int(i) for i in np.argsort(-y, kind="stable")[:2]) if len(y) > 1 else (0, 0)
-        if second != first and y[second] > 0.2:
-            warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
-        accepted = bool(refusal.score(logits[None])[0] >= self.threshold)
-        return Digit(self.classes[first], float(y[first]), [float(p) for p in y], box, accepted, warnings, steps)
+        return glyphs, read
 
 
-def _gaps(boxes: list[Box]) -> list[bool]:
-    """Whether a gap parts two groups, after each of a line's boxes but the last.
-
-    Such a gap is wider than the usual one of the line by a good part of a digit's height: heights differ less than
-    widths, of which a 1 has nearly none. A line whose digits all stand far apart, as in the boxes of a form, is one
-    group.
-    """
-    between = np.array([after[0] - before[0] - before[2] for before, after in itertools.pairwise(boxes)], float)
-    if not len(between):
-        return []
-    tall = float(np.median([box[3] for box in boxes]))
-    usual = float(np.quantile(between, 0.4, method="lower")) if len(between) > 1 else _CLOSE * tall
-    least = max(usual + _APART * tall, _WIDER * usual, (_CLOSE + _APART) * tall)
-    return [bool(gap > least) for gap in between]
+def _opened(picture: Picture | InMemory) -> tuple[Source, NDArray[uint8], list[str]]:
+    """Where a picture is from, its grey levels [H,W], and notes."""
+    if isinstance(picture, bytes | str | os.PathLike | Source):
+        source = Source.of(picture)
+        return source, *read_picture(source, name=source.name)
+    return Source(b""), to_grey(picture), []
 
 
-def _about_stroke(stroke: float) -> list[str]:
-    if stroke < _VERY_THIN:
-        return ["very thin stroke, thickened"]
-    return ["very broad stroke, thinned"] if stroke > _VERY_BROAD else []
+def _reading(source: Source, field: Field | None = None, **what: Any) -> Reading:
+    if field:
+        what |= {"field": field.name, "field_box": field.box}
+    return Reading(source.path, page=source.page, **what)
 
 
-def _about_hypothesis(one: Hypothesis) -> list[str]:
-    warnings = _about_stroke(one.stroke)
-    if one.touches:
-        warnings.append("touches its neighbour, cut apart")
-    if one.joins:
-        warnings.append("made of parts that stand apart")
-    if one.piece.width > 1.2 * one.piece.height:
-        warnings.append("looks like two digits")
-    if one.piece.height < 10:
-        warnings.append("only a few pixels tall")
-    return warnings
-
-
-def _box(piece: Piece, scale: float, shape: tuple[int, ...]) -> Box:
-    left, top = int(piece.x * scale), int(piece.y * scale)
-    right, bottom = min(shape[1], round(piece.right * scale)), min(shape[0], round(piece.bottom * scale))
-    return left, top, right - left, bottom - top
-
-
-def _crop(image: NDArray[uint8], box: Box) -> NDArray[uint8]:
-    x, y, width, height = box
-    return image[y : y + height, x : x + width].copy()
+def _told(error: Exception, name: str) -> str:
+    """The line of a picture that could not be read: of a defect, or of no memory, too; the rest are still read."""
+    if isinstance(error, PictureError):
+        return str(error)
+    reason = shown(" ".join(str(error).split()))
+    return f"{shown(name)}: reading it failed: {type(error).__name__}: {reason}"

@@ -21,9 +21,11 @@ from downstroke.errors import CheckpointError
 
 if TYPE_CHECKING:
     from downstroke.learning.models import Network
+    from downstroke.reading.locator_network import NumpyLocator
 
 HOME = Path(__file__).with_name("shipped")
 WEIGHTS, RECORD = "reader.safetensors", "reader.json"
+LOCATOR, LOCATOR_RECORD = "locator.safetensors", "locator.json"
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,32 @@ def shipped() -> Shipped:
     return load(HOME)
 
 
+@functools.cache
+def locator() -> NumpyLocator:
+    """The shipped locator; loaded once. Raises CheckpointError as `shipped` does."""
+    from safetensors.numpy import load as arrays
+
+    from downstroke.reading.locator_network import NumpyLocator
+
+    weights, _ = _verified(HOME, "locator", LOCATOR, LOCATOR_RECORD)
+    return NumpyLocator(arrays(weights))
+
+
 def load(folder: Path) -> Shipped:
     """The reader in `folder`, its checksum verified."""
+    return Shipped(*_verified(folder, "reader", WEIGHTS, RECORD))
+
+
+def _verified(folder: Path, what: str, weights_name: str, record_name: str) -> tuple[bytes, dict[str, Any]]:
+    """(weights, record) of what is shipped in a folder. Raises CheckpointError where the checksum is another."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        weights = (folder / WEIGHTS).read_bytes()
+        record = json.loads((folder / record_name).read_text(encoding="utf-8"))
+        weights = (folder / weights_name).read_bytes()
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"the reader in {folder} cannot be read ({error}); install downstroke again") from None
+        raise CheckpointError(f"the {what} in {folder} cannot be read ({error}); install downstroke again") from None
     found = hashlib.sha256(weights).hexdigest()
     if found != record["sha256"]:
         raise CheckpointError(
-            f"{folder / WEIGHTS} has the SHA-256 {found}, expected {record['sha256']}; install downstroke again"
+            f"{folder / weights_name} has the SHA-256 {found}, expected {record['sha256']}; install downstroke again"
         )
-    return Shipped(weights, record)
+    return weights, record

@@ -6,6 +6,8 @@ all ways to read the line the most probable one is taken (dynamic programming ov
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from downstroke.glyphs.glyph import fit, stroke_width
 from downstroke.glyphs.ink import extent
+from downstroke.reading.locate import Place
 from downstroke.reading.page import Piece, Row
 
 _MOST_ATOMS = 4  # of one digit
@@ -21,6 +24,9 @@ _CUT_COST = 0.5  # nats: and so does a cut, the more the more ink it crosses:
 _CROSSING_COST = 1.5  # nats for the width of a stroke
 _LOW_COST = 8.0
 _LEAST_SKIP, _SKIP_COST = 0.5, 5.0  # nats
+_SEEN, _MARK_COST = 3.0, 3.0  # nats: for what is just what the locator sees as a digit, or as a mark
+_AROUND = 0.08  # of the sides of a place's box: how far around it ink is taken for its
+_SURE, _CLOSEST = 0.3, 0.15  # heat of a place beside which there is a cut; by a digit's height, between two middles
 _WIDE, _WIDE_SPREAD = 1.0, 0.2  # of a digit's width by the height of the line
 
 
@@ -36,16 +42,33 @@ class Hypothesis:
     cost: float  # nats, before the reader has seen it
     touches: bool  # a cut through ink is one of its sides
     joins: bool  # it holds parts that stand apart
+    place: Place | None = None  # what the locator sees there
+    share: float = 0.0  # how far that is this piece, 0..1
 
 
-def hypotheses(row: Row) -> tuple[list[Hypothesis], list[float]]:
-    """(what may be a digit in the row; for each of its atoms what it costs in nats to take it for no digit)."""
+@dataclass(frozen=True)
+class Choices:
+    """How a row may be read: what may be a digit in it; `skips`, for each of its atoms what it costs in nats to take it
+    for no digit; and `boxed`, what the locator sees as digits, each with the ink in its box as a glyph."""
+
+    hypotheses: list[Hypothesis]
+    skips: list[float]
+    boxed: list[tuple[Place, NDArray[np.uint8]]]
+
+    @property
+    def glyphs(self) -> list[NDArray[np.uint8]]:
+        """Of the hypotheses, then of the boxes."""
+        return [one.glyph for one in self.hypotheses] + [glyph for _, glyph in self.boxed]
+
+
+def choices(row: Row) -> Choices:
+    """How a row may be read."""
     atoms: list[Piece] = []
     edges = [0.0]  # what it costs that a digit begins or ends before each atom: half of a cut's cost
     whole: list[int] = []  # which piece an atom is of
     stroke = float(np.median([stroke_width(piece.ink) for piece in row.pieces]))
     for number, piece in enumerate(row.pieces):
-        made, crossed = cut_piece(piece, row.tall)
+        made, crossed = cut_piece(piece, row.tall, row.places)
         atoms += made
         edges += [(_CUT_COST + _CROSSING_COST * ink / stroke) / 2 for ink in crossed] + [0.0]
         whole += [number] * len(made)
@@ -70,10 +93,42 @@ def hypotheses(row: Row) -> tuple[list[Hypothesis], list[float]]:
             size = (row.tall + trimmed.height) / 2
             cost += max(0.0, trimmed.width / size - _WIDE) ** 2 / (2 * _WIDE_SPREAD**2)
             cost += max(0.0, 0.8 - trimmed.height / row.tall) * _LOW_COST
+            place, share = _seen(trimmed, row.places)
+            cost += _MARK_COST * _seen(trimmed, row.marks)[1] - _SEEN * share
             glyph, pen = fit(trimmed.ink)
             touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
-            found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins))
-    return found, [_skip_cost(atom, row.tall) for atom in atoms]
+            found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins, place, share))
+    skips = [_skip_cost(atom, row.tall) * (1 - _seen(atom, row.marks)[1]) for atom in atoms]
+    return Choices(found, skips, _in_boxes(row))
+
+
+def _in_boxes(row: Row) -> list[tuple[Place, NDArray[np.uint8]]]:
+    """Each place that the locator sees in the row, with the ink in its box as a glyph, whatever the ink hangs on."""
+    found = []
+    for place in row.places:
+        if place.score < _SURE:
+            continue
+        spare_x, spare_y = _AROUND * place.width, _AROUND * place.height
+        left, right = max(0, round(place.x - spare_x)), max(0, round(place.x + place.width + spare_x))
+        top, bottom = max(0, round(place.y - spare_y)), max(0, round(place.y + place.height + spare_y))
+        ink = _trim(Piece(left, top, row.ink[top:bottom, left:right]))
+        if ink is not None:
+            found.append((place, fit(ink.ink)[0]))
+    return found
+
+
+def _seen(piece: Piece, places: list[Place]) -> tuple[Place | None, float]:
+    """(the place that a piece is most likely to be, how far it is: what their boxes share, by how sure it is; 0..1)."""
+    best, found = 0.0, None
+    for place in places:
+        wide = min(piece.right, place.x + place.width) - max(piece.x, place.x)
+        high = min(piece.bottom, place.y + place.height) - max(piece.y, place.y)
+        if wide > 0 and high > 0:
+            both = piece.width * piece.height + place.width * place.height - wide * high
+            share = wide * high / both * min(1.0, 2 * place.score)
+            if share > best:
+                best, found = share, place
+    return found, best
 
 
 def _skip_cost(atom: Piece, tall: float) -> float:
@@ -115,12 +170,20 @@ def best_path(found: list[Hypothesis], skips: list[float], probabilities: NDArra
     return path[::-1]
 
 
-def cut_piece(piece: Piece, tall: float) -> tuple[list[Piece], list[float]]:
-    """(the piece cut wherever two digits may touch in it, the ink that each cut crosses, in pixels)."""
+def cut_piece(piece: Piece, tall: float, places: Sequence[Place] = ()) -> tuple[list[Piece], list[float]]:
+    """(the piece cut wherever two digits may touch in it, the ink that each cut crosses, in pixels).
+
+    Between two `places` that the locator sees in it there is a cut in any case.
+    """
     height, width = piece.ink.shape
     if width < 0.5 * tall or height < 0.4 * tall:
         return [piece], []
-    seams = _seams(piece.ink, tall)
+    middles = sorted(
+        place.middle[0] - piece.x
+        for place in places
+        if piece.x < place.middle[0] < piece.right and piece.y < place.middle[1] < piece.bottom and place.score > _SURE
+    )
+    seams = _seams(piece.ink, tall, list(itertools.pairwise(middles)))
     if not seams:
         return [piece], []
     paths = [path for path, _ in seams]
@@ -137,8 +200,40 @@ def cut_piece(piece: Piece, tall: float) -> tuple[list[Piece], list[float]]:
     return made, crossed[1:]
 
 
-def _seams(ink: NDArray[np.float32], tall: float) -> list[tuple[NDArray[np.int64], float]]:
-    """Paths from top to bottom that cross little ink, left to right: its column in every row of [H,W], and the ink."""
+def _seams(
+    ink: NDArray[np.float32], tall: float, between: list[tuple[float, float]]
+) -> list[tuple[NDArray[np.int64], float]]:
+    """Paths from top to bottom that cross little ink, left to right: its column in every row of [H,W], and the ink.
+
+    One `between` each of these pairs of columns, and others where little ink is crossed.
+    """
+    found = []
+    for left, right in between:
+        if right - left < _CLOSEST * tall:
+            continue
+        start, stop = round(left), max(round(left) + 2, round(right) + 1)
+        cost, back = _paths(ink[:, start:stop])
+        # Of paths that cross the same ink, the one in the middle.
+        off = np.abs(np.arange(stop - start) - (stop - start - 1) / 2) / (stop - start)
+        end = int((cost + 2 * off).argmin())
+        found.append((_followed(back, end) + start, float(cost[end])))
+    cost, back = _paths(ink)
+    limit = 0.35 * tall
+    margin = 0.12 * tall
+    for end in np.argsort(cost, kind="stable"):
+        if cost[end] > limit or len(found) >= 6 + len(between):
+            break
+        path = _followed(back, int(end))
+        middle = float(path.mean())
+        if not margin < middle < ink.shape[1] - margin:
+            continue
+        if all(abs(middle - float(other.mean())) > 0.2 * tall for other, _ in found):
+            found.append((path, float(cost[end])))
+    return sorted(found, key=lambda seam: float(seam[0].mean()))
+
+
+def _paths(ink: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(the ink that the best path to each column of the last row crosses, [W]; from which column each step comes)."""
     height, width = ink.shape
     cost = ink[0].astype(np.float64)
     back = np.zeros((height, width), np.int64)
@@ -151,19 +246,13 @@ def _seams(ink: NDArray[np.float32], tall: float) -> list[tuple[NDArray[np.int64
         choice = moves.argmin(axis=0)
         back[row] = columns + np.array([0, -1, 1])[choice]
         cost = moves[choice, columns] + ink[row]
-    limit = 0.35 * tall
-    margin = 0.12 * tall
-    found: list[tuple[NDArray[np.int64], float]] = []
-    for end in np.argsort(cost, kind="stable"):
-        if cost[end] > limit or len(found) == 6:
-            break
-        path = np.empty(height, np.int64)
-        path[-1] = end
-        for row in range(height - 1, 0, -1):
-            path[row - 1] = back[row, path[row]]
-        middle = float(path.mean())
-        if not margin < middle < width - margin:
-            continue
-        if all(abs(middle - float(other.mean())) > 0.2 * tall for other, _ in found):
-            found.append((path, float(cost[end])))
-    return sorted(found, key=lambda seam: float(seam[0].mean()))
+    return cost, back
+
+
+def _followed(back: NDArray[np.int64], end: int) -> NDArray[np.int64]:
+    """The path that ends at a column of the last row: its column in every row."""
+    path = np.empty(len(back), np.int64)
+    path[-1] = end
+    for row in range(len(back) - 1, 0, -1):
+        path[row - 1] = back[row, path[row]]
+    return path

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
+import re
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,20 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from downstroke.errors import CheckpointError, RunError
+from downstroke.errors import CheckpointError, shown
+from downstroke.recipe import Recipe
+from downstroke.regular import read_regular
 from downstroke.runs import files
+from downstroke.runs.run import refuse_absurd
 
 FORMAT = 1
+MOST_BYTES = 8_000_000_000  # of a file of tensors
+LOOK_AGAIN_S = 0.02
+_FILE = re.compile(r"[a-z]{1,40}\.safetensors")
+#: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
+#: and the first goal, in whose place the position has its own.
+UNBOUND = ("name", "data", "val_data", "epochs")
+_BAD_TENSORS = safetensors.SafetensorError
 Tensors = dict[str, dict[str, Tensor]]
 
 
@@ -35,7 +46,7 @@ class Checkpoint:
 
 
 def save(run: Path, name: str, tensors: Tensors, state: dict[str, Any]) -> None:
-    """Write checkpoint `name` of the run's folder. RunError where the disk refuses; what was there before is kept."""
+    """Write checkpoint `name` of the run's folder. OSError where the disk refuses; what was there before is kept."""
     writing = run / f".{name}.writing"
     try:
         shutil.rmtree(writing, ignore_errors=True)
@@ -51,12 +62,9 @@ def save(run: Path, name: str, tensors: Tensors, state: dict[str, Any]) -> None:
         files.write_json(writing / "state.json", {**body, "checksum": _checksum(body)})
         files.sync_folder(writing)
         _put_in_place(run, name, writing)
-    except OSError as error:
+    except OSError:
         shutil.rmtree(writing, ignore_errors=True)
-        raise RunError(
-            f"checkpoint {run / name} cannot be written ({error.strerror or error}); the one before it is kept. "
-            f"Make room, then: downstroke continue {shlex.quote(str(run))}"
-        ) from None
+        raise
 
 
 def _put_in_place(run: Path, name: str, writing: Path) -> None:
@@ -69,6 +77,28 @@ def _put_in_place(run: Path, name: str, writing: Path) -> None:
     files.sync_folder(run)
 
 
+def bond(recipe: Recipe) -> dict[str, Any]:
+    """What a state says of the recipe that it was made with: `{sha256, fields}`."""
+    held = {key: value for key, value in recipe.to_dict().items() if key not in UNBOUND}
+    return {"sha256": hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest(), "fields": held}
+
+
+def unlike(state: dict[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The fields in which `recipe` differs from the one `state` was made with: then and now, by name.
+
+    Nothing for a state of a version that did not record its recipe; a field of a newer version counts from then on.
+    """
+    made, now = state.get("recipe"), bond(recipe)
+    if made is None or made["sha256"] == now["sha256"]:
+        return {}
+    then = made["fields"]
+    return {
+        key: (then[key], value)
+        for key, value in now["fields"].items()
+        if key in then and json.dumps(then[key]) != json.dumps(value)
+    }
+
+
 def exists(run: Path, name: str) -> bool:
     """Whether there is a checkpoint `name`, or the one before it."""
     return (run / name).exists() or (run / f"{name}.previous").exists()
@@ -76,19 +106,24 @@ def exists(run: Path, name: str) -> bool:
 
 def load(run: Path, name: str) -> Checkpoint:
     """Read checkpoint `name`, or the one before it where that is damaged. CheckpointError where neither is whole."""
-    complaints = []
+    complaints: list[str] = []
     # Between two renames, `last` of a run that is being written is missing for an instant: look again.
+    if not (run / name).exists():
+        time.sleep(LOOK_AGAIN_S)
     for candidate in (run / name, run / f"{name}.previous", run / name):
         try:
             tensors, state = _read(candidate)
         except FileNotFoundError:
+            if candidate.name == name and not complaints:
+                complaints.append(f"{candidate} is missing")
             continue
         except CheckpointError as error:
             complaints.append(str(error))
             continue
-        damage = f"{complaints[0]}; the checkpoint before it is used" if complaints else None
+        older = complaints and candidate.name != name
+        damage = f"{complaints[0]}; the checkpoint before it is used" if older else None
         return Checkpoint(tensors, state, damage)
-    if complaints:
+    if exists(run, name):
         raise CheckpointError(f"{'; '.join(dict.fromkeys(complaints))}; no whole checkpoint {name!r} is left in {run}")
     raise CheckpointError(f"{run} has no checkpoint {name!r}")
 
@@ -106,24 +141,36 @@ def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     if not folder.is_dir():
         raise FileNotFoundError(folder)
     try:
-        state = json.loads(path.read_bytes())
+        state = json.loads(_held(folder, "state.json", files.MOST_JSON))
         if state.get("format") != FORMAT:
             raise CheckpointError(f"{path} has format {state.get('format')!r}; this downstroke reads {FORMAT}")
         if state.pop("checksum", None) != _checksum(state):
             raise CheckpointError(f"{path} is damaged (its checksum does not fit)")
         tensors = {}
         for file, expected in state["checksums"].items():
-            data = (folder / file).read_bytes()
+            if not _FILE.fullmatch(file):
+                raise CheckpointError(
+                    f"{path} names {shown(file)[:100]!r}; expected the name of a .safetensors file here"
+                )
+            data = _held(folder, file, MOST_BYTES)
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{folder / file} is damaged (its checksum does not fit)")
             tensors[file.removesuffix(".safetensors")] = safetensors.torch.load(data)
+        refuse_absurd(state["position"])
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise
         raise CheckpointError(f"{folder} is damaged ({Path(error.filename).name} is missing)") from None
-    except (OSError, ValueError, AttributeError, KeyError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError, _BAD_TENSORS) as error:
         raise CheckpointError(f"{folder} is damaged ({' '.join(str(error).split())})") from None
     return tensors, state
+
+
+def _held(folder: Path, file: str, most: int) -> bytes:
+    """What a file of the folder holds: a regular file, and no link to one elsewhere."""
+    if (folder / file).is_symlink():
+        raise OSError(f"{file} is a link; expected a file")
+    return read_regular(folder / file, most)
 
 
 def _checksum(body: dict[str, Any]) -> str:

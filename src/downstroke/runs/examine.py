@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,22 +14,9 @@ from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
-from downstroke.runs import files
 from downstroke.runs.place import load_of
-from downstroke.runs.run import LOOKS, Run, refuse_diverged
-
-READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
-
-
-def looks(run: Run) -> list[dict[str, Any]]:
-    """Every look at the test set that was taken with this run, the first first."""
-    path = run.folder / LOOKS
-    if not path.exists():
-        return []
-    found = files.read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get("looks"), list):
-        raise RunError(f"{path} does not hold the looks taken so far; it is never made anew by itself")
-    return list(found["looks"])
+from downstroke.runs.record import add_look
+from downstroke.runs.run import READINGS, Run, refuse_diverged
 
 
 def examine(
@@ -70,14 +55,7 @@ def examine(
         "confusion": confusion.tolist(),
         "damage": weights.damage,
     }
-    with files.locked(run.folder / f".{LOOKS}.lock", f"{run.name} is being tested by another process; try again"):
-        before = looks(run)
-        look = {"look": len(before) + 1, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **look}
-        files.write_json(run.folder / LOOKS, {"looks": [*before, look]})
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, look=look["look"], probabilities=evaluation.probabilities)
-        files.write_bytes(run.folder / READINGS, buffer.getvalue())
-    return look, evaluation, held
+    return add_look(run, look, evaluation.probabilities), evaluation, held
 
 
 def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
@@ -85,7 +63,7 @@ def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
 
     None where they were not kept. Raises RunError where the data is not the run's any more.
     """
-    taken = looks(run)
+    taken = run.looks
     try:
         with np.load(run.folder / READINGS) as kept:
             look, probabilities = int(kept["look"]), kept["probabilities"]

@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from downstroke.errors import RunError
+from downstroke.regular import read_regular
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
+
+MOST_JSON = 64_000_000  # bytes
+
+
+CAN_LOCK = fcntl is not None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -31,6 +37,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
+def writer_is_gone(path: Path) -> bool:
+    """Whether the process that `write_bytes` wrote this `.NAME.PID.writing` in has ended; False if unknown."""
+    number = path.name.split(".")[-2]
+    if os.name != "posix" or not number.isdigit() or not path.is_file():
+        return False
+    try:
+        os.kill(int(number), 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as JSON, atomically. A non-finite number becomes null."""
     write_bytes(path, (dumps(value) + "\n").encode())
@@ -39,10 +59,12 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """What `path` holds. RunError where it is missing or no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_regular(path, MOST_JSON).decode())
     except FileNotFoundError:
         raise RunError(f"{path} is missing; is {path.parent} a run's folder?") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read ({error})") from None
 
 
@@ -95,6 +117,11 @@ def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
                     if patience is None:
                         raise RunError(busy) from None
                     time.sleep(patience)
+                except OSError as error:
+                    raise RunError(
+                        f"{path} cannot be locked ({error.strerror or error}): its file system has no locks, as some "
+                        f"network file systems; keep runs on a local disk: --runs-dir DIR"
+                    ) from None
         yield file
 
 

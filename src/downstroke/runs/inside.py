@@ -18,9 +18,10 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import Variation
 from downstroke.learning.models import Network
 from downstroke.runs import checkpoint, files
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights
-from downstroke.runs.training import Parts
+from downstroke.runs.trust import refuse_foreign_code
 
 #: Training images that the noise of a batch is measured on, evenly spaced: they stand for all.
 NOISE_IMAGES = 2048
@@ -117,6 +118,7 @@ class Inside:
     def _learner(self) -> Learner:
         """The learner as `last/` keeps it. Sets torch's random state."""
         run = self.run
+        refuse_foreign_code(run)
         learner = Learner(run.recipe, len(run.classes), device="cpu", precision=run.environment["precision"])
         found = checkpoint.load(run.folder, "last")
         try:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
-from downstroke.errors import RunError
+from downstroke.errors import RunError, counted
 from downstroke.recipe import Recipe
-from downstroke.runs import files
-from downstroke.runs.run import ENVIRONMENT, Run
+from downstroke.runs.run import Run
 
 _KEYS = {"data": "place", "val_data": "val_place"}  # fields of the recipe, and where the run keeps their new places
 
@@ -32,6 +31,19 @@ def place_of(run: Run) -> Recipe:
     kept, recipe = run.environment["data"], run.recipe
     moved = {field: kept[key] for field, key in _KEYS.items() if kept.get(key) and Path(kept[key]).exists()}
     return recipe.replace(**moved)
+
+
+def description(run: Run) -> str | None:
+    """One line on what the run's data holds: its place, classes and images; None for MNIST as it is shipped."""
+    recipe, data = place_of(run), run.environment["data"]
+    if recipe.data == "mnist" and recipe.val_data is None:
+        return None
+    classes = data["classes"]
+    names = ", ".join(classes if len(classes) <= 10 else [*classes[:9], "...", classes[-1]])
+    parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test"))
+    apart = "" if data["own_test"] else "; the test images were set apart from the rest"
+    of = recipe.data if recipe.val_data is None else f"{recipe.data}, val {recipe.val_data}"
+    return f"data: {of}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
 
 
 def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | None = None) -> Dataset:
@@ -79,8 +91,10 @@ def _keep(run: Run, moved: dict[str, str]) -> None:
         if path != recipe[field]:
             kept[_KEYS[field]] = path
     if kept != before:
-        with suppress(OSError):  # a run that may only be read is read nonetheless
-            files.write_json(run.folder / ENVIRONMENT, environment)
+        from downstroke.runs.record import write_environment  # loads torch
+
+        with suppress(OSError):  # a run in a folder that is read-only can still be read
+            write_environment(run, environment)
 
 
 def _absolute(path: str | Path) -> str:

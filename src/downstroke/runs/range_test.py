@@ -8,8 +8,8 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.range_test import RangeTest, range_test
 from downstroke.learning.threads import free_threads, given_threads
 from downstroke.recipe import Recipe
+from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
-from downstroke.runs.training import Parts
 
 
 def sweep(recipe: Recipe, *, device: str = "auto", precision: str = "auto", threads: int | None = None) -> RangeTest:

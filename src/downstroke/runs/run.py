@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import CheckpointError, RecipeError, RunError, counted
+from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError, counted, shown
 from downstroke.history import History, StepRow, read_steps
 from downstroke.recipe import Recipe
 from downstroke.runs import files
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from downstroke.runs.checkpoint import Checkpoint
 
 RECIPE, ENVIRONMENT, METRICS, STEPS = "recipe.json", "environment.json", "metrics.csv", "steps.csv"
-VAL_LOSSES, LOSS_PICTURE, LOOKS, LOCK = "val_losses.npy", "loss.png", "test.json", ".lock"
+VAL_LOSSES, LOSS_PICTURE, LOCK = "val_losses.npy", "loss.png", ".lock"
+LOOKS = "test.json"
+READINGS = "examined.npz"  # of the last look: its number, and the probabilities of every test image
+MOST_COUNTED = 10**12  # epochs, steps, images
 
 
 @dataclass(frozen=True)
@@ -44,21 +47,31 @@ class Run:
     0.0312
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
+        """`trust`: also run the code that its recipe names, where the run was not made here (`runs.trust`)."""
+        self.folder, self.trusted = folder.resolve(), trust
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str] | None = None, runs_dir: str | os.PathLike[str] = "runs") -> Self:
-        """The run in folder `run`, or of that name in `runs_dir`; left out, the newest there. RunError."""
+    def open(
+        cls,
+        run: str | os.PathLike[str] | None = None,
+        runs_dir: str | os.PathLike[str] = "runs",
+        *,
+        trust: bool = False,
+    ) -> Self:
+        """The run in folder `run`, or of that name in `runs_dir`; left out, the newest there. RunError.
+
+        `trust`: run the code that the recipe names as `package.module:callable`, also where the run was made elsewhere.
+        """
         home = Path(runs_dir)
         if run is None:
             folders = list_folders(home)
             if not folders:
                 raise RunError(f"there is no run in {home.resolve()} yet; make one: downstroke train")
-            return cls(folders[-1])
+            return cls(folders[-1], trust=trust)
         for folder in (Path(run), home / run):
             if (folder / RECIPE).is_file():
-                return cls(folder)
+                return cls(folder, trust=trust)
         if Path(run).is_dir():
             raise RunError(f"{run} is no run: it has no {RECIPE}; expected a folder that `downstroke train` made")
         names = ", ".join(folder.name for folder in reversed(list_folders(home)[-3:]))
@@ -118,13 +131,13 @@ class Run:
     def history(self) -> History:
         """The epochs so far; empty before the first is done."""
         path = self.folder / METRICS
-        return History.read(path) if path.exists() and path.stat().st_size else History()
+        return History() if _empty(path) else History.read(path)
 
     @property
     def steps(self) -> list[StepRow]:
         """The steps so far."""
         path = self.folder / STEPS
-        return read_steps(path) if path.exists() and path.stat().st_size else []
+        return [] if _empty(path) else read_steps(path)
 
     @property
     def in_training(self) -> bool:
@@ -141,10 +154,22 @@ class Run:
         for name in ("last", "last.previous", "last"):
             try:
                 position: dict[str, Any] = files.read_json(self.folder / name / "state.json")["position"]
-            except (RunError, KeyError, TypeError):
+                refuse_absurd(position)
+            except (RunError, KeyError, TypeError, ValueError, AttributeError):
                 continue
             return position
         return {}
+
+    @property
+    def looks(self) -> list[dict[str, Any]]:
+        """Every look at the test images that was taken with this run, in order. RunError where the file is damaged."""
+        path = self.folder / LOOKS
+        if not path.exists():
+            return []
+        found = files.read_json(path)
+        if not isinstance(found, dict) or not isinstance(found.get("looks"), list):
+            raise RunError(f"{path} does not hold the looks taken so far; restore it from a copy")
+        return list(found["looks"])
 
     @property
     def state(self) -> str:
@@ -178,11 +203,13 @@ class Run:
     def weights(self, source: str | None = None) -> Weights:
         """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
 
-        Raises CheckpointError where no whole checkpoint is left.
+        Raises CheckpointError where no whole checkpoint is left, RunError where it would run a stranger's code.
         """
         from downstroke.learning import models
         from downstroke.runs import checkpoint
+        from downstroke.runs.trust import refuse_foreign_code
 
+        refuse_foreign_code(self)
         wanted = source or ("best" if checkpoint.exists(self.folder, "best") else "last")
         loaded, wanted = _load(self.folder, wanted, or_last=source is None)
         network = models.build(self.recipe, len(self.classes))
@@ -214,11 +241,35 @@ class Run:
         }
 
 
+def damage(error: Exception) -> str:
+    """What is wrong with a run that raised `error`, in a line: whatever one run raises, the others are listed."""
+    if isinstance(error, DownstrokeError):
+        return str(error)
+    return f"the run's folder is damaged ({type(error).__name__}: {shown(' '.join(str(error).split()))[:200]})"
+
+
+def refuse_absurd(position: dict[str, Any]) -> None:
+    """ValueError for a position that no training can have, though its checksum fits."""
+    leg = position.get("leg")
+    if not isinstance(leg, dict):
+        raise ValueError("position.leg is missing")
+    counts = {key: position.get(key, 0) for key in ("epoch", "batch", "step", "images")}
+    counts |= {f"leg.{key}": leg.get(key, 0) for key in ("first_epoch", "first_step", "last_epoch")}
+    for key, value in counts.items():
+        if type(value) is not int or not 0 <= value <= MOST_COUNTED:
+            raise ValueError(f"position.{key} is {shown(str(value))[:40]}; expected a whole number from 0 to 10^12")
+    for key in ("elapsed_s", "loss_sum", "last_lr"):
+        if not isinstance(position.get(key, 0), int | float):
+            raise ValueError(f"position.{key} is {shown(str(position[key]))[:40]}; expected a number")
+    if not isinstance(leg.get("changes", {}), dict) or not isinstance(position.get("val_losses", []), list):
+        raise ValueError("position.leg.changes or position.val_losses is damaged")
+
+
 def standing(position: Mapping[str, Any]) -> str:
     """Where a run at `Run.position` stands that nobody trains: finished, interrupted, or empty."""
     if not position.get("step"):
         return "empty"
-    return "interrupted" if position["epoch"] < position["leg"]["last_epoch"] else "finished"
+    return "interrupted" if position.get("epoch", 0) < position["leg"].get("last_epoch", 0) else "finished"
 
 
 def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
@@ -228,6 +279,10 @@ def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
             f"{run.name} diverged: its W ({weights.source}, epoch {weights.epoch}) gives no number for {lost:,} of "
             f"{counted(images, 'image')}; train it anew with a smaller lr (it was {run.recipe.lr:g})"
         )
+
+
+def _empty(path: Path) -> bool:
+    return not path.exists() or (path.is_file() and not path.stat().st_size)
 
 
 def _load(folder: Path, source: str, *, or_last: bool) -> tuple[Checkpoint, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downstroke.errors import PictureError, counted
-from downstroke.glyphs.picture import open_picture
+from downstroke.glyphs.picture import Source, open_picture
 from downstroke.reading.reader import Digit, Reading
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def draw(reading: Reading, path: Path) -> Path:
 
     if reading.file == "-":
         raise PictureError("a picture from stdin is gone when it has been read; save it to draw on it")
-    image = _coloured(reading.file)
+    image = _coloured(reading.source)
     digits = [digit for line in reading.lines for digit in line.digits]
     height = float(np.median([digit.box[3] for digit in digits])) if digits else _TALL
     larger = min(_LARGEST, max(1, math.ceil(_TALL / max(height, 1))))
@@ -101,7 +101,10 @@ def _coloured(file: str) -> Image.Image:
     """The picture in its colours, upright, on white where transparent; in grey where its levels are not 0 to 255."""
     from PIL import Image, ImageOps
 
-    grey = open_picture(file)  # says what is wrong with it
+    source = Source.of(file)
+    grey = open_picture(source)  # says what is wrong with it
+    if source.page is not None or Path(source.path).suffix.lower() in (".pdf", ".heic", ".heif", ".avif"):
+        return Image.fromarray(grey).convert("RGB")
     with Image.open(file) as image:
         if image.mode == "F" or image.mode.startswith("I") or image.mode == "LAB":
             return Image.fromarray(grey).convert("RGB")

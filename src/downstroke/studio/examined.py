@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from downstroke.api import Run
-from downstroke.runs.examine import last_readings, looks
+from downstroke.runs.examine import last_readings
 from downstroke.studio.errors import Refused
 
 MOST_MISREAD = 2000  # images in one answer
@@ -20,7 +20,7 @@ def look(run: Run) -> dict[str, Any]:
 
 def last(run: Run) -> dict[str, Any]:
     """The last look again. Nothing is read anew. Refused(404) where there was none."""
-    taken = looks(run)
+    taken = run.looks
     if not taken:
         raise Refused(404, f"nobody has looked at the test set with {run.name} yet")
     shown = {key: value for key, value in taken[-1].items() if key not in ("look", "at")}

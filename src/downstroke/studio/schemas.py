@@ -65,6 +65,10 @@ class Advice(Shape):
     command: str | None = Field(
         description="What to type next.", examples=["downstroke continue calm-otter --epochs 5"]
     )
+    step: int | None = Field(None, description="The step of the last row; null where it is not known.")
+    likely_better: float | None = Field(
+        None, description="How likely val loss still gets more than 1% lower, 0 to 1; null where it was not judged."
+    )
 
 
 State = Literal["training", "queued", "paused", "idle", "failed"]

@@ -17,7 +17,8 @@ from downstroke.api import Run
 from downstroke.errors import DownstrokeError, RecipeError
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
-from downstroke.runs.run import METRICS, RECIPE, list_folders, standing
+from downstroke.runs.files import finite
+from downstroke.runs.run import METRICS, RECIPE, damage, list_folders, standing
 from downstroke.studio import follow, schemas
 from downstroke.studio.errors import Refused
 from downstroke.studio.jobs import Job, Jobs
@@ -62,12 +63,11 @@ class Views:
             return _unmade(job)
         run = self.jobs.open(name)
         try:
-            return self._run(run, job)
-        except DownstrokeError as error:
-            return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": str(error)}
-        except DAMAGED as error:  # one spoiled folder must not hide the others
-            line = f"the run's folder is damaged ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-            return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": line}
+            found = self._run(run, job)
+            schemas.Run.model_validate(finite(found))  # what the schema refuses would refuse the list
+            return found
+        except Exception as error:  # whatever is wrong with one folder, it must not hide the others
+            return {**_NOTHING, "name": name, "recipe": "", "state": "failed", "error": damage(error)}
 
     def _run(self, run: Run, job: Job | None) -> dict[str, Any]:
         summary, position = run.summary(), run.position
@@ -113,10 +113,8 @@ class Views:
         if not made:
             fields_, environment, looks = (job.recipe if job else {}), {}, []
         else:
-            from downstroke.runs.examine import looks as looks_of
-
             run = self.jobs.open(name)
-            fields_, environment, looks = _recipe(run), _environment(run), looks_of(run)
+            fields_, environment, looks = _recipe(run), _environment(run), run.looks
         return {
             **shown,
             "recipe_fields": fields_,
@@ -171,8 +169,10 @@ class Views:
             return {"epochs": [], "steps": []}
         try:
             return self._history(self.jobs.open(name), since_step)
-        except DAMAGED as error:
-            raise Refused(409, f"the history of {name} is damaged ({type(error).__name__})") from None
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused(409, damage(error)) from None
 
     def _history(self, run: Run, since_step: int) -> dict[str, Any]:
         steps = [asdict(row) for row in run.steps if row.step > since_step]
@@ -182,9 +182,6 @@ class Views:
             thinned.append(steps[-1])
         return {"epochs": [asdict(row) for row in run.history], "steps": thinned}
 
-
-#: What a folder raises whose files are not what downstroke wrote.
-DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 _NOTHING: dict[str, Any] = {
     "epochs": 0,

@@ -6,11 +6,11 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from downstroke.errors import counted, shown
+from downstroke.errors import shown
 from downstroke.learning.events import EpochDone, Event, Note, StepDone
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from downstroke.history import EpochRow
-    from downstroke.runs.training import Training
 
 COLUMNS = ("epoch", "step", "batch loss", "loss", "val loss", "accuracy", "val accuracy", "lr", "images/s")
 #: What a narrow terminal keeps of them, the most important first.
 IMPORTANCE = ("epoch", "val loss", "val accuracy", "loss", "accuracy", "lr", "images/s", "batch loss", "step")
 STATUS_IMPORTANCE = ("epoch", "left", "batch loss", "images/s", "lr", "bar", "step")
 REFRESH_S = 0.1
+Item = TypeVar("Item")
 
 
 def cells(row: EpochRow, images_per_s: float) -> list[str]:
@@ -43,7 +43,7 @@ def cells(row: EpochRow, images_per_s: float) -> list[str]:
     ]
 
 
-def over(items: Sequence[str]) -> Iterator[str]:
+def over(items: Sequence[Item]) -> Iterator[Item]:
     """The items one by one, with a bar on stderr where that is a terminal and there are many of them."""
     if len(items) < 20 or not _redraws():
         yield from items
@@ -58,35 +58,15 @@ def over(items: Sequence[str]) -> Iterator[str]:
 
 
 @contextmanager
-def shown_progress(training: Training, wanted: bool) -> Iterator[Callable[[Training, Event], None]]:
-    """What shows each event of a training on stderr, after a line on its data and one for each notice."""
-    if not wanted:
-        yield lambda training, event: None
-        return
-    for line in beginning(training):
-        print(shown(line), file=sys.stderr, flush=True)
+def shown_progress(before: Iterable[Note]) -> Iterator[Callable[[Event], None]]:
+    """What shows each event of a training on stderr; `before` is said first."""
+    for note in before:
+        print(shown(note.text), file=sys.stderr, flush=True)
     progress = LiveProgress() if _redraws() else LineProgress()
     try:
         yield progress
     finally:
         progress.close()
-
-
-def beginning(training: Training) -> list[str]:
-    """What is to be said before the first step: what one's own data holds, and the notices."""
-    from downstroke.runs.place import place_of  # loads OpenCV
-
-    notices = [f"note: {notice}" for notice in training.notices]
-    recipe, data = place_of(training.run), training.run.environment["data"]
-    if recipe.data == "mnist" and recipe.val_data is None:
-        return notices
-    classes = data["classes"]
-    names = ", ".join(classes if len(classes) <= 10 else [*classes[:9], "...", classes[-1]])
-    parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test"))
-    apart = "" if data["own_test"] else "; the test images were set apart from the rest"
-    of = recipe.data if recipe.val_data is None else f"{recipe.data}, val {recipe.val_data}"
-    found = f"data: {of}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
-    return [found, *notices]
 
 
 class LineProgress:
@@ -95,13 +75,13 @@ class LineProgress:
     def __init__(self) -> None:
         self._speed = Speed()
 
-    def __call__(self, training: Training, event: Event) -> None:
+    def __call__(self, event: Event) -> None:
         self._speed.see(event)
         if isinstance(event, EpochDone):
             named = zip(COLUMNS, cells(event.row, self._speed.of_epoch()), strict=True)
             print("  ".join(f"{name} {value}" for name, value in named), file=sys.stderr, flush=True)
         elif isinstance(event, Note):
-            print(event.text, file=sys.stderr, flush=True)
+            print(shown(event.text), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -117,7 +97,7 @@ class LiveProgress:
         self._live: Live | None = None
         self._drawn = 0.0
 
-    def __call__(self, training: Training, event: Event) -> None:
+    def __call__(self, event: Event) -> None:
         self._speed.see(event)
         if isinstance(event, EpochDone):
             mark = " *" if event.improved else ""
@@ -126,11 +106,11 @@ class LiveProgress:
             self._rows.append(row)
             self._draw(self.table())
         elif isinstance(event, Note) and self._live:
-            self._live.console.print(event.text, markup=False, highlight=False)  # above the table
+            self._live.console.print(shown(event.text), markup=False, highlight=False)  # above the table
         elif isinstance(event, StepDone) and time.monotonic() - self._drawn > REFRESH_S:
             from rich.console import Group
 
-            status = self.status(event, training.learner.at.leg.last_epoch)
+            status = self.status(event)
             self._draw(Group(self.table(), status) if self._rows else status)
 
     def close(self) -> None:
@@ -139,14 +119,14 @@ class LiveProgress:
             self._live.update(self.table() if self._rows else "", refresh=True)
             self._live.stop()
 
-    def status(self, event: StepDone, goal: int) -> RenderableType:
+    def status(self, event: StepDone) -> RenderableType:
         """The step under way, in one line."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        left = (goal - event.epoch) * event.batches + event.batches - event.batch
+        left = (event.last_epoch - event.epoch) * event.batches + event.batches - event.batch
         parts: dict[str, RenderableType] = {
-            "epoch": f"epoch {event.epoch} of {goal}",
+            "epoch": f"epoch {event.epoch} of {event.last_epoch}",
             "bar": ProgressBar(total=event.batches, completed=event.batch, width=24),
             "step": f"step {event.row.step:,}",
             "batch loss": f"batch loss {event.row.batch_loss:.4f}",

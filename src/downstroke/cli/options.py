@@ -1,0 +1,108 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from downstroke.recipe import Recipe
+
+Command = Callable[..., Any]
+
+
+def common(command: Command) -> Command:
+    """The options of every command."""
+    command = click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help='One JSON value on stdout, nothing else there; an error is {"error": LINE}.',
+    )(command)
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=remember_debug,
+        help="On an error, show the traceback.",
+    )(command)
+
+
+def remember_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta["debug"] = True
+
+
+def in_runs_dir(command: Command) -> Command:
+    return click.option("--runs-dir", default="runs", show_default=True, type=click.Path(), help="Where runs live.")(
+        command
+    )
+
+
+def on_threads(command: Command) -> Command:
+    return click.option("--threads", type=int, help="Threads of the CPU; left out, as many as there are idle cores.")(
+        command
+    )
+
+
+def on_machine(command: Command) -> Command:
+    """Where to compute, and how."""
+    command = on_threads(command)
+    precision = click.option("--precision", default="auto", show_default=True, help="auto, float32 or bfloat16.")
+    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")(
+        precision(command)
+    )
+
+
+def trusting(command: Command) -> Command:
+    return click.option(
+        "--trust", is_flag=True, help="Run the code that the run's recipe names, though it was not made here."
+    )(command)
+
+
+def moved_data(command: Command) -> Command:
+    """Where the data of a run is now."""
+    val = click.option("--val-data", help="Where the images given as --val-data are now, if they were moved.")
+    return click.option("--data", help="Where the run's data is now, if it was moved; the run keeps it.")(val(command))
+
+
+def at_most_epochs(command: Command) -> Command:
+    return click.option(
+        "--max-epochs",
+        type=click.IntRange(1),
+        metavar="N",
+        help="With --until-done: train N epochs at most; left out, 1000.",
+    )(command)
+
+
+def recipe_fields(command: Command, without: Sequence[str] = ()) -> Command:
+    """An option for every field of a recipe; one that is not given leaves the recipe's own value."""
+    kinds = {"int": click.INT, "float": click.FLOAT}
+    for field in reversed([f for f in fields(Recipe) if f.name not in ("name", *without)]):
+        kind = kinds.get(str(field.type).split(" |")[0], click.STRING)
+        flag = f"--{field.name.replace('_', '-')}"
+        if field.type == "bool":
+            flag, kind = f"{flag}/--no-{flag[2:]}", click.BOOL
+        command = click.option(flag, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
+    return command
+
+
+#: Fields that a sweep of lr does not look at: it has an lr of its own at every step, and judges no W.
+_NOT_SWEPT = ("lr", "schedule", "lr_decay", "lr_decay_epochs", "warmup_steps", "epochs", "average")
+
+
+def swept_fields(command: Command) -> Command:
+    return recipe_fields(command, _NOT_SWEPT)
+
+
+def _sentence(note: str) -> str:
+    """The note as help: a capital first, unless it begins with a symbol such as f(W, x)."""
+    return f"{note[0].upper() if note[1].isalpha() else note[0]}{note[1:]}."
+
+
+def saved_to(name: str) -> Callable[[Command], Command]:
+    kind, note = click.Path(path_type=Path), "Where the figures are saved."
+    return click.option("--out", type=kind, default=Path(name), show_default=True, help=note)

@@ -1,0 +1,179 @@
+"""Reading digits: the sealed test set, and pictures."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from downstroke.cli.options import common, in_runs_dir, moved_data, trusting
+from downstroke.cli.printing import end_items, print_item, print_json, print_reading, say, tell
+from downstroke.cli.program import FAILED, REFUSED, main
+from downstroke.errors import PictureError, counted
+
+if TYPE_CHECKING:
+    from downstroke.glyphs.picture import Source
+    from downstroke.reading.field import Field
+    from downstroke.reading.reader import Reader, Reading
+    from downstroke.show.readings_table import ReadingsTable
+
+
+@main.command()
+@click.argument("run", required=False)
+@click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
+@moved_data
+@trusting
+@in_runs_dir
+@common
+def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as_json: bool, **moved: Any) -> None:
+    """Look at the sealed test set. Every look is recorded: choices belong on val."""
+    from downstroke.api import Run
+
+    opened = Run.open(run, runs_dir, trust=trust)
+    result = opened.test(weights, **moved)
+    if result["damage"]:
+        say(f"note: {result['damage']}")
+    if as_json:
+        print_json(result)
+        return
+    low, high = result["accuracy_interval"]
+    tell(
+        f"look {result['looks']} at the test set of {opened.typed}, "
+        f"with W of {result['weights']}, epoch {result['epoch']}"
+    )
+    tell(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
+    tell(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")
+    tell(f"NLL        {result['nll']:.4f} nats, calibration error {result['ece']:.2%}")
+    worst = sorted((share, name) for name, share in result["recall"].items() if not math.isnan(share))[:3]
+    tell(f"recall     lowest for {', '.join(f'{name} ({share:.1%})' for share, name in worst)}")
+    tell(f"confusion  {result['pictures']['confusion']}")
+
+
+def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Field]:
+    if not values:
+        return []  # `--help` loads nothing
+    from downstroke.reading.field import Field
+
+    try:
+        fields = [Field.parse(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    names = [field.name for field in fields]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise click.BadParameter(f"{twice[0]!r} twice; each box needs a name of its own")
+    return fields
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|DIR|PDF...")
+@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
+@click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
+@click.option("--strict", is_flag=True, help="A refused digit is ? in the JSON's text too; the exit code is then 3.")
+@click.option(
+    "--box",
+    "fields",
+    multiple=True,
+    callback=_fields,
+    metavar="[NAME=]X,Y,W,H",
+    help="Read this part alone, in pixels; repeatable.",
+)
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A table, a row a line; what it lacks is added to it.",
+)
+@click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
+@click.option("--marks", is_flag=True, help="Keep points, commas, dashes, strokes and colons in the text.")
+@click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
+@trusting
+@in_runs_dir
+@common
+def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bool, **options: Any) -> None:
+    """Read the digits in photographs, scans and drawings; - is stdin.
+
+    PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or AVIF of any size; HEIC and PDF with the extra photos. All pages of a PDF or
+    TIFF, or form.pdf#3; all pictures of a folder. Lines from top to bottom, digits from left to right; a digit that is
+    refused, as not enough like one, is printed as ?.
+    """
+    from downstroke.glyphs.picture import sources
+    from downstroke.watchers.progress import over
+
+    reader = reader_of(run, runs_dir, trust=options["trust"])
+    say(f"reading with {reader.note}")
+    strict, show, explain = options["strict"], options["show"], options["explain"]
+    looked = {"digit": options["digit"], "explain": explain, "marks": options["marks"]}
+    table = _table(options["csv"]) if options["csv"] else None
+    found = [source for image in images for source in sources(_stdin() if image == "-" else image)]
+    total = len(found) * max(1, len(options["fields"]))
+    failed = refused = count = 0
+
+    def fields(source: Source) -> list[Field]:
+        return (table.lacks(source, options["fields"]) if table else options["fields"]) or []
+
+    wanted = (source for source in over(found) if not table or table.lacks(source, options["fields"]) is not None)
+    for reading in reader.read_all(wanted, fields=fields, **looked):
+        failed += reading.error is not None
+        refused += reading.refused
+        told = reading.strict() if strict else reading
+        for note in told.notes:
+            say(f"note: {told.name}: {note}")
+        if told.error:
+            say(f"error: {told.error}")
+        else:
+            failed += not _draw_reading(told, _numbered(show, count, total) if show else None, explain)
+        if table:
+            table.add(told)
+        if as_json:  # a value at a time: there may be ten thousand
+            print_item(told.to_dict(), first=count == 0)
+        elif not (told.error or table):
+            print_reading(told, [str(name) for name in reader.classes], explain)
+        count += 1
+    if table:
+        say(f"written: {table.path} ({counted(count, 'reading')} added)")
+    if as_json:
+        end_items(none=count == 0)
+    if failed or (strict and refused):
+        sys.exit(FAILED if failed else REFUSED)
+
+
+def _table(path: Path) -> ReadingsTable:
+    from downstroke.show.readings_table import ReadingsTable
+
+    return ReadingsTable(path)
+
+
+def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
+    from downstroke.api import Run
+    from downstroke.reading.reader import Reader
+
+    return Reader.shipped() if run is None else Run.open(run, runs_dir, trust=trust).reader()
+
+
+def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:
+    """Whether all that was asked for could be drawn; if not, that is said."""
+    from downstroke.show import readings
+
+    try:
+        if show:
+            say(f"drawn: {readings.draw(reading, show)}")
+        if explain:
+            stem = Path(reading.file).stem if reading.file != "-" else "stdin"
+            stem += "".join(f"-{part}" for part in (reading.page, reading.field) if part is not None)
+            say(f"drawn: {readings.explain(reading, Path(f'{stem}-explained.png'))}")
+    except PictureError as error:
+        say(f"error: {error}")
+        return False
+    return True
+
+
+def _numbered(path: Path, index: int, total: int) -> Path:
+    return path if total == 1 else path.with_stem(f"{path.stem}-{index + 1}")
+
+
+def _stdin() -> bytes:
+    from downstroke.glyphs.picture import MAX_BYTES
+
+    return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""  # none at all, where it was closed

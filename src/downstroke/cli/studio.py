@@ -1,0 +1,63 @@
+"""The studio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from downstroke.cli.options import common, in_runs_dir
+from downstroke.cli.printing import print_json, say
+from downstroke.cli.program import main
+from downstroke.errors import DownstrokeError
+
+
+@main.command()
+@click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves others too; they need the token.")
+@click.option("--no-browser", is_flag=True, help="Do not open the browser.")
+@click.option("--read-only", is_flag=True, help="Show and read; train nothing, change nothing.")
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this site ask the API, such as https://example.org; may be given again.",
+)
+@click.option("--token", help="What programs send as Authorization: Bearer TOKEN; left out, a random one.")
+@in_runs_dir
+@common
+def studio(
+    *,
+    port: int,
+    host: str,
+    no_browser: bool,
+    read_only: bool,
+    origins: tuple[str, ...],
+    token: str | None,
+    runs_dir: str,
+    as_json: bool,
+) -> None:
+    """Watch it learn, decide, and draw digits, in the browser; and an API for programs. Ctrl-C ends it."""
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
+        raise click.UsageError("the token is empty, or has spaces around it or characters that are not ASCII")
+    try:
+        from downstroke.studio.guard import Settings, origin_of
+        from downstroke.studio.serve import serve
+    except ImportError as error:
+        raise DownstrokeError(
+            f'{error.name} is not installed; to have it: pip install ".[studio]" in the clone'
+        ) from None
+
+    def tell(served: dict[str, str]) -> None:
+        say(f"the studio is at {served['url']}  (token {served['token']}; Ctrl-C ends it, trainings go on)")
+        if as_json:
+            print_json(served)
+
+    given = {} if token is None else {"token": token}
+    try:
+        allowed = tuple(origin_of(origin) for origin in origins)
+    except DownstrokeError as error:
+        raise click.UsageError(f"--allow-origin: {error}") from None
+    settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, origins=allowed, **given)
+    serve(settings, port, browser=not no_browser, say=tell)

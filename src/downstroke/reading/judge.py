@@ -1,0 +1,50 @@
+"""What logits say of a glyph: which digit it is, how surely, and whether that is to be relied on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from downstroke.glyphs.glyph import Box
+from downstroke.reading import refusal
+from downstroke.reading.outcome import Digit, Steps
+
+Floats = refusal.Floats
+DIGITS = tuple(range(10))
+_VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred of MNIST's strokes is beyond
+
+
+@dataclass(frozen=True)
+class Judge:
+    """`classes`: their names; `threshold`: a glyph whose `refusal.score` is below it is refused; `negatives`: whether
+    the network was taught what is no digit."""
+
+    classes: tuple[int | str, ...]
+    threshold: float
+    negatives: bool
+
+    def surely(self, logits: Floats) -> Floats:
+        """Of the best class of each glyph the probability that it is that digit and a digit at all: [N] of [N,C]."""
+        y: Floats = refusal.softmax(logits).max(axis=1)
+        return y * refusal.sure(logits) if self.negatives else y
+
+    def accepts(self, logits: Floats) -> bool:
+        """Whether the reading of one glyph, [C], is to be relied on."""
+        return bool(refusal.score(logits[None])[0] >= self.threshold)
+
+    def digit(self, logits: Floats, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
+        """One glyph, read, from its logits [C]."""
+        y = refusal.softmax(logits[None])[0]
+        first, second = (int(i) for i in np.argsort(-y, kind="stable")[:2]) if len(y) > 1 else (0, 0)
+        if second != first and y[second] > 0.2:
+            warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
+        probabilities = [float(p) for p in y]
+        return Digit(self.classes[first], float(y[first]), probabilities, box, self.accepts(logits), warnings, steps)
+
+
+def about_stroke(stroke: float) -> list[str]:
+    """What is to be said of a pen's width, in pixels of the box of 20."""
+    if stroke < _VERY_THIN:
+        return ["very thin stroke, thickened"]
+    return ["very broad stroke, thinned"] if stroke > _VERY_BROAD else []

@@ -1,0 +1,239 @@
+"""A page of digits before and after the network has seen its glyphs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy import uint8
+from numpy.typing import NDArray
+
+from downstroke.errors import PictureError, counted
+from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
+from downstroke.reading import refusal
+from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
+from downstroke.reading.locate import Place
+from downstroke.reading.outcome import Digit, Line, Mark, Steps
+from downstroke.reading.page import Row, find_rows
+from downstroke.reading.split import Choices, Hypothesis, best_path, choices
+
+_IS_PLACE = 0.4  # the share from which on a hypothesis is a place that the locator sees
+_UNSEEN = 0.03  # heat: what a class has that the locator does not see
+_MARK = 0.3  # heat: of a mark that is told
+_WIDEST = 1.2  # times its height: ink that is wider is more than one digit
+_LEAST = 1e-6  # a probability
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A digit before it has a name: its logits [C], and what goes into a `Digit`."""
+
+    logits: Floats
+    surely: float
+    box: Box
+    warnings: list[str]
+    steps: Steps | None
+
+
+@dataclass(frozen=True)
+class PageRead:
+    """What was read on a page; how many `unread` parts of ink and `doubtful` digits were left out."""
+
+    lines: list[Line]
+    certainty: float  # of its digits, the mean of how sure they are, 0..1; 0 without digits
+    unread: int
+    doubtful: int
+
+    @property
+    def count(self) -> int:
+        """How many digits there are."""
+        return sum(len(line.digits) for line in self.lines)
+
+    def turned(self, turn: int, shape: tuple[int, ...]) -> PageRead:
+        """The same in the picture of this shape [H,W] that was turned by `turn` quarters to the left to read it."""
+
+        def back(box: Box) -> Box:
+            x, y, width, height = box
+            if turn == 1:
+                return shape[1] - y - height, x, height, width
+            if turn == 2:
+                return shape[1] - x - width, shape[0] - y - height, width, height
+            return y, shape[0] - x - width, height, width
+
+        lines = [
+            replace(
+                line,
+                digits=[replace(digit, box=back(digit.box)) for digit in line.digits],
+                marks=[replace(mark, box=back(mark.box)) for mark in line.marks],
+            )
+            for line in self.lines
+        ]
+        return replace(self, lines=lines)
+
+    def notes(self, *, with_marks: bool) -> list[str]:
+        """What was seen and is not in the text, in words."""
+        notes = []
+        marks = "".join(mark.mark for line in self.lines for mark in line.marks)
+        if marks and not with_marks:
+            notes.append(f"{counted(len(marks), 'mark')} passed over: {' '.join(marks)} (--marks keeps them)")
+        if self.unread:
+            notes.append(f"{counted(self.unread, 'part')} of the ink left out, as no digits")
+        if self.doubtful:
+            notes.append(f"{counted(self.doubtful, 'doubtful digit')} left out, alone beside the lines")
+        return notes
+
+
+@dataclass(frozen=True)
+class Page:
+    """A picture, uint8 [H,W], parted into what may be digits."""
+
+    image: NDArray[uint8]
+    rows: list[Row]
+    choices: list[Choices]  # of each row
+    alone: list[Cut]  # all its ink as one digit, looked at in several ways; none where it can be none
+    doubtful: int
+
+    @classmethod
+    def of(cls, image: NDArray[uint8]) -> Page:
+        """Raises PictureError where there are far too many marks."""
+        layout = find_rows(image)
+        return cls(
+            image, layout.rows, [choices(row) for row in layout.rows], _alone(image, layout.rows), layout.doubtful
+        )
+
+    @property
+    def glyphs(self) -> NDArray[uint8]:
+        """All that the network has to see, uint8 [N,28,28]; N may be 0."""
+        every = [glyph for one in self.choices for glyph in one.glyphs] + [cut.glyph for cut in self.alone]
+        return np.stack(every) if every else np.zeros((0, SIZE, SIZE), uint8)
+
+    def read(self, logits: Floats, judge: Judge, explain: bool) -> PageRead:
+        """What the logits [N,C] of its glyphs make of it."""
+        found: list[list[_Seen]] = []
+        start = unread = 0
+        for row, one in zip(self.rows, self.choices, strict=True):
+            own = _with_places(logits[start : start + len(one.glyphs)], one, judge)
+            start += len(one.glyphs)
+            surely = judge.surely(own)
+            path = best_path(one.hypotheses, one.skips, surely)
+            found.append([self._seen(row, one.hypotheses[i], own[i], float(surely[i]), explain) for i in path])
+            unread += len(one.skips) - sum(one.hypotheses[i].stop - one.hypotheses[i].start for i in path)
+        if self.alone:
+            found = self._alone_or(found, logits[start:], judge, explain)
+        lines = []
+        for index, seen in enumerate(found):
+            if seen:
+                digits = [judge.digit(one.logits, one.box, one.warnings, one.steps) for one in seen]
+                marks = self._marks(self.rows[index], digits) if index < len(self.rows) else []
+                lines.append(Line.of(digits, marks))
+        every = [one.surely for seen in found for one in seen]
+        return PageRead(lines, float(np.mean(every)) if every else 0.0, unread, self.doubtful)
+
+    def _seen(self, row: Row, found: Hypothesis, logits: Floats, surely: float, explain: bool) -> _Seen:
+        box = box_in_picture(row, found.piece.x, found.piece.y, found.piece.right, found.piece.bottom, self.image.shape)
+        steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
+        return _Seen(logits, surely, box, _about_hypothesis(found), steps)
+
+    def _alone_or(self, found: list[list[_Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[_Seen]]:
+        """What was found, or all the ink as one digit, whichever is likelier; `looked`: the logits of that."""
+        cut, logits = self.alone[0], refusal.pooled(looked)
+        surely = float(judge.surely(logits[None])[0])
+        steps = Steps(crop(self.image, cut.box), cut.ink, cut.glyph) if explain else None
+        whole = _Seen(logits, surely, cut.box, about_stroke(cut.stroke), steps)
+        every = [one for seen in found for one in seen]
+        if not every:
+            return [[whole]] if judge.accepts(logits) else []
+        if len(every) == 1:
+            both = refusal.pooled(np.stack([every[0].logits, logits]))
+            return [[replace(every[0], logits=both, surely=float(judge.surely(both[None])[0]))]]
+        likely = sum(math.log(max(one.surely, _LEAST)) for one in every)
+        return [[whole]] if math.log(max(surely, _LEAST)) > likely else found
+
+    def _marks(self, row: Row, digits: list[Digit]) -> list[Mark]:
+        """The marks of a row that stand outside of its digits."""
+        found = []
+        for place in row.marks:
+            x, y, right, bottom = place.x, place.y, place.x + place.width, place.y + place.height
+            box = box_in_picture(row, x, y, right, bottom, self.image.shape)
+            middle = box[0] + box[2] / 2, box[1] + box[3] / 2
+            inside = any(
+                d.box[0] < middle[0] < d.box[0] + d.box[2] and d.box[1] < middle[1] < d.box[1] + d.box[3]
+                for d in digits
+            )
+            if place.score > _MARK and not inside:
+                found.append(Mark(place.mark, box))
+        return found
+
+
+def _holds(box: Box, other: Box) -> bool:
+    """Whether the middle of the other box is in this one."""
+    x, y = other[0] + other[2] / 2, other[1] + other[3] / 2
+    return box[0] < x < box[0] + box[2] and box[1] < y < box[1] + box[3]
+
+
+def _with_places(logits: Floats, one: Choices, judge: Judge) -> Floats:
+    """The logits of a row's hypotheses with what the locator says of them, from those of all its glyphs.
+
+    Where a hypothesis is a place, the ink in the place's box is another look at the digit; and the locator has seen the
+    class itself, which moves the logits among the classes and leaves the score.
+    """
+    own = logits[: len(one.hypotheses)].copy()
+    boxed = {id(place): look for (place, _), look in zip(one.boxed, logits[len(own) :], strict=True)}
+    for index, hypothesis in enumerate(one.hypotheses):
+        place: Place | None = hypothesis.place
+        if place is None:
+            continue
+        if id(place) in boxed and hypothesis.share > _IS_PLACE:
+            own[index] = refusal.pooled(np.stack([own[index], boxed[id(place)]]))
+        if judge.classes == DIGITS:
+            moved = own[index] + hypothesis.share * np.log(place.classes[: len(DIGITS)] + _UNSEEN)
+            own[index] = moved + (refusal.score(own[index][None]) - refusal.score(moved[None]))
+    return own
+
+
+def _alone(image: NDArray[uint8], rows: list[Row]) -> list[Cut]:
+    """The picture's ink taken for one digit, in several ways; none where it is too wide, or in several rows."""
+    x, y, right, bottom = 0, 0, image.shape[1], image.shape[0]
+    if len(rows) > 1:
+        return []
+    for row in rows:
+        boxes = np.array([box_in_picture(row, p.x, p.y, p.right, p.bottom, image.shape) for p in row.pieces])
+        left, top = (int(v) for v in boxes[:, :2].min(axis=0))
+        across, down = (int(v) for v in (boxes[:, :2] + boxes[:, 2:]).max(axis=0))
+        if across - left > _WIDEST * (down - top):
+            return []
+        room = (down - top) // 3
+        x, y, right, bottom = max(0, left - room), max(0, top - room), across + room, down + room
+    try:
+        return [
+            replace(cut, box=(cut.box[0] + x, cut.box[1] + y, *cut.box[2:])) for cut in looks(image[y:bottom, x:right])
+        ]
+    except PictureError:
+        return []
+
+
+def box_in_picture(row: Row, x: float, y: float, right: float, bottom: float, shape: tuple[int, ...]) -> Box:
+    """The box in the picture, of `shape` [H,W], that holds a box of a row."""
+    corners = [(u, v, 1) for u in (x, right) for v in (y, bottom)]
+    across, down = row.to_picture @ np.array(corners).T
+    left, top = (min(max(0, int(v.min())), side - 1) for v, side in ((across, shape[1]), (down, shape[0])))
+    end, foot = (min(side, round(float(v.max()))) for v, side in ((across, shape[1]), (down, shape[0])))
+    return left, top, max(1, end - left), max(1, foot - top)
+
+
+def crop(image: NDArray[uint8], box: Box) -> NDArray[uint8]:
+    """A copy of what lies in a box of grey [H,W]."""
+    x, y, width, height = box
+    return image[y : y + height, x : x + width].copy()
+
+
+def _about_hypothesis(one: Hypothesis) -> list[str]:
+    warnings = about_stroke(one.stroke)
+    if one.touches:
+        warnings.append("touches its neighbour, cut apart")
+    if one.joins:
+        warnings.append("made of parts that stand apart")
+    if one.piece.width > 1.2 * one.piece.height:
+        warnings.append("looks like two digits")
+    return warnings

@@ -1,0 +1,116 @@
+"""Where on a picture digits stand: the locator over a pyramid of sizes, and what overlaps taken for one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.glyphs.normal import normalised
+from downstroke.reading.locator_network import Said
+from downstroke.reading.shipped import locator
+
+STRIDE, USUAL, MARKS = 4, 16.0, ".,-/:"  # as in learning/locator.py
+_LONGEST, _SHORTEST = 1600, 160  # pixels: a longer picture is made smaller first, and a shorter one larger
+_LARGEST_STEP = 4.0  # by which a small picture is enlarged at most
+_FACTOR = 1.5  # from one size of the pyramid to the next
+_LEAST, _MOST = 11.0, 60.0  # pixels: how long a digit is at the sizes at which it is looked for
+_ALONE = 40  # pixels: a picture that is one digit is looked at down to this length
+_SURE = 0.3  # the least heat of a digit's middle
+_SAME = 0.55  # what two boxes share of the smaller one: they are one digit
+
+
+@dataclass(frozen=True)
+class Place:
+    """A digit that the locator sees: its box in the picture's pixels, and how sure it is of each class, 0..1."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+    classes: NDArray[np.float32]  # [10]
+
+    @property
+    def mark(self) -> str:
+        """The mark that it is, or nothing where it is a digit."""
+        best = int(self.classes.argmax())
+        return MARKS[best - 10] if best >= 10 else ""
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return self.x + self.width / 2, self.y + self.height / 2
+
+
+def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Said:
+    """What the locator says of grey [H,W] at its size; where `there` [H,W] is False the picture has an end."""
+    x = normalised(image)
+    return locator()(x if there is None else x * there)
+
+
+def locate(image: NDArray[np.uint8]) -> list[Place]:
+    """The digits of grey [H,W], in no order."""
+    places: list[Place] = []
+    for scale in scales(image.shape):
+        said = look(resized(image, scale))
+        places += [
+            place
+            for place in peaks(said, scale)
+            if _LEAST <= max(place.width, place.height) * scale <= _MOST and not place.mark
+        ]
+    return distinct(places)
+
+
+def scales(shape: tuple[int, ...]) -> list[float]:
+    """At which sizes a picture is looked at, from the largest on, as factors."""
+    longest = max(shape)
+    scale = min(_LONGEST / longest, max(1.0, min(_SHORTEST / longest, _LARGEST_STEP)))
+    found = [scale]
+    while longest * found[-1] > _ALONE:
+        found.append(found[-1] / _FACTOR)
+    return found
+
+
+def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """uint8 [H,W] at `scale` of its size: means of the pixels covered, or cubic."""
+    import cv2
+
+    if scale == 1:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+
+def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:
+    """The places where the heat is highest among its neighbours; boxes in pixels of the picture before scaling."""
+    import cv2
+
+    heat = said.heat.max(axis=2)
+    around = cv2.dilate(heat, np.ones((3, 3), np.uint8))
+    found = []
+    for row, column in zip(*np.nonzero((heat >= around) & (heat > sure)), strict=True):
+        off_x, off_y, wide, high = (float(v) for v in said.boxes[row, column])
+        width, height = (USUAL * math.exp(min(max(v, -4.0), 4.0)) for v in (wide, high))
+        x, y = (column + 0.5 + off_x) * STRIDE, (row + 0.5 + off_y) * STRIDE
+        box = ((x - width / 2) / scale, (y - height / 2) / scale, width / scale, height / scale)
+        found.append(Place(*box, float(heat[row, column]), said.heat[row, column]))
+    return found
+
+
+def distinct(places: list[Place]) -> list[Place]:
+    """Of places that share most of their boxes only the one that is surest."""
+    kept: list[Place] = []
+    boxes = np.zeros((len(places), 4))
+    for place in sorted(places, key=lambda place: -place.score):
+        own = np.array([place.x, place.y, place.x + place.width, place.y + place.height])
+        others = boxes[: len(kept)]
+        shared = np.minimum(others[:, 2:], own[2:]) - np.maximum(others[:, :2], own[:2])
+        common = shared.clip(0).prod(axis=1)
+        least = np.minimum((others[:, 2:] - others[:, :2]).prod(axis=1), place.width * place.height)
+        if not (common > _SAME * least).any():
+            boxes[len(kept)] = own
+            kept.append(place)
+    return kept

@@ -1,0 +1,52 @@
+"""The figures of handwriting, and beside them those of what one would pick instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from downstroke.bench.other_readers import installed
+from downstroke.bench.reading import measure, table
+from downstroke.data.dataset import Dataset
+from downstroke.reading.reader import Reader
+
+
+@pytest.fixture
+def handwriting(mnist: Dataset, tmp_path: Path) -> Path:
+    """Four test digits, 7 2 1 0, and a page of the first two of them."""
+    for folder in ("glyphs", "pages/notes"):
+        (tmp_path / folder).mkdir(parents=True)
+    np.savez(tmp_path / "glyphs" / "few.npz", images=mnist.test.images[:4], labels=mnist.test.labels[:4])
+    page = np.pad(np.hstack([mnist.test.images[0], mnist.test.images[1]]), 20)
+    Image.fromarray(255 - page).save(tmp_path / "pages" / "notes" / "a.png")
+    (tmp_path / "pages" / "labels.csv").write_text("file,text\nnotes/a.png,72\n")
+    return tmp_path
+
+
+def test_another_reader_is_measured_on_the_same_digits_and_pages(handwriting: Path) -> None:
+    def parrot(grey: NDArray[np.uint8], single: bool) -> str:
+        return "7" if single else "7|1"
+
+    figures = measure(handwriting, Reader.shipped(), None, lambda line: None, {"parrot": parrot})
+    assert figures["glyphs"]["few"]["accuracy"] == 1
+    assert figures["pages"]["notes"]["character_error"] == 0
+    other = figures["others"]["parrot"]
+    assert (other["glyphs"]["few"]["accuracy"], other["glyphs"]["few"]["images"]) == (0.25, 4)
+    assert other["pages"]["notes"]["character_error"] == 1  # a line's end and a digit of two
+    assert "parrot" in table(figures)
+
+
+def test_what_is_installed_reads_a_clear_number(tmp_path: Path) -> None:
+    """Printed digits, such as those programs are made for."""
+    from PIL import ImageDraw, ImageFont
+
+    others = installed()
+    if not others:
+        pytest.skip("neither RapidOCR nor Tesseract is installed")
+    page = Image.new("L", (400, 120), 255)
+    ImageDraw.Draw(page).text((40, 30), "4071", 0, ImageFont.load_default(56))
+    assert {name: reads(np.asarray(page), False) for name, reads in others.items()} == dict.fromkeys(others, "4071")

@@ -1,0 +1,171 @@
+"""Early stopping by advice, inside each framework that is installed."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from downstroke.callbacks import AdviceStopper
+from downstroke.errors import DownstrokeError
+
+
+def overfitting(count: int = 60) -> list[tuple[float, float]]:
+    """Val loss and training loss of a training that overfits from epoch 9 on."""
+    t = np.arange(1.0, count + 1)
+    val = (0.2 + 0.6 * np.exp(-t / 3) + 0.012 * np.maximum(t - 9, 0)) * np.exp(
+        0.01 * np.random.default_rng(0).standard_normal(count)
+    )
+    return list(zip(val.tolist(), (0.7 * np.exp(-t / 5)).tolist(), strict=True))
+
+
+def test_a_loop_of_ones_own_is_stopped_soon_after_the_best() -> None:
+    stopper = AdviceStopper()
+    for val_loss, loss in overfitting():
+        if stopper.update(val_loss, loss=loss, lr=0.01).stop:
+            break
+    assert stopper.advice is not None
+    assert stopper.advice.verdict == "overfitting"
+    assert stopper.advice.best_epoch is not None
+    assert abs(stopper.advice.best_epoch - 9) <= 3
+    assert len(stopper) <= 17
+
+
+def test_a_training_that_was_resumed_hears_what_an_unbroken_one_hears() -> None:
+    unbroken, first, second = AdviceStopper("quick"), AdviceStopper("quick"), AdviceStopper()
+    rows = overfitting(20)
+    for val_loss, loss in rows[:8]:
+        first.update(val_loss, loss=loss)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    said = [unbroken.update(val_loss, loss=loss) for val_loss, loss in rows]
+    assert second.advice == said[7]
+    assert [second.update(val_loss, loss=loss) for val_loss, loss in rows[8:]] == said[8:]
+
+
+def test_a_loss_that_is_no_number_is_unstable_and_a_wrong_state_is_named() -> None:
+    stopper = AdviceStopper()
+    assert not stopper.update(0.5).stop
+    assert stopper.update(math.nan).verdict == "unstable"
+    assert not stopper.improved
+    with pytest.raises(DownstrokeError, match="expected what state_dict"):
+        stopper.load_state_dict({"weights": 1})
+    with pytest.raises(DownstrokeError, match="quick, balanced, thorough"):
+        AdviceStopper("hasty")
+
+
+def test_the_stopper_needs_neither_torch_nor_a_framework() -> None:
+    code = "from downstroke.callbacks import AdviceStopper; import sys; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "keras", "lightning", "skorch", "transformers"} & set(said.stdout.split()) == set()
+
+
+def noise(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs [N, 8] and labels [N] that have nothing to do with each other: there is only overfitting to be had."""
+    chance = np.random.default_rng(0)
+    return chance.standard_normal((rows, 8)).astype(np.float32), chance.integers(0, 2, rows)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
+def test_keras_is_stopped_and_gets_its_best_weights_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    from downstroke.callbacks import KerasAdvice
+
+    keras.utils.set_random_seed(0)
+    x, y = noise(80)
+    model = keras.Sequential([keras.layers.Dense(32, activation="relu"), keras.layers.Dense(2)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    callback = KerasAdvice()
+    told = model.fit(x[:40], y[:40], validation_data=(x[40:], y[40:]), epochs=200, batch_size=8, verbose=0,
+                     callbacks=[callback])  # fmt: skip
+    assert len(told.history["val_loss"]) < 60
+    assert callback.stopper.advice is not None
+    assert callback.stopper.advice.stop
+    best = model.evaluate(x[40:], y[40:], verbose=0)
+    assert best == pytest.approx(min(told.history["val_loss"]), rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
+def test_skorch_is_stopped_and_gets_its_best_weights_back() -> None:
+    skorch = pytest.importorskip("skorch")
+    import torch
+
+    from downstroke.callbacks import SkorchAdvice
+
+    torch.manual_seed(0)
+    x, y = noise(80)
+    net = skorch.NeuralNetClassifier(
+        torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2)),
+        criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=0.01, batch_size=8, max_epochs=200,
+        verbose=0, callbacks=[SkorchAdvice()],
+    )  # fmt: skip
+    net.fit(x, y.astype(np.int64))
+    losses = net.history[:, "valid_loss"]
+    assert len(losses) < 60
+    _, val = net.get_split_datasets(x, y.astype(np.int64))
+    with torch.no_grad():
+        inputs, labels = (torch.tensor(np.array(part)) for part in zip(*val, strict=True))
+        again = torch.nn.functional.cross_entropy(net.module_(inputs), labels).item()
+    assert again == pytest.approx(min(losses), rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
+def test_lightning_is_stopped_and_its_checkpoint_holds_the_state(tmp_path: Path) -> None:
+    lightning = pytest.importorskip("lightning")
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from downstroke.callbacks import LightningAdvice
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            loss = torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+            self.log("train_loss", loss, on_step=False, on_epoch=True)
+            return loss
+
+        def validation_step(self, batch: Any, _: int) -> None:
+            self.log("val_loss", torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1]))
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    lightning.seed_everything(0)
+    x, y = (torch.tensor(part) for part in noise(80))
+    callback = LightningAdvice()
+    trainer = lightning.Trainer(max_epochs=200, callbacks=[callback], logger=False, enable_checkpointing=False,
+                                enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")  # fmt: skip
+    loaders = [DataLoader(TensorDataset(x[a:b], y[a:b]), batch_size=8) for a, b in ((0, 40), (40, 80))]
+    trainer.fit(Module(), *loaders)
+    assert trainer.current_epoch < 60
+    assert len(callback.stopper) == trainer.current_epoch
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    held = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]["LightningAdvice"]
+    again = LightningAdvice()
+    again.load_state_dict(held)
+    assert again.stopper.advice == callback.stopper.advice
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
+def test_the_trainer_of_hugging_face_is_stopped_and_its_state_comes_back() -> None:
+    transformers = pytest.importorskip("transformers")
+    from downstroke.callbacks import TransformersAdvice
+
+    callback = TransformersAdvice()
+    state, control = transformers.TrainerState(), transformers.TrainerControl()
+    for number, (val_loss, loss) in enumerate(overfitting(), start=1):
+        state.log_history.append({"loss": loss, "learning_rate": 1e-4, "step": number})
+        callback.on_evaluate(None, state, control, metrics={"eval_loss": val_loss})
+        if control.should_training_stop:
+            break
+    assert control.should_training_stop
+    assert number <= 17
+    again = TransformersAdvice.from_state(json.loads(json.dumps(callback.state())))
+    assert again.stopper.advice == callback.stopper.advice

@@ -1,0 +1,223 @@
+"""A run that is damaged is named in a line, and hides no other run; a stranger's run neither hangs nor runs code."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import downstroke
+from downstroke.api import Run
+from downstroke.cli import main
+from downstroke.errors import RunError
+from downstroke.recipe import Recipe
+from downstroke.runs import checkpoint
+from downstroke.runs.inside import Inside
+
+FIELDS: dict[str, Any] = {"model": "linear", "batch_size": 64, "val_size": 50, "train_size": 64, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs, `whole` and `hurt`; each test gets a copy."""
+    home = tmp_path_factory.mktemp("made")
+    for name in ("whole", "hurt"):
+        downstroke.train(Recipe(data=str(tiny), **FIELDS), runs_dir=home, name=name, progress=False).test()
+    return home
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "runs", symlinks=True))
+
+
+def _zip_magic(path: Path) -> None:
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+
+
+def _huge_header(path: Path) -> None:
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (10**9, 10**6)})
+
+
+def _long_field(path: Path) -> None:
+    path.write_text(path.read_text() + "9" * 200_000 + "\n")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _list(path: Path) -> None:
+    path.write_text("[1]\n")
+
+
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+SPOILT = [
+    ("val_losses.npy", _zip_magic),
+    ("val_losses.npy", _huge_header),
+    ("metrics.csv", _long_field),
+    ("metrics.csv", _folder),
+    ("metrics.csv", _fifo),
+    ("steps.csv", _fifo),
+    ("environment.json", _list),
+    ("environment.json", _fifo),
+    ("recipe.json", _list),
+    ("last/state.json", _list),
+    ("last/state.json", _fifo),
+    ("test.json", _fifo),
+]
+
+
+def _said(arguments: list[str]) -> str:
+    """What a command prints, where it ends in a line at the worst."""
+    found = CliRunner().invoke(main, arguments)
+    assert found.exit_code in (0, 1), found.output
+    assert "unexpected" not in found.output
+    assert "Traceback" not in found.output
+    assert all(len(line) < 600 for line in found.stderr.splitlines())
+    return found.output
+
+
+@pytest.mark.parametrize(("file", "spoil"), SPOILT)
+def test_one_spoilt_file_hides_no_other_run(runs: Path, file: str, spoil: Any) -> None:
+    spoil(runs / "hurt" / file)
+    rows = json.loads(_said(["runs", "--json", "--runs-dir", str(runs)]))
+    assert [row["error"] for row in rows if row["run"].endswith("whole")] == [None]
+    assert len(rows) == 2
+    listed = _said(["runs", "--runs-dir", str(runs)])
+    assert "whole " in listed
+    assert "hurt " in listed
+    if file in ("metrics.csv", "recipe.json", "environment.json"):
+        assert Path(file).name in str([row["error"] for row in rows if row["run"].endswith("hurt")])
+
+
+def test_the_studio_lists_every_run_whatever_one_of_them_is(runs: Path) -> None:
+    pytest.importorskip("fastapi")
+    from downstroke.studio.jobs import Jobs
+    from downstroke.studio.schemas import Runs
+    from downstroke.studio.views import Views
+
+    for file, spoil in SPOILT:
+        name = f"{file.replace('/', '-')}-{spoil.__name__}"
+        shutil.copytree(runs / "whole", runs / name)
+        spoil(runs / name / file)
+    path = runs / "hurt" / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "made": [1]}))
+    listed = Runs.model_validate(Views(Jobs(runs)).runs())
+    assert len(listed.runs) == len(SPOILT) + 2
+    by_name = {run.name: run for run in listed.runs}
+    assert by_name["whole"].error is None
+    assert by_name["whole"].val_loss
+    for name in ("hurt", "metrics.csv-_long_field", "metrics.csv-_fifo", "recipe.json-_list"):
+        assert by_name[name].state == "failed"
+        assert by_name[name].error
+
+
+def _state(folder: Path, change: Any) -> None:
+    """Change a checkpoint's state as a stranger can: with a checksum that fits."""
+    path = folder / "state.json"
+    body = json.loads(path.read_text())
+    del body["checksum"]
+    change(body)
+    path.write_text(json.dumps({**body, "checksum": checkpoint._checksum(body)}))
+
+
+@pytest.mark.parametrize("name", ["../../secret.safetensors", "/dev/zero", "a\nb.safetensors", "fifo.safetensors"])
+def test_names_in_a_state_stay_in_its_folder_and_are_regular_files(runs: Path, name: str) -> None:
+    (runs / "secret.safetensors").write_bytes(b"secret")
+    os.mkfifo(runs / "hurt" / "best" / "fifo.safetensors")
+    for folder in ("best", "last"):
+        _state(runs / "hurt" / folder, lambda state: state["checksums"].update({name: "0" * 64}))
+        shutil.rmtree(runs / "hurt" / f"{folder}.previous", ignore_errors=True)
+    if name.startswith("fifo"):
+        os.mkfifo(runs / "hurt" / "last" / "fifo.safetensors")
+    said = _said(["test", str(runs / "hurt")])
+    assert "expected the name of a .safetensors file" in said or "no regular file" in said
+
+
+def test_a_link_in_a_checkpoint_is_not_followed(runs: Path) -> None:
+    for folder in ("best", "last"):
+        (runs / "hurt" / folder / "model.safetensors").unlink()
+        (runs / "hurt" / folder / "model.safetensors").symlink_to("/dev/zero")
+        shutil.rmtree(runs / "hurt" / f"{folder}.previous", ignore_errors=True)
+    assert "is a link" in _said(["test", str(runs / "hurt")])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("step", 10**30), ("epoch", -1), ("batch", "3"), ("images", 1.5), ("last_lr", [1]), ("leg", [])]
+)
+def test_an_absurd_position_with_a_good_checksum_is_damage(runs: Path, key: str, value: Any) -> None:
+    _state(runs / "hurt" / "last", lambda state: state["position"].update({key: value}))
+    said = _said(["continue", str(runs / "hurt"), "--epochs", "1"])
+    assert "is damaged" in said
+    assert "the checkpoint before it is used" in said
+
+
+OWN = """
+from pathlib import Path
+from torch import nn
+
+Path("ran").touch()
+
+def net(classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
+"""
+
+
+def test_a_strangers_code_is_run_only_where_the_run_is_trusted_or_was_made_here(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = Recipe(data=str(tiny), **{**FIELDS, "model": "own_net:net"})
+    run = downstroke.train(recipe, runs_dir=tmp_path, name="own", progress=False)
+    assert run.test()["looks"] == 1, "it was made here"
+    assert Run.open("own", tmp_path).extend(epochs=1, progress=False).history[-1].epoch == 3
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user's"))
+    monkeypatch.delitem(sys.modules, "own_net")
+    (tmp_path / "ran").unlink()
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "picture.png")
+    for command in (
+        ["test", "own"],
+        ["continue", "own", "--epochs", "1"],
+        ["compare", "own", "own"],
+        ["read", "picture.png", "--run", "own"],
+    ):
+        refused = CliRunner().invoke(main, [*command, "--runs-dir", str(tmp_path)])
+        assert refused.exit_code == 1
+        assert "would run code: model own_net:net" in refused.stderr
+        assert "--trust" in refused.stderr
+    with pytest.raises(RunError, match="would run code"):
+        Inside(Run.open("own", tmp_path)).look()
+    assert not (tmp_path / "ran").exists()
+    trusted = CliRunner().invoke(main, ["test", "own", "--trust", "--runs-dir", str(tmp_path)])
+    assert trusted.exit_code == 0, trusted.output
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_recipe_that_was_changed_to_name_other_code_is_refused_though_the_run_was_made_here(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net2.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = Recipe(data=str(tiny), **{**FIELDS, "model": "own_net2:net"})
+    run = downstroke.train(recipe, runs_dir=tmp_path, name="own", progress=False)
+    path = run.folder / "recipe.json"
+    path.write_text(path.read_text().replace("own_net2:net", "os:system"))
+    with pytest.raises(RunError, match="would run code: model os:system"):
+        Run.open(run.folder).weights()

@@ -1,0 +1,258 @@
+"""Fit the weights that advice judges with: src/downstroke/advice/fitted.json.
+
+    python tools/fit_advice.py HISTORIES            # fit on all, write the file
+    python tools/fit_advice.py HISTORIES --check    # four parts, each judged by weights fitted on the other three
+
+HISTORIES is a folder of CSV files (epoch,loss,val_loss) made by other code; the histories of other programs and the
+develop half of downstroke's own, which travel in the package, are added. The report half is never seen here.
+
+A history is walked row by row. The stop is fitted by gradient descent on what counts: the expected regret (capped at 1)
+plus price times the cost of the first stop, each row stopping with the logistic probability of its score. What is
+expected (better, lower, risen) are logistic regressions, and the forecasts a middle and a spread by Student's t.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from downstroke.advice.curve import Curve
+from downstroke.advice.features import CLOSE, features, level, logarithms
+from downstroke.advice.fitted import CUT, FILE, fitted
+from downstroke.advice.verdict import AHEAD, ENOUGH, OPERATING_POINTS
+from downstroke.bench import advice as bench
+from downstroke.bench import histories, hull
+
+Floats = NDArray[np.float64]
+WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25}  # of a history: the others are many and alike
+MOST = 1.0  # regret counts no higher
+RISEN = 1.10
+PARTS = 4
+
+
+@dataclass(frozen=True)
+class History:
+    """One training of a corpus."""
+
+    corpus: str
+    curve: Curve
+
+
+@dataclass
+class Table:
+    """Every row of every history from ENOUGH on: N rows of F features, and what came after."""
+
+    history: NDArray[np.int64]  # [N]
+    rows: NDArray[np.int64]  # [N]
+    told: Floats  # [N, F]
+    better: Floats  # [N] 0 or 1
+    lower: Floats  # [N] 0..1
+    risen: Floats  # [N] 0 or 1
+    ahead: dict[int, Floats]  # epochs -> [N], NaN where the history ends before
+
+
+def collect(folder: Path) -> list[History]:
+    """All that is fitted on: finite histories of 8 rows at least that do not reach 0."""
+    found = []
+    for path in sorted(folder.glob("*.csv")):
+        with path.open() as file:
+            rows = list(csv.DictReader(file))
+        columns = [np.array([float(row[name] or "nan") for row in rows]) for name in ("epoch", "val_loss", "loss")]
+        found.append(History("plain", Curve(*columns)))
+    found += [History("own", bench.of(recorded)) for recorded in histories.load("develop")]
+    found += [History("others", other.curve) for other in histories.others()]
+    usual = (h for h in found if len(h.curve) >= 8 and np.isfinite(h.curve.val_loss).all())
+    return [h for h in usual if h.curve.val_loss.min() > 1e-6]
+
+
+def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
+    """Walk every history; the names of the features besides."""
+    table: dict[str, list[Any]] = {name: [] for name in ("history", "rows", "told", "better", "lower", "risen")}
+    ahead: dict[int, list[float]] = {epochs: [] for epochs in AHEAD}
+    names: list[str] = []
+    for number, history in enumerate(found):
+        losses = history.curve.val_loss
+        z = logarithms(losses)
+        for rows in range(ENOUGH, len(losses)):
+            seen = history.curve.first(rows)
+            told = features(seen)
+            names = list(told)
+            gain = z[:rows].min() - z.min()
+            table["history"].append(number)
+            table["rows"].append(rows)
+            table["told"].append(list(told.values()))
+            table["better"].append(float(gain > CLOSE))
+            table["lower"].append(1 - np.exp(-gain))
+            ends = np.median(losses[-5:]) > RISEN * losses[:rows].min()
+            table["risen"].append(float(ends and gain <= CLOSE))
+            for epochs in AHEAD:
+                at = rows - 1 + epochs
+                ahead[epochs].append(z[at] - level(seen) if at < len(z) else np.nan)
+    arrays = {name: np.array(values) for name, values in table.items()}
+    return Table(**arrays, ahead={epochs: np.array(values) for epochs, values in ahead.items()}), names
+
+
+def fit(found: Sequence[History], table: Table, names: Sequence[str], kept: NDArray[np.bool_]) -> dict[str, Any]:
+    """The weights, from the rows whose history is `kept` [H]."""
+    chosen = kept[table.history]
+    mean = np.nanmean(table.told[chosen], 0)
+    filled = np.where(np.isfinite(table.told), table.told, mean)
+    spread = filled[chosen].std(0) + 1e-9
+    x = np.append(np.clip((filled - mean) / spread, -CUT, CUT), np.ones((len(filled), 1)), 1)
+    rows = np.bincount(table.history, minlength=len(found))
+    weight = np.array([WEIGHTS[h.corpus] for h in found])[table.history] / rows[table.history]
+    at, w = torch.tensor(x[chosen]), torch.tensor(weight[chosen] / weight[chosen].sum())
+    balanced = stop(found, table, x, kept, OPERATING_POINTS["balanced"], None)
+    told: dict[str, Any] = {"names": list(names), "mean": mean, "spread": spread}
+    told["stop"] = {
+        name: balanced if name == "balanced" else stop(found, table, x, kept, price, balanced)
+        for name, price in OPERATING_POINTS.items()
+    }
+    for name in ("better", "lower", "risen"):
+        told[name] = logistic(at, torch.tensor(getattr(table, name)[chosen]), w)
+    told["ahead"] = {}
+    for epochs in AHEAD:
+        y = table.ahead[epochs]
+        known = chosen & np.isfinite(y)
+        told["ahead"][epochs] = forecast(x[known], y[known], weight[known] / weight[known].sum())
+    return told
+
+
+def stop(
+    found: Sequence[History], table: Table, x: Floats, kept: NDArray[np.bool_], price: float, start: Floats | None
+) -> Floats:
+    """Weights [F + 1] with which expected regret + price * cost is least; only the last is fitted from a `start`."""
+    ids = np.flatnonzero(kept)
+    place = np.full(len(found), -1)
+    place[ids] = np.arange(len(ids))
+    longest = max(len(found[i].curve) for i in ids) - ENOUGH + 1
+    at, open_ = np.zeros((len(ids), longest, x.shape[1])), np.zeros((len(ids), longest))
+    regret, cost = np.zeros((len(ids), longest)), np.zeros((len(ids), longest))
+    mine = kept[table.history]
+    where = (place[table.history[mine]], table.rows[mine] - ENOUGH)
+    at[where], open_[where] = x[mine], 1
+    for k, i in enumerate(ids):
+        losses = found[i].curve.val_loss
+        ends = np.minimum(np.arange(ENOUGH, ENOUGH + longest), len(losses))
+        regret[k] = np.minimum(MOST, (np.minimum.accumulate(losses) / losses.min() - 1)[ends - 1])
+        cost[k] = ends / hull.needed(losses)
+    rows, may, loses, costs = (torch.tensor(v, dtype=torch.float32) for v in (at, open_, regret, cost))
+    weight = torch.tensor([WEIGHTS[found[i].corpus] for i in ids])
+    weight = weight / weight.sum()
+    fixed = None if start is None else torch.tensor(start, dtype=torch.float32)
+    weights = torch.zeros(x.shape[1] if fixed is None else 1)
+    weights[-1] = -0.7 if fixed is None else 0.0
+    weights.requires_grad_()
+    optimizer = torch.optim.Adam([weights], lr=0.05)
+    steps = 400
+    for step in range(steps):
+        score = rows @ weights if fixed is None else rows @ fixed + weights
+        stops = torch.sigmoid(score * (1 + 3 * step / steps)) * may
+        still = torch.exp(torch.cumsum(torch.log1p(-stops.clamp(max=1 - 1e-6)), 1))
+        first = stops * torch.cat([torch.ones_like(still[:, :1]), still[:, :-1]], 1)
+        worth = loses + price * costs
+        lost = (weight * ((first * worth).sum(1) + still[:, -1] * worth[:, -1])).sum()
+        if fixed is None:
+            lost = lost + price * (1e-3 * weights.square().sum() + 5e-3 * weights.abs().sum())
+        optimizer.zero_grad()
+        lost.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if step == int(0.7 * steps):
+            optimizer.param_groups[0]["lr"] = 0.01
+    fitted: Floats = weights.detach().double().numpy()
+    return fitted if start is None else np.append(start[:-1], start[-1] + fitted[0])
+
+
+def logistic(x: Tensor, y: Tensor, weight: Tensor) -> Floats:
+    """Weights [F + 1] of a logistic regression with a little decay."""
+    weights = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=300, line_search_fn="strong_wolfe")
+
+    def lost() -> Tensor:
+        optimizer.zero_grad()
+        misfit = torch.nn.functional.binary_cross_entropy_with_logits(x @ weights, y, weight, reduction="sum")
+        whole = misfit + 5e-4 * weights[:-1].square().sum()
+        whole.backward()  # type: ignore[no-untyped-call]
+        return whole
+
+    optimizer.step(lost)  # type: ignore[arg-type]
+    return weights.detach().numpy()
+
+
+def forecast(x: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Middle and log spread, [F + 1] each, by Student's t of 3 degrees of freedom; quantiles of what is left."""
+    at, to, w = (torch.tensor(v) for v in (x, y, weight))
+    middle = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
+    spread = torch.zeros(x.shape[1], dtype=torch.float64)
+    spread[-1] = -2.0
+    spread.requires_grad_()
+    optimizer = torch.optim.Adam([middle, spread], lr=0.02)
+    for _ in range(400):
+        scale = at @ spread
+        left = (to - at @ middle) / torch.exp(scale)
+        decay = 3e-3 * middle[:-1].square().sum() + 3e-4 * spread[:-1].square().sum()
+        lost = ((2 * torch.log1p(left * left / 3) + scale) * w).sum() + decay
+        optimizer.zero_grad()
+        lost.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    apart = ((to - at @ middle) / torch.exp(at @ spread)).detach().numpy()
+    order = np.argsort(apart)
+    places = np.searchsorted(np.cumsum(weight[order]), (0.1, 0.5, 0.9))
+    quantiles = apart[order][np.minimum(places, len(order) - 1)]
+    return middle.detach().numpy(), spread.detach().numpy(), quantiles
+
+
+def plain(value: Any) -> Any:
+    """Ready for JSON, five digits each."""
+    if isinstance(value, dict):
+        return {str(key): plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(held) for held in value]
+    if isinstance(value, np.ndarray):
+        return [float(f"{number:.5g}") for number in value]
+    return value
+
+
+def write(told: dict[str, Any], file: Path) -> None:
+    """The weights, a model a line."""
+    lines = [f"{json.dumps(name)}: {json.dumps(held)}" for name, held in plain(told).items()]
+    file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def main(folder: Path, check: bool) -> None:
+    """Fit, and write or check."""
+    torch.set_num_threads(1)
+    found = collect(folder)
+    table, names = tabulate(found)
+    print(len(found), "histories,", len(table.rows), "rows", flush=True)
+    if not check:
+        write(fit(found, table, names, np.ones(len(found), dtype=bool)), FILE)
+        return
+    corpora = [history.corpus for history in found]
+    order = np.array([corpora[:i].count(corpus) for i, corpus in enumerate(corpora)])
+    walks: dict[int, Any] = {}
+    before = FILE.read_text()
+    for part in range(PARTS):
+        write(fit(found, table, names, order % PARTS != part), FILE)
+        fitted.cache_clear()
+        for i in np.flatnonzero(order % PARTS == part):
+            walks[int(i)] = bench.walk(found[i].curve, "balanced")
+    FILE.write_text(before)
+    for corpus in WEIGHTS:
+        mine = [i for i, name in enumerate(corpora) if name == corpus]
+        figures = bench.score([found[i].curve for i in mine], [walks[i] for i in mine])
+        print(corpus, json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), "--check" in sys.argv)
