@@ -36,7 +36,7 @@ def test_a_recipe_survives_json(name: str) -> None:
         ({"model": ""}, "model is ''"),
         ({"epochs": None}, "epochs is missing"),
         ({"transpose": 1}, "transpose is 1; expected true or false"),
-        ({"val_data": "v.npz", "val_size": 0}, "val_data gives val images and a val_size of 0 says"),
+        ({"val_data": "v.npz", "val_size": 0}, "val_data gives val images, but val_size 0 asks for none"),
         ({"optimizer": "nesterov", "momentum": 0}, "momentum is 0 with nesterov"),
         ({"criterion": "brier", "label_smoothing": 0.1}, "label_smoothing goes with cross-entropy only"),
         ({"schedule": "exponential", "lr_decay": 2}, "lr_decay is 2"),

@@ -16,7 +16,7 @@ _heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not wh
 
 
 def run() -> None:
-    """Run the command; a process of several leaves in its own way."""
+    """Run the command; under torchrun, leave as torchrun needs it."""
     from downstroke.cli import main
 
     if _heard:

@@ -35,8 +35,8 @@ Watcher = Callable[["Training", "Event"], None]
 class Run(run_room.Run):
     """A run, and all that can be done with one.
 
-    `stopped` says why this process' training of it ended; None where it was only opened. `notices` are the lines that
-    continuing had to say.
+    `stopped` says why this process' training of it ended; None where it was only opened. `notices`: one line
+    for each thing to know about how it was continued.
     """
 
     stopped: StopReason | None = None
@@ -60,7 +60,7 @@ class Run(run_room.Run):
     ) -> Self:
         """Train `epochs` more, or until the advice is to stop; with neither, finish what was interrupted.
 
-        `max_epochs` bounds how many more it may be until then (left out, 1000).
+        `max_epochs` bounds how many more (default 1000).
 
         `data`, `val_data`: where the run's data is now, if it was moved. `accept_recipe`: continue although recipe.json
         was changed since the last checkpoint. Progress is shown on stderr unless `progress`
@@ -151,7 +151,7 @@ def advise(
 ) -> Advice:
     """Whether to train on or to stop, and why, from a run or from the log of another program. See `curve_of`.
 
-    `operating_point`: quick, balanced or thorough, of which each stops later than the one before. Raises LogError,
+    `operating_point`: quick stops soonest, thorough latest, balanced in between. Raises LogError,
     RunError, DownstrokeError.
     """
     from downstroke.advice import verdict
@@ -206,7 +206,7 @@ def compare(
 
     Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
-    `trust`: as in `Run.open`. Raises RunError where they have not the same val images.
+    `trust`: as in `Run.open`. Raises RunError where they do not have the same val images.
     """
     from downstroke.runs.val_readings import read_val
 
@@ -307,7 +307,7 @@ def train(
     """Train by a recipe, with `fields` of it changed, into a new run.
 
     With `until_done` it is trained until the advice is to stop, not for the recipe's epochs: for `max_epochs` at most
-    (left out, 1000).
+    (default 1000).
 
     Progress is shown on stderr: a growing table in a terminal, elsewhere a line an epoch; `progress=False` turns it
     off. `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved,
@@ -316,6 +316,7 @@ def train(
     In processes started by torchrun, all of them train the one run; the first alone writes and watches.
     """
     from downstroke.learning.distributed import joined
+    from downstroke.reading.start import starting_weights
     from downstroke.runs.training import Training
 
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
@@ -325,6 +326,7 @@ def train(
 
         summary_writer()  # refused before a run is made for it
     home = Path(runs_dir)
+    decided, start = starting_weights(decided, home)
     with (
         joined(device),
         Training.start(
@@ -336,6 +338,7 @@ def train(
             threads=threads,
             until_done=until_done,
             max_epochs=max_epochs,
+            start=start,
         ) as training,
     ):
         run = Run(training.run.folder)

@@ -30,6 +30,11 @@ def _note(default: Any, note: str, low: float = -math.inf, high: float = math.in
 DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4, "muon": 0.1}
 
 
+#: What starts from a W that was learned before takes at most so many epochs, and so much of the recipe's lr.
+STARTED_EPOCHS, STARTED_LR = 4, 1 / 3
+SHIPPED = "reader"  # what `start_from` calls the W that comes with downstroke
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides W.
@@ -40,27 +45,37 @@ class Recipe:
     name: str = _note("standard", "what this recipe is called")
 
     data: str = _note("mnist", "`mnist`, or a path: a folder of IDX files or of pictures by class, an .npz, or a .csv")
-    val_data: str | None = _note(None, "val: the images of this path, in any of these forms, and no part of `data`")
-    transpose: bool = _note(False, "the files hold each image with rows and columns exchanged, as those of EMNIST do")
+    val_data: str | None = _note(None, "take the val images from this path, in the same formats as `data`")
+    transpose: bool = _note(False, "the files store each image with rows and columns swapped, as EMNIST does")
     train_size: float | None = _note(
-        None, "train on a part of the training images only: a share below 1, a count from 1", 0, open_low=True
+        None, "train on some of the training images only: a share below 1, or a count from 1", 0, open_low=True
+    )
+    mix: float = _note(
+        0.0, "mix MNIST into your own digits: the share of MNIST's images in an epoch; 0 for none", 0, 0.95
     )
     label_noise: float = _note(0.0, "share of the training labels replaced by a wrong one", 0, 1)
-    val_size: float = _note(1 / 12, "val: a share of the training images below 1, a count from 1; 0 is no val", 0)
+    val_size: float = _note(
+        1 / 12, "val images taken from the training images: a share below 1, or a count from 1; 0 for none", 0
+    )
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
     model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, deep, or package.module:callable")
-    first_layer: str = _note("random", "where its filters begin: random, or whitening (filters made from the images)")
+    start_from: str | None = _note(
+        None, "the weights to start with: `reader` for the shipped reader, or a run; left out, random ones"
+    )
+    first_layer: str = _note("random", "how its filters start: random, or whitening (computed from the images)")
     dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
 
     criterion: str = _note("cross-entropy", "the loss: cross-entropy, nll, brier, mse, or package.module:callable")
     label_smoothing: float = _note(0.0, "share of the label's probability spread over all classes", 0, 0.9)
 
     optimizer: str = _note("nesterov", "the update: sgd, momentum, nesterov, adam, adamw, rmsprop or muon")
-    lr: float | None = _note(None, "the learning rate; a new optimizer brings its own default", 0, open_low=True)
-    momentum: float = _note(0.9, "of momentum, nesterov, rmsprop and muon; beta1 of adam and adamw", 0, 0.9999)
-    beta2: float = _note(0.999, "of adam and adamw: how long they remember the gradient's square", 0, 0.999999)
-    weight_decay: float = _note(0.0, "of the weights with two or more dimensions, not of biases and scales", 0)
+    lr: float | None = _note(None, "the learning rate; every optimizer has its own default", 0, open_low=True)
+    momentum: float = _note(0.9, "for momentum, nesterov, rmsprop and muon; beta1 for adam and adamw", 0, 0.9999)
+    beta2: float = _note(
+        0.999, "for adam and adamw: how slowly their average of squared gradients changes", 0, 0.999999
+    )
+    weight_decay: float = _note(0.0, "applies to weights with two or more dimensions, not to biases and scales", 0)
 
     schedule: str = _note(
         "constant", "how lr moves: constant, exponential, step, inverse-time, plateau, cosine, one-cycle or linear"
@@ -73,9 +88,9 @@ class Recipe:
 
     batch_size: int = _note(128, "images in one step", 1)
     epochs: int = _note(3, "passes over the training images", 1)
-    augment: str = _note("none", "how each image is varied before it is learned from: none, shift, affine or pen")
+    augment: str = _note("none", "how each training image is varied: none, shift, affine or pen")
     strays: float = _note(
-        0.0, "non-digits drawn beside the images of a batch, as a share of them, to learn refusal", 0, 1
+        0.0, "drawn non-digits added to each batch, as a share of its images, to learn to refuse them", 0, 1
     )
     average: float = _note(
         0.0, "k: judge and read with a running average of W over about the last 1/(k+1) of the steps; 0 is none", 0, 1e6
@@ -92,7 +107,11 @@ class Recipe:
         if self.train_size is not None and self.train_size > 1 and self.train_size != int(self.train_size):
             raise RecipeError(f"train_size is {self.train_size:g}; expected a share below 1, or a whole number")
         if self.val_data is not None and not self.val_size:
-            raise RecipeError("val_data gives val images and a val_size of 0 says that there are none; leave one out")
+            raise RecipeError("val_data gives val images, but val_size 0 asks for none; leave one out")
+        if self.mix and self.data == "mnist":
+            raise RecipeError(f"mix is {self.mix:g}, but data is mnist; give your own digits with --data")
+        if self.mix and self.val_data is not None:
+            raise RecipeError("val_data and mix exclude each other; leave one out")
         if self.first_layer not in ("random", "whitening"):
             raise RecipeError(f"first_layer is {self.first_layer!r}; expected random or whitening")
         if self.label_smoothing and self.criterion != "cross-entropy":
@@ -106,12 +125,19 @@ class Recipe:
         """A recipe with these fields changed.
 
         A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none, and
-        no strays.
+        no strays. With `start_from`, epochs and lr become lower, and own data for the shipped reader is
+        mixed with MNIST, so that it forgets none.
         """
         self._refuse_unknown(changes)
         if changes.get("criterion", self.criterion) != self.criterion:
             changes.setdefault("label_smoothing", 0.0)
             changes.setdefault("strays", 0.0)
+        if changes.get("start_from") is not None and self.start_from is None:
+            changes.setdefault("epochs", min(self.epochs, STARTED_EPOCHS))
+            if "optimizer" not in changes and self.lr:
+                changes.setdefault("lr", self.lr * STARTED_LR)
+            if changes["start_from"] == SHIPPED and changes.get("data", self.data) != "mnist":
+                changes.setdefault("mix", 0.5)
         if changes.get("optimizer", self.optimizer) != self.optimizer and changes.get("lr") is None:
             changes["lr"] = None
         return dataclasses.replace(self, **changes)
@@ -139,7 +165,7 @@ class Recipe:
             text = " ".join(str(error).split())
             raise RecipeError(f"{path}: cannot be read as a recipe ({text})") from None
         if not isinstance(values, dict):
-            raise RecipeError(f"{path}: a recipe is an object of fields, not a {type(values).__name__}")
+            raise RecipeError(f"{path}: expected an object of fields, found a {type(values).__name__}")
         values = {key.replace("-", "_"): value for key, value in values.items()}
         base = values.pop("base", None)
         if base is not None and base not in RECIPES:
@@ -178,7 +204,7 @@ def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
         if not isinstance(value, str) or not value:
             raise RecipeError(f"{f.name} is {_short(value)}; expected a word: {f.metadata['note']}")
         if not value.isprintable() or len(value) > _LONGEST:
-            raise RecipeError(f"{f.name} is no word: {_short(value)}; expected {_LONGEST} letters that print, at most")
+            raise RecipeError(f"{f.name} is {_short(value)}; expected at most {_LONGEST} printable characters")
         return value
     if kind == "bool":
         if not isinstance(value, bool):
@@ -243,7 +269,7 @@ RECIPES: dict[str, Recipe] = {
             augment="pen",
             strays=0.5,
             label_smoothing=0.05,
-            epochs=20,
+            epochs=30,
         ),
         STANDARD.replace(name="best", model="wide", dropout=0.3, epochs=15),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),

@@ -217,7 +217,7 @@ def test_the_command_says_two_sentences_or_one_json_value(home: Path) -> None:
     assert found == json.loads(json.dumps(downstroke.compare("one", "two", runs_dir=home)))
     refused = CliRunner().invoke(main, ["compare", "one", "split", "--runs-dir", str(home)])
     assert refused.exit_code == 1
-    assert refused.stderr.startswith("error: one and split have not the same val images")
+    assert refused.stderr.startswith("error: one and split do not have the same val images")
     assert CliRunner().invoke(main, ["compare", "one"]).exit_code == 2
 
 
@@ -237,4 +237,4 @@ def test_of_three_runs_every_pair_is_compared_and_different_epochs_are_said(home
         assert pair == json.loads(json.dumps(downstroke.compare(*names, runs_dir=home)))
     assert [pair["lengths"] is None for pair in found] == [True, False, False]
     refused = CliRunner().invoke(main, ["compare", "one", "two", "size", *where])
-    assert refused.stderr.startswith("error: one and size have not the same val images")
+    assert refused.stderr.startswith("error: one and size do not have the same val images")

@@ -447,7 +447,7 @@ def test_val_data_that_does_not_fit_is_named(tmp_path):
         return str(caught.value)
 
     images, labels = digits(15)
-    assert "the val part has label 5, which train has not; expected one of 0, 1, 2" in refusal_of(images, labels + 5)
+    assert "the val part has label 5, which is not in train; expected one of 0, 1, 2" in refusal_of(images, labels + 5)
     assert "the val images are 20x20; expected 28x28" in refusal_of(*digits(15, size=20))
     both = {f"{kind}_{part}": array for part in ("train", "test") for kind, array in (("x", images), ("y", labels))}
     assert "as val data, expected one part alone" in refusal_of(images, labels, **both)
@@ -491,7 +491,7 @@ def test_images_on_their_side_are_set_upright_by_transpose_in_every_form(tmp_pat
 
 def test_a_csv_of_emnist_is_said_to_lie_on_its_side_until_it_is_set_upright(tmp_path):
     file = write_csv(tmp_path / "emnist-letters-train.csv", *digits())
-    assert any("--transpose sets them upright" in line for line in load(file).notices)
+    assert any("--transpose turns them upright" in line for line in load(file).notices)
     assert not any("EMNIST" in line for line in load(file, transpose=True).notices)
 
 
@@ -560,7 +560,7 @@ NPZ = {
     "blank image": ({"images": np.zeros((6, 9, 9), np.uint8), "labels": labels[:6]}, "image 0: the picture is blank"),
     "unknown test label": (
         {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels + 1},
-        "the test part has label 3, which train has not; expected one of 0, 1, 2",
+        "the test part has label 3, which is not in train; expected one of 0, 1, 2",
     ),
     "test of another size": (
         {"x_train": images, "y_train": labels, "x_test": images[:, :8, :8], "y_test": labels},
@@ -661,7 +661,7 @@ IDX = {
     ),
     "no train": (lambda f: [p.unlink() for p in f.glob("train*")], "no train images"),
     "cut short": (lambda f: cut_short(f / "train-images-idx3-ubyte", 500), "it is cut short"),
-    "head only": (lambda f: cut_short(f / "train-images-idx3-ubyte", 9), "9 bytes, too few"),
+    "head only": (lambda f: cut_short(f / "train-images-idx3-ubyte", 9), "9 bytes, too short"),
     "too long": (
         lambda f: (f / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(labels[:9]) + b"1234"),
         "it is too long",
@@ -748,7 +748,7 @@ def test_a_path_that_is_missing_empty_or_of_another_form_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "the folder is empty" in refusal(tmp_path / "empty")
     (tmp_path / "notes.txt").write_text("hello")
-    assert "notes.txt: not a form of data" in refusal(tmp_path / "notes.txt")
+    assert "notes.txt: unknown data format" in refusal(tmp_path / "notes.txt")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("hello")
     assert "holds notes.txt; expected" in refusal(tmp_path / "other")

@@ -230,7 +230,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     if before == 0:
         os.seteuid(65_534)  # root may read everything, nobody may not
     try:
-        with pytest.raises(PictureError, match=r"secret.png: may not be read"):
+        with pytest.raises(PictureError, match=r"secret.png: cannot be read"):
             open_picture(path)
     finally:
         os.seteuid(before)

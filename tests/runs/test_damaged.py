@@ -221,3 +221,67 @@ def test_a_recipe_that_was_changed_to_name_other_code_is_refused_though_the_run_
     path.write_text(path.read_text().replace("own_net2:net", "os:system"))
     with pytest.raises(RunError, match="would run code: model os:system"):
         Run.open(run.folder).weights()
+
+
+HARMS: dict[str, Any] = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "zeros": lambda data: bytes(len(data)),
+}
+#: What cannot be done without: a command names it, and ends. All else is got around.
+NEEDED = {"recipe.json", "environment.json"}
+
+
+def _harm_each(runs: Path, files: list[Path], harm: str) -> None:
+    """Damage one file after the other, and let all that reads a run read it."""
+    for file in files:
+        home = runs.parent / f"{harm}-{str(file).replace('/', '-')}"
+        shutil.copytree(runs, home)
+        hurt = home / "hurt" / file
+        hurt.write_bytes(HARMS[harm](hurt.read_bytes()))
+        rows = json.loads(_said(["runs", "--json", "--runs-dir", str(home)]))
+        assert [row["error"] for row in rows if row["run"].endswith("whole")] == [None]
+        for command in (["plot"], ["test"], ["continue", "--epochs", "1"]):
+            found = CliRunner().invoke(main, [command[0], str(home / "hurt"), *command[1:]])
+            what = f"{file} {harm}, {command[0]}: {found.output}"
+            assert found.exit_code in (0, 1), what
+            assert "unexpected" not in found.output, what
+            assert "Traceback" not in found.output, what
+            if found.exit_code:
+                assert sum(line.startswith("error: ") for line in found.stderr.splitlines()) == 1, what
+            if command[0] == "continue" and str(file) not in NEEDED:
+                assert found.exit_code == 0, what
+        shutil.rmtree(home)
+
+
+def _files(runs: Path) -> list[Path]:
+    return sorted(path.relative_to(runs / "hurt") for path in (runs / "hurt").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_run_with_a_damaged_file_is_named_in_a_line_or_got_around(runs: Path, harm: str) -> None:
+    every = _files(runs)
+    assert len(every) > 12
+    start = list(HARMS).index(harm)
+    _harm_each(runs, every[start::12], harm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", HARMS)
+def test_each_file_of_a_run_damaged_in_turn_is_named_in_a_line_or_got_around(runs: Path, harm: str) -> None:
+    _harm_each(runs, _files(runs), harm)
+
+
+def test_the_studio_lists_runs_of_which_each_has_another_damaged_file(runs: Path) -> None:
+    pytest.importorskip("fastapi")
+    from downstroke.studio.jobs import Jobs
+    from downstroke.studio.schemas import Runs
+    from downstroke.studio.views import Views
+
+    for harm, spoil in HARMS.items():
+        for number, file in enumerate(_files(runs)):
+            copy = Path(shutil.copytree(runs / "whole", runs / f"{harm}-{number}"))
+            (copy / file).write_bytes(spoil((copy / file).read_bytes()))
+    listed = Runs.model_validate(Views(Jobs(runs)).runs())
+    assert len(listed.runs) == 2 + len(HARMS) * len(_files(runs))
+    assert {run.name: run for run in listed.runs}["whole"].error is None

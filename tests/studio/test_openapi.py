@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import downstroke
-from downstroke.studio import jobs
+from downstroke.advice import verdict
+from downstroke.studio import jobs, schemas
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 
@@ -65,3 +67,8 @@ def url(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @schema.exclude(path_regex="/events$").parametrize()
 def test_every_answer_is_one_that_is_described(case: schemathesis.Case, url: str) -> None:
     case.call_and_validate(base_url=url, headers=TOKEN, excluded_checks=[positive_data_acceptance])
+
+
+def test_the_schema_of_advice_has_the_fields_of_advice() -> None:
+    """Else a field that advice gets lets every answer with an advice fail."""
+    assert set(schemas.Advice.model_fields) == {field.name for field in fields(verdict.Advice)}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from downstroke.errors import counted
 
-#: 95% of a normal distribution lies within so many standard deviations.
+#: 95% of a normal distribution lies within this many standard deviations.
 Z95 = 1.959963984540054
 #: A difference is more than chance where chance would make as large a one less often than this.
 LEVEL = 0.05

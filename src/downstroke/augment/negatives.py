@@ -1,9 +1,10 @@
 """Images drawn beside the training images: non-digits to learn refusal from, and digits in forms rare in MNIST.
 
-The non-digits are strokes drawn at random, loose or joined on a lattice as letters are; spoilt digits (halves of two,
-two side by side, turned by a quarter, their quarters exchanged); and filled shapes. The digits are written as in much
-of Europe: a 1 with a long upstroke, a crossed 7, a 2 with loops, a 5 with its flag apart. As with augmentations each
-image is a function of the training images and of numbers that are a function of (seed, epoch, image).
+The non-digits are letters and signs of real alphabets; strokes drawn at random, loose or joined on a lattice; spoilt
+digits (halves of two, two side by side, turned by a quarter, their quarters exchanged, crossed out); and filled shapes.
+The digits are written as in much of Europe: a 1 with a long upstroke, a crossed 7, a 2 with loops, a 5 with its flag
+apart. As with augmentations each image is a function of the training images and of numbers that are a function of
+(seed, epoch, image).
 """
 
 from __future__ import annotations
@@ -14,12 +15,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from downstroke.augment import letters
+
 STROKES, POINTS = 6, 20  # at most, and on each
 NUMBERS = 6 * STROKES + 12
 #: Digits that are none after a quarter turn; the others may be read as a 0, 1 or 8 lying down, or as one another.
 TURNED = (2, 3, 4, 5, 7)
 #: Of each kind of image: its share.
-SHARES = {"forms": 0.45, "drawn": 0.29, "halves": 0.04, "two": 0.09, "turned": 0.06, "quarters": 0.02, "shapes": 0.05}
+SHARES = {
+    "forms": 0.33,
+    "letters": 0.3,
+    "drawn": 0.14,
+    "halves": 0.03,
+    "two": 0.08,
+    "turned": 0.04,
+    "quarters": 0.01,
+    "crossed": 0.02,
+    "shapes": 0.05,
+}
+#: Of the letters and signs: the share of letters.
+LETTERS = 0.75
 
 #: Each digit as quadratic curves: x and y of start, middle and end in -1..1, y down.
 FORMS: tuple[tuple[int, tuple[tuple[float, ...], ...]], ...] = (
@@ -136,7 +151,11 @@ def draw(
     turned = torch.where(numbers[:, -11, None, None] > 0, images.rot90(1, (1, 2)), images.rot90(-1, (1, 2)))
     can_turn = torch.isin(labels, torch.tensor(TURNED, device=labels.device))
     turned = torch.where(can_turn[:, None, None], turned, drawn)
-    kinds = torch.stack([forms, drawn, halves, two, turned, images.roll((14, 14), (1, 2)), _shapes(numbers)])
+    quarters = images.roll((14, 14), (1, 2))
+    crossed = _crossed(images, numbers)
+    kinds = torch.stack(
+        [forms, _letters(numbers), drawn, halves, two, turned, quarters, crossed, _shapes(numbers)],
+    )
     bounds = torch.tensor(list(SHARES.values()), device=images.device).cumsum(0)[:-1]
     kind = torch.bucketize((numbers[:, -10] + 1) / 2, bounds)
     made = kinds[kind, torch.arange(len(images), device=images.device)]
@@ -188,6 +207,33 @@ def _draw(knots: Tensor, count: Tensor, width: Tensor) -> Tensor:
     square = torch.baddbmm(points.square().sum(2)[:, None], pixels.expand(batch, -1, -1), points.mT, alpha=-2).amin(2)
     distance = (square + pixels.square().sum(1)).clamp_min(0).sqrt().view(batch, 28, 28)
     return (1.6 + 0.5 * width[:, None, None] - distance).clamp(0, 1)
+
+
+def _letters(numbers: Tensor) -> Tensor:
+    """Letters of the bank, and signs."""
+    known, signs = letters.letters(numbers.device)
+    which = (numbers[:, -4] + 1) / 2
+    letter = (which / LETTERS * len(known)).long().clamp_(0, len(known) - 1)
+    sign = ((which - LETTERS) / (1 - LETTERS) * len(signs)).long().clamp_(0, len(signs) - 1)
+    chosen = torch.where((which < LETTERS)[:, None, None], known[letter], signs[sign])
+    return chosen.float() / 255
+
+
+def _crossed(images: Tensor, numbers: Tensor) -> Tensor:
+    """Each digit with two lines across it, as a cross or side by side: one alone may belong to a 7 or a 0."""
+    pixels = _pixels(numbers.device) - 13.5
+    side_by_side = numbers[:, -3] > 0
+    first = numbers[:, 0] * torch.pi
+    second = first + torch.where(side_by_side, 0.2 * numbers[:, 1], 1.2 + 0.4 * numbers[:, 1])
+    apart = torch.where(side_by_side, 3.0 + numbers[:, 2], numbers[:, 2])
+    for angle, off in ((first, apart), (second, -apart)):
+        along = torch.stack([angle.cos(), angle.sin()], 1)
+        at = torch.einsum("pd,bd->bp", pixels, along)
+        away = torch.einsum("pd,bd->bp", pixels, torch.stack([-along[:, 1], along[:, 0]], 1)) - off[:, None]
+        beyond = (at.abs() - (10 + 2 * numbers[:, 3:4])).clamp_min(0)
+        line = (1.6 + 0.5 * numbers[:, -7, None] - (away.square() + beyond.square()).sqrt()).clamp(0, 1)
+        images = torch.maximum(images, line.view(-1, 28, 28))
+    return images
 
 
 def _halves(images: Tensor, others: Tensor, number: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from downstroke.augment.negatives import FORMS
 Floats = NDArray[np.float32]
 SIDE = 192  # pixels of a page
 SMALLEST, LARGEST = 13.0, 52.0  # pixels: how tall digits are drawn
-_SMALL_ONES, _APART = 0.25, 16  # the share of grounds that hold pictures of one digit; pixels between two of these
+_SMALL_ONES, _APART = 0.2, 16  # the share of grounds that hold pictures of one digit; pixels between two of these
 _WORK = 64  # pixels: characters are thickened and thinned at this length
 #: Marks that stand in numbers, which the locator tells beside the digits: labels from 10 on.
 MARKS = ".,-/:"
@@ -93,9 +93,7 @@ class Characters:
         return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
 
     def other(self, rng: np.random.Generator) -> Floats:
-        """The ink of a letter or a sign, or of one in an alphabet that nobody has."""
-        if rng.random() < 0.3:
-            return _drawn(rng, _unknown(rng))
+        """The ink of a letter or a sign."""
         of = _SIGNS if rng.random() < 0.25 else _LETTERS
         return _written(of[int(rng.integers(len(of)))], int(rng.choice(_FACES)), int(rng.integers(1, 6)))
 
@@ -146,7 +144,7 @@ def _written(text: str, face: int, width: int) -> Floats:
     return _cut(canvas.astype(np.float32) / np.float32(255))
 
 
-def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float] | NDArray[np.float64]]) -> Floats:
+def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float]]) -> Floats:
     """The ink of quadratic curves, each (x, y) of start, middle and end in about -1..1, each bent a little."""
     along = np.linspace(0, 1, 12)[:, None]
     scale = np.array([rng.uniform(22, 34), 36.0])
@@ -158,17 +156,6 @@ def _drawn(rng: np.random.Generator, curves: Sequence[Sequence[float] | NDArray[
         fixed = np.rint((points * scale + 56) * 16).astype(np.int32)[:, None]
         cv2.polylines(layer, [fixed], False, 255, int(rng.integers(3, 9)), cv2.LINE_AA, 4)
     return _cut(layer.astype(np.float32) / np.float32(255))
-
-
-def _unknown(rng: np.random.Generator) -> list[NDArray[np.float64]]:
-    """The curves of a sign that is no digit: three to five strokes, most of them joined, with corners."""
-    curves, end = [], rng.uniform(-1, 1, 2)
-    for _ in range(int(rng.integers(3, 6))):
-        start = end if rng.random() < 0.6 else rng.uniform(-1, 1, 2)
-        end = rng.uniform(-1, 1, 2)
-        bend = (start + end) / 2 + rng.normal(0, 0.25 if rng.random() < 0.5 else 0.02, 2)
-        curves.append(np.concatenate([start, bend, end]))
-    return curves
 
 
 #: Each mark as curves like those of a digit; how long it is and how far its foot is above the line's, at least and at
@@ -360,14 +347,10 @@ def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
     """A picture of one digit, cut tightly or loosely, as people save them to try a program."""
     tall = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
     hand = _Hand.any(rng)
-    label: int | None
-    if rng.random() < 0.1:  # a sign, cut as a digit would be
-        ink, label = characters.other(rng), None
-    else:
-        ink, label = characters.digit(rng)
+    ink, label = characters.digit(rng)
     made = _shaped(rng, ink, tall, math.radians(rng.normal(0, 5)), hand)
     height, width = made.shape
-    room = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.1, 0.5), rng.uniform(0.4, 1.5)], p=[0.4, 0.35, 0.25])
+    room = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.1, 0.5), rng.uniform(0.4, 1.5)], p=[0.35, 0.4, 0.25])
     around = np.maximum(0, np.rint(room * tall * rng.uniform(0.5, 1.5, 4))).astype(int)
     if rng.random() < 0.25:  # in a square frame
         spare = height - width
@@ -376,7 +359,7 @@ def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
     top, bottom, left, right = (int(v) for v in around)
     sheet = _Sheet(min(SIDE, top + height + bottom), min(SIDE, left + width + right))
     sheet.put(made, left, top, label)
-    for _ in range(int(rng.choice([0, 1, 2], p=[0.7, 0.2, 0.1])) if room > 0.05 else 0):  # a neighbour comes into sight
+    if rng.random() < 0.2 and room > 0.1:  # a neighbour, or a line, comes into sight
         neighbour = _shaped(rng, characters.digit(rng)[0], tall, 0.0, hand)
         reach = neighbour.shape[1] * rng.uniform(0.1, 0.4)
         x = -neighbour.shape[1] + reach if rng.random() < 0.5 else sheet.width - reach

@@ -1,1 +1,1 @@
-"""The measurements that the README quotes."""
+"""The measurements behind the figures in the docs."""

@@ -1,4 +1,4 @@
-"""`downstroke bench core`: accuracy, the loop's overhead, memory, and that nothing is lost."""
+"""`downstroke bench core`: accuracy, the loop's overhead, memory, and that a run loses nothing."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from downstroke.cli.program import main
 
 @main.command()
 @click.argument("run", required=False, metavar="[RUN|LOG]")
-@click.option("--every", is_flag=True, help="What would have been said after each epoch, from the history up to there.")
+@click.option("--every", is_flag=True, help="The advice after each epoch, from the history up to it.")
 @click.option("--watch", is_flag=True, help="Follow a log that grows: a line after each epoch, the end at a stop.")
 @click.option("--loss", help="The column of a log that holds the training loss.")
 @click.option("--val-loss", help="The column of a log that holds the val loss.")
@@ -25,12 +25,12 @@ from downstroke.cli.program import main
     "operating_point",
     default="balanced",
     show_default=True,
-    help="quick, balanced or thorough, of which each stops later than the one before.",
+    help="When to stop: quick (soonest), balanced, or thorough (latest).",
 )
 @in_runs_dir
 @common
 def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, as_json: bool, **reading: Any) -> None:
-    """Train on, or stop, and why: from the history of RUN, or from LOG, what another program logged.
+    """Whether to train on or to stop, and why: from the history of RUN, or from LOG, the log of another program.
 
     LOG is the file (or its folder) of Keras', Lightning's or fastai's CSVLogger, the trainer_state.json of Hugging
     Face, the history.json of skorch, a TensorBoard event file, JSON lines, a saved History.history of Keras, MLflow's
@@ -88,15 +88,15 @@ def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, a
 @in_runs_dir
 @common
 def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool) -> None:
-    """Two runs on the same val images, each with its best W: which reads better, and is it more than chance.
+    """Compare two runs on the same val images, each with its best W: which is better, and is it more than chance?
 
-    Of three runs or more, every pair; their JSON is a list. The difference is that of these W. Another seed would give
-    either recipe another W.
+    Three runs or more are compared pair by pair, and the JSON is a list. The result holds for these weights: with
+    another seed, either recipe would give others.
     """
     from downstroke import api
 
     if len(runs) < 2:
-        raise click.UsageError("one run is given; expected two, or more")
+        raise click.UsageError("one run given; expected two or more")
     found = api.compare(*runs, runs_dir=runs_dir, trust=trust)
     pairs = found if isinstance(found, list) else [found]
     for damage in dict.fromkeys(pair["damage"] for pair in pairs if pair["damage"]):

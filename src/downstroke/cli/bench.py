@@ -15,7 +15,7 @@ from downstroke.cli.reading import reader_of
 
 @main.group()
 def bench() -> None:
-    """The measurements that the README quotes."""
+    """The measurements behind the figures in the docs."""
 
 
 @bench.command()
@@ -30,7 +30,7 @@ def bench() -> None:
 @saved_to("bench-core.json")
 @common
 def core(*, as_json: bool, **options: Any) -> None:
-    """Accuracy, the loop's overhead, memory, and that nothing is lost."""
+    """Accuracy, the loop's overhead, memory, and that a run loses nothing."""
     from downstroke.bench.core import measure
 
     print_figures(measure(**options, say=say), as_json)
@@ -100,7 +100,7 @@ def bench_advice(*, as_json: bool, **options: Any) -> None:
 @bench.command()
 @click.option("--model", "names", type=click.Choice(["mlp", "cnn"]), multiple=True, default=("mlp", "cnn"))
 @click.option("--steps", default=400, show_default=True, help="Steps timed at a stretch.")
-@click.option("--rounds", default=7, show_default=True, help="How often each has its turn.")
+@click.option("--rounds", default=7, show_default=True, help="Rounds of measuring, each competitor once a round.")
 @saved_to("bench-peers.json")
 @common
 def peers(*, as_json: bool, **options: Any) -> None:
@@ -115,7 +115,7 @@ def peers(*, as_json: bool, **options: Any) -> None:
 
 
 @bench.command()
-@click.option("--rounds", default=5, show_default=True, help="How often each has its turn.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of measuring, each competitor once a round.")
 @click.option("--recipe", default="standard", show_default=True, help="The recipe that is trained.")
 @click.option("--images", default=10_000, show_default=True, help="Training images of an epoch.")
 @saved_to("bench-scale.json")
@@ -129,7 +129,7 @@ def scale(*, as_json: bool, **options: Any) -> None:
 
 @bench.command()
 @click.option("--run", help="The run to read with; left out, one epoch of the default recipe is trained for it.")
-@click.option("--rounds", default=15, show_default=True, help="How often each has its turn.")
+@click.option("--rounds", default=15, show_default=True, help="Rounds of measuring, each competitor once a round.")
 @in_runs_dir
 @saved_to("bench-inference.json")
 @common
@@ -141,7 +141,7 @@ def inference(*, as_json: bool, **options: Any) -> None:
 
 
 @bench.command()
-@click.option("--rounds", default=5, show_default=True, help="How often each has its turn.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of measuring, each competitor once a round.")
 @saved_to("bench-startup.json")
 @common
 def startup(*, as_json: bool, **options: Any) -> None:
@@ -168,7 +168,7 @@ def studio_(*, as_json: bool, **options: Any) -> None:
 
 @bench.command("reading")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with glyphs/ and pages/.")
-@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
+@click.option("--run", help="The run to read with: its folder or name; by default, the shipped reader.")
 @in_runs_dir
 @saved_to("bench-reading.json")
 @common

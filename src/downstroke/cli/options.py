@@ -37,13 +37,13 @@ def remember_debug(ctx: click.Context, parameter: click.Parameter, value: bool) 
 
 
 def in_runs_dir(command: Command) -> Command:
-    return click.option("--runs-dir", default="runs", show_default=True, type=click.Path(), help="Where runs live.")(
+    return click.option("--runs-dir", default="runs", show_default=True, type=click.Path(), help="The folder of runs.")(
         command
     )
 
 
 def on_threads(command: Command) -> Command:
-    return click.option("--threads", type=int, help="Threads of the CPU; left out, as many as there are idle cores.")(
+    return click.option("--threads", type=int, help="CPU threads; by default, as many as there are idle cores.")(
         command
     )
 
@@ -59,7 +59,9 @@ def on_machine(command: Command) -> Command:
 
 def trusting(command: Command) -> Command:
     return click.option(
-        "--trust", is_flag=True, help="Run the code that the run's recipe names, though it was not made here."
+        "--trust",
+        is_flag=True,
+        help="Run the Python code that the run's recipe names, although the run was not made here.",
     )(command)
 
 
@@ -74,7 +76,7 @@ def at_most_epochs(command: Command) -> Command:
         "--max-epochs",
         type=click.IntRange(1),
         metavar="N",
-        help="With --until-done: train N epochs at most; left out, 1000.",
+        help="With --until-done: train at most N epochs; by default, 1000.",
     )(command)
 
 

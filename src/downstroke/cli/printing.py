@@ -1,4 +1,4 @@
-"""What a person reads, and the JSON that a program does."""
+"""Printing: text for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """One line on stderr, whatever a file's name holds."""
+    """One line on stderr; characters that do not print are escaped."""
     print(shown(text), file=sys.stderr, flush=True)
 
 
@@ -78,7 +78,7 @@ def print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> N
 
 def print_reading(reading: Reading, names: list[str], explain: bool) -> None:
     digits = [digit for line in reading.lines for digit in line.digits]
-    reading = reading.strict()  # a text that goes on to another program must not hold what is not to be relied on
+    reading = reading.strict()  # the text may go to another program: leave out what is uncertain
     if reading.refused:
         say(
             f"note: {reading.name}: {reading.refused} of {counted(len(digits), 'digit')} refused (?), "
@@ -96,7 +96,7 @@ def print_reading(reading: Reading, names: list[str], explain: bool) -> None:
             x, y, width, height = digit.box
             likely = sorted(range(len(names)), key=lambda i: -digit.probabilities[i])[:3]
             chances = ", ".join(f"{names[i]} {digit.probabilities[i]:.1%}" for i in likely)
-            words = "; ".join([*digit.warnings, *([] if digit.accepted else ["refused"])]) or "nothing odd"
+            words = "; ".join([*digit.warnings, *([] if digit.accepted else ["refused"])]) or "no warnings"
             tell(f"  {digit.digit}  at {x},{y} {width}x{height}  {chances}  {words}")
 
 

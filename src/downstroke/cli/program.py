@@ -72,5 +72,5 @@ def _line(error: Exception) -> str:
 def main() -> None:
     """Teach a network to read handwritten digits, and see every step of that learning.
 
-    RUN is a run's folder, or its name in the runs folder; left out, it is the newest.
+    RUN is a run's folder, or its name in the runs folder; by default, the newest run.
     """

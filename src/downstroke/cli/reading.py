@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("run", required=False)
-@click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; left out, best where there is one.")
+@click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; by default, best where there is one.")
 @moved_data
 @trusting
 @in_runs_dir
@@ -69,7 +69,7 @@ def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 
 @main.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|DIR|PDF...")
-@click.option("--run", help="The run to read with: its folder or name; left out, the shipped reader.")
+@click.option("--run", help="The run to read with: its folder or name; by default, the shipped reader.")
 @click.option("--digit", is_flag=True, help="Each picture is one digit: the one at its centre.")
 @click.option("--strict", is_flag=True, help="A refused digit is ? in the JSON's text too; the exit code is then 3.")
 @click.option(
@@ -83,7 +83,7 @@ def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 @click.option(
     "--csv",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A table, a row a line; what it lacks is added to it.",
+    help="Write a table, one row per line of text; a table that exists is extended.",
 )
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--marks", is_flag=True, help="Keep points, commas, dashes, strokes and colons in the text.")
@@ -126,7 +126,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
             failed += not _draw_reading(told, _numbered(show, count, total) if show else None, explain)
         if table:
             table.add(told)
-        if as_json:  # a value at a time: there may be ten thousand
+        if as_json:  # one value at a time: there may be ten thousand
             print_item(told.to_dict(), first=count == 0)
         elif not (told.error or table):
             print_reading(told, [str(name) for name in reader.classes], explain)
@@ -153,7 +153,7 @@ def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
 
 
 def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:
-    """Whether all that was asked for could be drawn; if not, that is said."""
+    """Draw what was asked for; report an error and return False if that failed."""
     from downstroke.show import readings
 
     try:

@@ -1,4 +1,4 @@
-"""The runs that are here."""
+"""The command that lists runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @in_runs_dir
 @common
 def runs(*, runs_dir: str, as_json: bool) -> None:
-    """The runs here, a line each, the newest first.
+    """List the runs, the newest first.
 
-    Each is in training, finished, interrupted before its goal (`downstroke continue RUN` goes on), or empty: not a step
-    was done.
+    Each is in training, finished, interrupted before its goal (`downstroke continue RUN` goes on), or empty (no
+    step done).
     """
     from downstroke.runs.run import Run, damage, list_folders
 
@@ -29,7 +29,7 @@ def runs(*, runs_dir: str, as_json: bool) -> None:
     for folder in reversed(list_folders(Path(runs_dir))):
         try:
             row, line = _row(Run(folder))
-        except Exception as error:  # whatever is wrong with one run, the others are listed
+        except Exception as error:  # one damaged run must not hide the others
             row = {"run": str(folder), "error": damage(error)}
             line = f"{folder.name:24} {row['error']}"
         rows.append(row)

@@ -38,9 +38,9 @@ def studio(
     runs_dir: str,
     as_json: bool,
 ) -> None:
-    """Watch it learn, decide, and draw digits, in the browser; and an API for programs. Ctrl-C ends it."""
+    """Watch trainings, compare runs and draw digits in the browser. Programs use its API. Ctrl-C stops it."""
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token != ""):
-        raise click.UsageError("the token is empty, or has spaces around it or characters that are not ASCII")
+        raise click.UsageError("--token is empty, has spaces around it or is not ASCII; give printable ASCII")
     try:
         from downstroke.studio.guard import Settings, origin_of
         from downstroke.studio.serve import serve

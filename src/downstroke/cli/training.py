@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 @click.option(
     "--until-done",
     is_flag=True,
-    help="Train until the advice is to stop, on a plateau with lr to 0 at last; the best W is kept.",
+    help="Train until the advice is to stop; on a plateau, lr first falls to 0. The best W is kept.",
 )
 @at_most_epochs
-@click.option("--no-val", is_flag=True, help="Set no val images apart: train on all the training images.")
+@click.option("--no-val", is_flag=True, help="Use no val images: train on all the training images.")
 @on_machine
-@click.option("--name", help="The run's name; left out, two words at random.")
+@click.option("--name", help="The run's name; by default, two random words.")
 @in_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @common
@@ -65,7 +65,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
             raise click.UsageError("--no-val and --val-size exclude each other")
         options["val_size"] = 0.0
     if options["val_data"] is not None and options["val_size"] is not None:
-        raise click.UsageError("--val-data is val, whatever its size; leave --val-size and --no-val out")
+        raise click.UsageError("--val-data is val, of any size; leave out --val-size and --no-val")
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     _bounded(options)
@@ -118,27 +118,29 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 
 @main.command("continue")
 @click.argument("run", required=False)
-@click.option("--epochs", type=int, help="Epochs more; left out, finish what was interrupted.")
+@click.option("--epochs", type=int, help="Epochs to add; by default, finish what was interrupted.")
 @click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
 @at_most_epochs
-@click.option("--lr", type=float, help="Go on with this lr: a new leg.")
-@click.option("--schedule", help="Go on with this schedule: a new leg.")
+@click.option("--lr", type=float, help="Continue with this lr, as a new leg.")
+@click.option("--schedule", help="Continue with this schedule, as a new leg.")
 @on_threads
 @moved_data
 @trusting
-@click.option("--accept-recipe", is_flag=True, help="Go on although recipe.json was changed since.")
+@click.option(
+    "--accept-recipe", is_flag=True, help="Continue although recipe.json was changed since the last checkpoint."
+)
 @in_runs_dir
 @click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
 @common
 def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) -> None:
-    """Train RUN further, from the very state it was left in."""
+    """Train RUN further, from exactly where it stopped."""
     from downstroke.api import Run
 
     _bounded(options)
     opened = Run.open(run, runs_dir, trust=options.pop("trust"))
-    before = opened.summary()["epochs"]
+    before = opened.position.get("epoch", 0)  # not of metrics.csv, which may be damaged: continuing repairs it
     extended = _report(opened.extend(**options), as_json)
-    if extended.summary()["epochs"] == before and not as_json:
+    if extended.position.get("epoch", 0) == before and not as_json:
         asked = counted(extended.position.get("leg", {}).get("last_epoch", before), "epoch")
         tell(
             f"nothing was left to do: {asked} asked for in all, {before} done; "
@@ -147,7 +149,7 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
 
 
 def _report(run: Run, as_json: bool) -> Run:
-    """Say how a training ended; of several processes, the first alone."""
+    """Report how a training ended; under torchrun, from the first process only."""
     from downstroke.learning.distributed import rank_speaks
     from downstroke.learning.events import StopReason
 
@@ -171,7 +173,7 @@ def _report(run: Run, as_json: bool) -> Run:
 
 
 def _advice(run: Run) -> Advice | None:
-    """None where there is no val loss to draw it from."""
+    """None if there is no val loss to base it on."""
     try:
         return run.advice()
     except LogError:
@@ -235,7 +237,7 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
 
 
 def _typed(flag: str, value: Any) -> list[str]:
-    """A flag and its value as one would type them: 50, not 50.0."""
+    """A flag and its value as typed: 50, not 50.0."""
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
     return [f"--{flag}", str(value).removesuffix(".0")]

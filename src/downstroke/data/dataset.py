@@ -104,7 +104,7 @@ def cut(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
     total, present = len(labels), len(np.unique(labels))
     if not present <= size <= total:
         raise RecipeError(
-            f"a train size of {size} cannot be had: choose from {present} (one image a class) to {total} (all)"
+            f"a train size of {size} is out of range; expected {present} (one image a class) to {total} (all)"
         )
     return _divide(labels, total - size, _CUT, seed)[0]
 
@@ -130,7 +130,7 @@ def spoil(labels: NDArray[np.int64], rate: float, classes: int, seed: int) -> ND
     `rate`: 0..1. A function of its arguments alone. Raises RecipeError for another rate.
     """
     if not 0 <= rate <= 1:
-        raise RecipeError(f"a label noise of {rate:g} is no share of the labels; choose from 0 to 1")
+        raise RecipeError(f"a label noise of {rate:g} is out of range; expected a share from 0 to 1")
     total = len(labels)
     spoilt = labels.copy()
     where = shuffled(total, _SPOIL, seed, 0)[: round(rate * total)]

@@ -48,7 +48,7 @@ def read_folder(folder: Path, only: str | None = None) -> Found:
         names = ", ".join(sorted(name.rstrip("-_.") or "(no prefix)" for name in sets))
         raise DataError(
             f"{folder}: {len(sets)} sets of IDX files ({names}); expected one: "
-            f"give the path of the train images of the one that is meant"
+            f"give the path of the train images of the one to use"
         )
     if not sets:
         raise DataError(f"{folder}: no IDX files, only folders named like them; expected train-images-idx3-ubyte")
@@ -107,9 +107,7 @@ def _read(path: Path, file: Any, dimensions: int, entries: int | None, most: int
     what = "images" if dimensions == 3 else "labels"
     content = file.read(4 + 4 * dimensions)
     if len(content) < 4 + 4 * dimensions:
-        raise DataError(
-            f"{path}: {counted(len(content), 'byte')}, too few for the head of an IDX file; download it again"
-        )
+        raise DataError(f"{path}: {counted(len(content), 'byte')}, too short for an IDX header; download it again")
     if content[:4] != bytes([0, 0, 8, dimensions]):
         raise DataError(
             f"{path}: starts with {content[:4].hex(' ')}; expected 00 00 08 {dimensions:02x}, an IDX file of {what}"

@@ -88,7 +88,7 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
     elif "emnist" in Path(train.where).name.lower() and not transpose:
         notices.append(
             "EMNIST's files hold each image mirrored at its diagonal, and these were taken as they are: look at some; "
-            "--transpose sets them upright"
+            "--transpose turns them upright"
         )
     return Dataset(name, train_part, test_part, names, "test" in others, others.get("val"), tuple(notices))
 
@@ -106,7 +106,7 @@ def with_val(found: Found, apart: Found, *, transpose: bool = False) -> Found:
     labels = [str(value) if apart.names is None else apart.names[value] for value in _check_labels(raw).tolist()]
     if unknown := [label for label in labels if label not in known]:
         raise DataError(
-            f"{raw.where}: the val part has label {unknown[0]}, which train has not; "
+            f"{raw.where}: the val part has label {unknown[0]}, which is not in train; "
             f"expected one of {_some(np.array(list(known)))}"
         )
     # `assemble` treats all parts alike: what it would get wrong is turned here.
@@ -116,6 +116,20 @@ def with_val(found: Found, apart: Found, *, transpose: bool = False) -> Found:
         notices.append(f"{found.val.where}: left out, as --val-data gives the val images")
     val = Raw(images, np.array([known[label] for label in labels]), raw.where)
     return replace(found, val=val, notices=(*found.notices, *notices))
+
+
+def part_of(found: Found, classes: tuple[str, ...], *, transpose: bool = False) -> tuple[Part, list[str]]:
+    """The train images of what was found, labelled by the places of their classes' names in `classes`; and notices.
+
+    They may be of one class only, and as few as one. Raises DataError, also for a class that `classes` lacks.
+    """
+    raw, notices = found.train, list(found.notices)
+    labels = [str(value) if found.names is None else found.names[value] for value in _check_labels(raw).tolist()]
+    if unknown := [label for label in labels if label not in classes]:
+        raise DataError(f"{raw.where}: class {unknown[0]}; expected {_some(np.array(classes))} alone")
+    images = _levels(_grey(raw, transpose or found.transposed), raw.where, notices)
+    glyphs = _glyphs(images, find_polarity(images), raw.where)
+    return Part(glyphs, np.array([classes.index(label) for label in labels], np.int64)), notices
 
 
 def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
@@ -134,7 +148,8 @@ def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
     for part, held in parts.items():
         if part != "train" and (shared := sum(image.tobytes() in seen for image in held.images)):
             lines.append(
-                f"{shared:,} of the {len(held):,} images of {part} are in train, too: {part} flatters W by them"
+                f"{shared:,} of the {len(held):,} images of {part} are in train, too: "
+                f"results on {part} will look better than they are"
             )
     return lines
 
@@ -164,7 +179,7 @@ def to_glyph(image: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArra
     try:
         return glyph(image, polarity)
     except PictureError as error:
-        raise DataError(f"{where}: {error}; mend it or take it out") from None
+        raise DataError(f"{where}: {error}; fix or remove it") from None
 
 
 def check_classes(labels: NDArray[Any], where: str) -> None:
@@ -215,7 +230,7 @@ def _classes(labels: NDArray[Any], where: str) -> NDArray[Any]:
     if len(classes) > MAX_CLASSES:
         raise DataError(
             f"{where}: {counted(len(classes), 'class', 'classes')}; "
-            f"expected at most {MAX_CLASSES}: are these labels at all?"
+            f"expected at most {MAX_CLASSES}: check that these are labels"
         )
     return classes
 
@@ -228,7 +243,7 @@ def _encode(raw: Raw, classes: NDArray[Any], part: str) -> NDArray[np.int64]:
     positions = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
     if (unknown := labels[classes[positions] != labels]).size:
         raise DataError(
-            f"{raw.where}: the {part} part has label {unknown[0]}, which train has not; "
+            f"{raw.where}: the {part} part has label {unknown[0]}, which is not in train; "
             f"expected one of {_some(classes)}"
         )
     return positions.astype(np.int64)

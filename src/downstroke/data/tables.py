@@ -134,7 +134,7 @@ def read_csv_folder(folder: Path) -> Found:
     trained = [name for name, files in sets.items() if "train" in files]
     if len(trained) != 1:
         held = ", ".join(sorted(sets[name]["train"].name for name in trained))
-        raise DataError(f"{folder}: {len(trained)} sets of CSV files ({held}); give the path of the one that is meant")
+        raise DataError(f"{folder}: {len(trained)} sets of CSV files ({held}); give the path of the one to use")
     files = sets[trained[0]]
     notices = []
     if "test" in files and _lacks_labels(files["test"]):
@@ -310,7 +310,7 @@ def _columns(file: Path, header: list[str]) -> tuple[int, list[int]]:
     known = set(numbers.values())
     if strangers := [header[column] for column in others if column not in known]:
         raise DataError(
-            f"{file}: column {strangers[0][:40]!r} is unknown; expected label,pixel0,pixel1,... alone: take it out"
+            f"{file}: column {strangers[0][:40]!r} is unknown; expected only label,pixel0,pixel1,...: remove it"
         )
     start = min(numbers)
     side = int(np.ceil(len(numbers) ** 0.5))

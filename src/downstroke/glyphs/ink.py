@@ -299,7 +299,10 @@ def with_paper_beside(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]
     if not _BAR[0] * height < width < _BAR[1] * height:
         return image, 0
     room = height // 3 + 1
-    level = int(np.median(np.concatenate([image[:, 0], image[:, -1]])))
+    # Of what is at its sides, that which is furthest from its middle.
+    middle = _percentile(image[:, width // 2], 50)
+    sides = np.concatenate([image[:, 0], image[:, -1]])
+    level = int(max((_percentile(sides, 10), _percentile(sides, 90)), key=lambda side: abs(side - middle)))
     return np.pad(image, ((0, 0), (room, room)), constant_values=level), room
 
 

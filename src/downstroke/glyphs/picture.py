@@ -347,7 +347,7 @@ def _read(path: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file; check the path") from None
     except PermissionError:
-        raise PictureError(f"{name}: may not be read; check its permissions") from None
+        raise PictureError(f"{name}: cannot be read; check its permissions") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise PictureError(f"{name}: cannot be read ({reason}); check the path") from None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ACCEPTED = 0.99  # the share of val's digits that are to be accepted
+ACCEPTED = 0.99  # the share of val's digits to accept
 
 
 def least_score(scores: NDArray[np.floating[Any]], share: float = ACCEPTED) -> float:

@@ -66,7 +66,7 @@ CRITERIA: dict[str, Callable[[Recipe], Criterion]] = {
 
 
 def build(recipe: Recipe, classes: int) -> Criterion:
-    """The recipe's criterion. A callable of one's own takes (logits, labels) and returns one number or one an image.
+    """The recipe's criterion. Your own callable takes (logits, labels) and returns one number, or one per image.
 
     Raises RecipeError where it does neither, or where its result has no gradient.
     """
@@ -83,7 +83,7 @@ def build(recipe: Recipe, classes: int) -> Criterion:
     try:
         shape = tuple(found(logits, torch.tensor([0, 1])).shape)
         own(logits, torch.tensor([0, 1])).backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # a stranger's code: whatever it raises is told in one line
+    except Exception as error:  # the user's code may raise anything; report it in one line
         text = " ".join(str(error).split()) or type(error).__name__
         raise RecipeError(f"criterion {recipe.criterion!r} failed on logits [2,{classes}]: {text}") from error
     if shape not in ((), (2,)):

@@ -1,4 +1,4 @@
-"""One run on several processes, started by torchrun: who we are, and what is shared.
+"""One run on several processes, started by torchrun: this process' rank, and what the processes share.
 
     torchrun --nproc-per-node 2 -m downstroke train
 
@@ -46,7 +46,7 @@ class World:
         return numbers
 
     def share(self, thing: Any) -> Any:
-        """What the first process has, on each of them. Between our own processes only: it is pickled."""
+        """The first process' value, on every process. It is pickled, so only between our own processes."""
         if self.size == 1:
             return thing
         box = [thing]

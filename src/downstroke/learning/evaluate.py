@@ -14,7 +14,7 @@ from torch import Tensor
 
 from downstroke.learning.models import Network
 
-#: 95% of a normal distribution lies within so many standard deviations.
+#: 95% of a normal distribution lies within this many standard deviations.
 Z95 = 1.959963984540054
 
 

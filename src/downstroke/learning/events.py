@@ -1,4 +1,4 @@
-"""What training tells whoever watches: the progress bar, the CSV writer, a notebook. Training knows none of them."""
+"""The events of a training, for the progress bar, the CSV writer or a notebook. Training knows none of its readers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StepDone:
     batch: int  # batches of it done, from 1
     batches: int  # batches in an epoch
     images: int  # in this batch
-    last_epoch: int  # where this training is to end, as far as is known now
+    last_epoch: int  # the last epoch planned so far; --until-done moves it
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Note:
-    """Something to be said while training goes on."""
+    """A message for the user during training."""
 
     text: str  # one line
 

@@ -143,7 +143,7 @@ def loss(said: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Tensor:
 class Plan:
     """How a locator is trained; with the digits that it is given, it says what comes out."""
 
-    steps: int = 8000
+    steps: int = 6000
     batch_size: int = 16
     seed: int = 0
     bfloat16: bool = True

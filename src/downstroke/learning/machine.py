@@ -46,7 +46,7 @@ class Machine:
 def choose(
     device: str = "auto", precision: str = "auto", threads: int | None = None, model: str | None = None
 ) -> Machine:
-    """Settle what was left to choose: CUDA, then Apple's GPU, then the CPU. RecipeError for what is not there.
+    """Resolve `auto`: CUDA, then Apple's GPU, then the CPU. RecipeError for a device that is missing.
 
     Precision is what was measured to be faster for the recipe's `model`, not timed here: a stopwatch on a busy machine
     would choose differently from run to run, and two runs of one recipe would differ in their last bits.
@@ -76,7 +76,7 @@ def choose(
 
 
 def native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 itself (AVX512-BF16 or AMX), rather than through float32."""
+    """Whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX) and not through float32."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 

@@ -7,7 +7,7 @@ To add one: a function of (classes, dropout) that returns an `nn.Module` from fl
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -188,6 +188,20 @@ class Network(nn.Module):
         self.shift.copy_(-sample.mean() / spread)
 
 
+def take(network: Network, tensors: Mapping[str, Tensor], of: str) -> None:
+    """Give the network these tensors for its W; `of` says whose they are. RecipeError, which names one that misfits."""
+    own = network.state_dict()
+    for name in dict.fromkeys([*own, *tensors]):
+        if name in own and name in tensors and own[name].shape == tensors[name].shape:
+            continue
+        here, there = (str(list(held[name].shape)) if name in held else "missing" for held in (own, tensors))
+        raise RecipeError(
+            f"W of {of} does not fit: its tensor {name} is {there}, and in this model {here}; "
+            f"start from a W of the same --model and the same number of classes"
+        )
+    network.load_state_dict(dict(tensors))
+
+
 def build(recipe: Recipe, classes: int) -> Network:
     """The recipe's network with its first W, a function of `recipe.seed`. Torch's own random state is left alone.
 
@@ -214,7 +228,7 @@ def _own(make: Callable[..., nn.Module], recipe: Recipe, classes: int) -> Networ
         shape = tuple(network.eval()(torch.zeros(2, 28, 28)).shape)
     except DownstrokeError:
         raise
-    except Exception as error:  # a stranger's code: whatever it raises is told in one line
+    except Exception as error:  # the user's code may raise anything; report it in one line
         text = " ".join(str(error).split()) or type(error).__name__
         raise RecipeError(f"model {recipe.model!r} failed on images [2,1,28,28]: {text}") from error
     if shape != (2, classes):

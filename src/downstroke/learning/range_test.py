@@ -26,9 +26,9 @@ Floats = NDArray[np.float64]
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 300
 #: Standard deviation of the smoothing, in steps: a seventh of a decade of lr.
 WIDTH = 6.0
-#: The sweep ends where the smoothed loss is so many times its lowest.
+#: The sweep ends where the smoothed loss exceeds its minimum by this factor.
 EXPLODED = 4.0
-#: A rise of the smoothed loss counts where it is so many times its noise.
+#: A rise of the smoothed loss counts if it exceeds the noise by this factor.
 RISE = 3.0
 #: A fall counts from this share of the loss on.
 FALL = 0.02

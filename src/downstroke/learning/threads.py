@@ -55,14 +55,14 @@ def fitting(most: int, cores: int, others: float) -> int:
 
 
 def given_threads(asked: int | None) -> int | None:
-    """The threads that the user chose, by `--threads` or OMP_NUM_THREADS; None where the program is to choose."""
+    """The threads that the user chose, by `--threads` or OMP_NUM_THREADS; None to let the program choose."""
     if asked is not None:
         return asked
     return torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else None
 
 
 def free_threads() -> int:
-    """Threads for the cores that are idle now; all of torch's where that cannot be told."""
+    """Threads for the cores that are idle now; all of torch's if that is unknown."""
     most, before = torch.get_num_threads(), core_use()
     if most == 1 or before is None:
         return most

@@ -33,14 +33,15 @@ class Judge:
         """Whether the reading of one glyph, [C], is to be relied on."""
         return bool(refusal.score(logits[None])[0] >= self.threshold)
 
-    def digit(self, logits: Floats, box: Box, warnings: list[str], steps: Steps | None) -> Digit:
-        """One glyph, read, from its logits [C]."""
+    def digit(self, logits: Floats, box: Box, warnings: list[str], steps: Steps | None, *, there: bool = True) -> Digit:
+        """One glyph, read, from its logits [C]; where there may be no digit at all it is not accepted."""
         y = refusal.softmax(logits[None])[0]
         first, second = (int(i) for i in np.argsort(-y, kind="stable")[:2]) if len(y) > 1 else (0, 0)
         if second != first and y[second] > 0.2:
             warnings = [*warnings, f"could also be {self.classes[second]} ({y[second]:.0%})"]
         probabilities = [float(p) for p in y]
-        return Digit(self.classes[first], float(y[first]), probabilities, box, self.accepts(logits), warnings, steps)
+        accepted = there and self.accepts(logits)
+        return Digit(self.classes[first], float(y[first]), probabilities, box, accepted, warnings, steps)
 
 
 def about_stroke(stroke: float) -> list[str]:

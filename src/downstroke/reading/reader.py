@@ -29,8 +29,8 @@ __all__ = ["REFUSED", "Digit", "Line", "Mark", "Reader", "Reading", "Steps"]
 
 _NOTHING = "no digit found in the picture; if it is one digit, say --digit"
 _TURNED = {1: "by a quarter to the left", 2: "upside down", 3: "by a quarter to the right"}
-_CERTAIN, _BETTER = 0.9, 0.1  # mean of how sure digits are: below the first, a page is looked at turned as well
-_MOST_ALONE = 3  # digits: fewer do not tell which way up a page is
+_CERTAIN, _BETTER = 0.95, 0.1  # mean of how sure digits are: below the first, a page is looked at turned as well
+_LEAST_TOLD, _AS_MANY = 4, 0.7  # digits that tell which way up a page is, at least; and of those seen otherwise
 AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's cache
 Floats = refusal.Floats
 Lines = Callable[[Floats], tuple[list[Line], list[str]]]  # what logits make of a picture, with notes
@@ -271,7 +271,8 @@ class Reader:
             for turn in turns(image) if best.certainty < _CERTAIN else []:
                 turned = Page.of(np.ascontiguousarray(np.rot90(image, turn)))
                 other = turned.read(self.logits(turned.glyphs), self.judge, explain)
-                if other.count >= max(_MOST_ALONE, best.count) and other.certainty > best.certainty + _BETTER:
+                enough = max(_LEAST_TOLD, _AS_MANY * best.count)
+                if other.count >= enough and other.certainty > best.certainty + _BETTER:
                     best, notes = other.turned(turn, image.shape), [f"read turned {_TURNED[turn]}"]
             if not best.count:
                 raise PictureError(_NOTHING)

@@ -22,7 +22,7 @@ from downstroke.runs.run import Run, Weights, refuse_diverged
 def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
     """Each run's W, its best where there is one, and how that W reads their val images, in one order.
 
-    `runs`: one at least. Raises RunError where they have not the same val images, or none, or where a W gives no
+    `runs`: one at least. Raises RunError where they do not have the same val images, or none, or where a W gives no
     numbers.
     """
     first, *others = runs
@@ -67,7 +67,7 @@ def _refuse_different_val(first: Run, second: Run) -> None:
     else:
         return
     raise RunError(
-        f"{first.name} and {second.name} have not the same val images: {why}. A paired comparison needs the same; "
+        f"{first.name} and {second.name} do not have the same val images: {why}. A paired comparison needs the same; "
         f"train one of them again with the other's data, split_seed and val_size"
     )
 

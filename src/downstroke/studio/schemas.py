@@ -237,8 +237,8 @@ class Continue(Asked):
     model_config = ConfigDict(json_schema_extra={"examples": [{"epochs": 3}, {"epochs": None}]})
 
     epochs: int | None = Field(None, ge=1, le=10_000, description="Epochs more; null finishes what was interrupted.")
-    lr: float | None = Field(None, gt=0, allow_inf_nan=False, description="Go on with this lr: a new leg.")
-    schedule: ScheduleName | None = Field(None, description="Go on with this schedule: a new leg.")
+    lr: float | None = Field(None, gt=0, allow_inf_nan=False, description="Continue with this lr, as a new leg.")
+    schedule: ScheduleName | None = Field(None, description="Continue with this schedule, as a new leg.")
 
 
 class Misread(Shape):

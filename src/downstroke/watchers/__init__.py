@@ -1,1 +1,1 @@
-"""Who watches a training: each reads the public events, and knows nothing of what makes them."""
+"""Watchers of a training: each reads only the public events."""

@@ -1,4 +1,4 @@
-"""Ctrl-C during a training: the step under way is ended and saved."""
+"""Ctrl-C during a training: the current step is finished and saved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import FrameType
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM, or SIGHUP) calls `stop`; a second one is what it always was."""
+    """The first Ctrl-C (or SIGTERM, or SIGHUP) calls `stop`; the second acts as without this."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
+        yield  # signals reach only the main thread
         return
     ends = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in ends}

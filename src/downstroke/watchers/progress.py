@@ -1,4 +1,4 @@
-"""Training as it is watched on a terminal: a table of epochs and a live line; elsewhere, a line an epoch."""
+"""Progress of a training: in a terminal a table of epochs and a live line, elsewhere one line per epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from downstroke.history import EpochRow
 
 COLUMNS = ("epoch", "step", "batch loss", "loss", "val loss", "accuracy", "val accuracy", "lr", "images/s")
-#: What a narrow terminal keeps of them, the most important first.
+#: The most important first: a narrow terminal drops columns from the end.
 IMPORTANCE = ("epoch", "val loss", "val accuracy", "loss", "accuracy", "lr", "images/s", "batch loss", "step")
 STATUS_IMPORTANCE = ("epoch", "left", "batch loss", "images/s", "lr", "bar", "step")
 REFRESH_S = 0.1
@@ -44,7 +44,7 @@ def cells(row: EpochRow, images_per_s: float) -> list[str]:
 
 
 def over(items: Sequence[Item]) -> Iterator[Item]:
-    """The items one by one, with a bar on stderr where that is a terminal and there are many of them."""
+    """The items one by one, with a progress bar on stderr if that is a terminal and there are 20 or more."""
     if len(items) < 20 or not _redraws():
         yield from items
         return

@@ -1,0 +1,70 @@
+"""Fit when a digit on a page is accepted, by the reader's score and the locator's heat: `python tools/fit_is_there.py`.
+
+A logistic regression on pages that are drawn with the digits kept apart in the locator's training. What it prints goes
+into `_IS_THERE` of `reading/lines.py`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from downstroke.augment.pages import Characters, draw_page
+from downstroke.data import sources
+from downstroke.reading import refusal
+from downstroke.reading.lines import Page, _with_places, box_in_picture
+from downstroke.reading.reader import Reader
+from downstroke.reading.split import best_path
+
+PAGES, SHARE = 120, 0.95
+KINDS = ("lines", "form", "none", "lines", "none")
+
+
+def shared(box: tuple[int, ...], other: NDArray[np.float32]) -> float:
+    """Intersection over union of two boxes (x, y, width, height)."""
+    wide = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    high = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
+    both = max(0.0, float(wide)) * max(0.0, float(high))
+    return both / (box[2] * box[3] + float(other[2] * other[3]) - both)
+
+
+def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(score, log heat and 1 of each digit read, [N,3]; 1 where it is read right, 0 where there is none, [N])."""
+    rows, truths = [], []
+    for seed in range(PAGES):
+        drawn = draw_page(np.random.default_rng((99, seed)), characters, KINDS[seed % len(KINDS)])
+        page = Page.of(drawn.image)
+        logits, start = reader.logits(page.glyphs), 0
+        for row, one in zip(page.rows, page.choices, strict=True):
+            own = _with_places(logits[start : start + len(one.glyphs)], one, reader.judge)
+            start += len(one.glyphs)
+            for index in best_path(one.hypotheses, one.skips, reader.judge.surely(own)):
+                piece, place = one.hypotheses[index].piece, one.hypotheses[index].place
+                box = box_in_picture(row, piece.x, piece.y, piece.right, piece.bottom, drawn.image.shape)
+                overlaps = [shared(box, other) for other in drawn.boxes] or [0.0]
+                best = int(np.argmax(overlaps))
+                if 0.2 <= overlaps[best] <= 0.4:
+                    continue  # neither a digit nor none
+                right = overlaps[best] > 0.4 and drawn.labels[best] == own[index].argmax()
+                if overlaps[best] > 0.4 and not right:
+                    continue
+                score = float(refusal.score(own[index][None])[0])
+                rows.append((min(max(score, -10), 12), math.log((place.score if place else 0.0) + 0.02), 1.0))
+                truths.append(int(right))
+    return np.array(rows), np.array(truths)
+
+
+if __name__ == "__main__":
+    val = sources.load("mnist", 0).train.take(np.arange(5000))
+    x, y = found(Reader.shipped(), Characters(val.images, val.labels))
+    weights = np.zeros(3)
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-x @ weights))
+        curvature = (x.T * (p * (1 - p))) @ x + 1e-3 * np.eye(3)
+        weights += np.linalg.solve(curvature, x.T @ (y - p) - 1e-3 * weights)
+    sums = x[:, :2] @ weights[:2]
+    least = float(np.quantile(sums[y == 1], 1 - SHARE))
+    print(f"_IS_THERE = ({weights[0]:.2f}, {weights[1]:.2f}, {least:.2f})")
+    print(f"{len(y)} found on {PAGES} pages; of what is none {np.mean(sums[y == 0] >= least):.1%} is accepted still")
