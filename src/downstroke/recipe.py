@@ -31,7 +31,7 @@ DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "ada
 
 
 #: What starts from a W that was learned before takes at most so many epochs, and so much of the recipe's lr.
-STARTED_EPOCHS, STARTED_LR = 4, 1 / 3
+STARTED_EPOCHS, STARTED_LR = 4, 0.1
 SHIPPED = "reader"  # what `start_from` calls the W that comes with downstroke
 
 
@@ -137,7 +137,7 @@ class Recipe:
             if "optimizer" not in changes and self.lr:
                 changes.setdefault("lr", self.lr * STARTED_LR)
             if changes["start_from"] == SHIPPED and changes.get("data", self.data) != "mnist":
-                changes.setdefault("mix", 0.5)
+                changes.setdefault("mix", 0.75)
         if changes.get("optimizer", self.optimizer) != self.optimizer and changes.get("lr") is None:
             changes["lr"] = None
         return dataclasses.replace(self, **changes)

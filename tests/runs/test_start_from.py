@@ -65,7 +65,7 @@ def test_a_sweep_of_lr_does_not_claim_to_start_from_a_w(tiny: Path) -> None:
 def test_what_starts_from_a_w_takes_few_epochs_and_a_lower_lr_unless_told_otherwise() -> None:
     reader = RECIPES["reader"]
     taught = reader.replace(start_from="reader", data="mine")
-    assert (taught.epochs, taught.mix) == (4, 0.5)
+    assert (taught.epochs, taught.mix) == (4, 0.75)
     assert taught.lr is not None
     assert reader.lr is not None
     assert taught.lr < reader.lr
