@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from downstroke.advice.curve import Curve
 from downstroke.advice.verdict import Advice, advise_every
 from downstroke.bench import hull
-from downstroke.bench.advice import curve, first_stop
+from downstroke.bench.advice import first_stop, of
 from downstroke.bench.histories import Recorded, load
 from downstroke.show.style import INK, TRAIN, VAL, drawing, heading, scale_loss
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 RIGHT = ("history-020", "history-013", "history-003", "history-028")
-WRONG = ("history-025", "history-048", "history-019", "history-044")
+WRONG = ("history-052", "history-062", "history-124", "history-033")
 SAID = {
     "right": "Where the advice was right",
     "wrong": "Where it was late, or could not know",
@@ -38,7 +38,7 @@ def draw(name: str, wanted: tuple[str, ...], histories: dict[str, Recorded]) -> 
         grid = figure.add_gridspec(2, 2, left=0.06, right=0.985, top=0.875, bottom=0.065, hspace=0.36, wspace=0.13)
         for place, which in zip(grid, wanted, strict=True):
             history = histories[which]
-            known = curve(history)
+            known = of(history)
             draw_one(figure.add_subplot(place), history, known, advise_every(known))
 
 

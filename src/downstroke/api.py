@@ -316,6 +316,7 @@ def train(
     In processes started by torchrun, all of them train the one run; the first alone writes and watches.
     """
     from downstroke.learning.distributed import joined
+    from downstroke.reading.start import starting_weights
     from downstroke.runs.training import Training
 
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
@@ -325,6 +326,7 @@ def train(
 
         summary_writer()  # refused before a run is made for it
     home = Path(runs_dir)
+    decided, start = starting_weights(decided, home)
     with (
         joined(device),
         Training.start(
@@ -336,6 +338,7 @@ def train(
             threads=threads,
             until_done=until_done,
             max_epochs=max_epochs,
+            start=start,
         ) as training,
     ):
         run = Run(training.run.folder)

@@ -30,6 +30,11 @@ def _note(default: Any, note: str, low: float = -math.inf, high: float = math.in
 DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4, "muon": 0.1}
 
 
+#: What starts from a W that was learned before takes at most so many epochs, and so much of the recipe's lr.
+STARTED_EPOCHS, STARTED_LR = 4, 1 / 3
+SHIPPED = "reader"  # what `start_from` calls the W that comes with downstroke
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides W.
@@ -45,6 +50,9 @@ class Recipe:
     train_size: float | None = _note(
         None, "train on some of the training images only: a share below 1, or a count from 1", 0, open_low=True
     )
+    mix: float = _note(
+        0.0, "mix MNIST into your own digits: the share of MNIST's images in an epoch; 0 for none", 0, 0.95
+    )
     label_noise: float = _note(0.0, "share of the training labels replaced by a wrong one", 0, 1)
     val_size: float = _note(
         1 / 12, "val images taken from the training images: a share below 1, or a count from 1; 0 for none", 0
@@ -52,6 +60,9 @@ class Recipe:
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
     model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, deep, or package.module:callable")
+    start_from: str | None = _note(
+        None, "the weights to start with: `reader` for the shipped reader, or a run; left out, random ones"
+    )
     first_layer: str = _note("random", "how its filters start: random, or whitening (computed from the images)")
     dropout: float = _note(0.0, "share of the last hidden layer's values set to 0 in training", 0, 0.95)
 
@@ -97,6 +108,10 @@ class Recipe:
             raise RecipeError(f"train_size is {self.train_size:g}; expected a share below 1, or a whole number")
         if self.val_data is not None and not self.val_size:
             raise RecipeError("val_data gives val images, but val_size 0 asks for none; leave one out")
+        if self.mix and self.data == "mnist":
+            raise RecipeError(f"mix is {self.mix:g}, but data is mnist; give your own digits with --data")
+        if self.mix and self.val_data is not None:
+            raise RecipeError("val_data and mix exclude each other; leave one out")
         if self.first_layer not in ("random", "whitening"):
             raise RecipeError(f"first_layer is {self.first_layer!r}; expected random or whitening")
         if self.label_smoothing and self.criterion != "cross-entropy":
@@ -110,12 +125,19 @@ class Recipe:
         """A recipe with these fields changed.
 
         A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none, and
-        no strays.
+        no strays. With `start_from`, epochs and lr become lower, and own data for the shipped reader is
+        mixed with MNIST, so that it forgets none.
         """
         self._refuse_unknown(changes)
         if changes.get("criterion", self.criterion) != self.criterion:
             changes.setdefault("label_smoothing", 0.0)
             changes.setdefault("strays", 0.0)
+        if changes.get("start_from") is not None and self.start_from is None:
+            changes.setdefault("epochs", min(self.epochs, STARTED_EPOCHS))
+            if "optimizer" not in changes and self.lr:
+                changes.setdefault("lr", self.lr * STARTED_LR)
+            if changes["start_from"] == SHIPPED and changes.get("data", self.data) != "mnist":
+                changes.setdefault("mix", 0.5)
         if changes.get("optimizer", self.optimizer) != self.optimizer and changes.get("lr") is None:
             changes["lr"] = None
         return dataclasses.replace(self, **changes)

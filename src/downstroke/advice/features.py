@@ -44,7 +44,7 @@ def shift(values: Floats) -> float:
     low = float(values.min())
     if low >= 0:
         return 0.0
-    return float(np.ptp(values)) - low or 1.0
+    return (float(np.ptp(values)) or 1.0) - low
 
 
 def logarithms(values: Floats) -> Floats:

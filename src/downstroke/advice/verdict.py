@@ -20,7 +20,7 @@ from downstroke.errors import DownstrokeError
 AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
 #: What epochs are worth: training as long again as was needed weighs as much as a loss higher by this share.
-OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.2, "balanced": 0.02, "thorough": 0.01})
+OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.1, "balanced": 0.02, "thorough": 0.01})
 RISES = 0.3  # probability above which a stop is called overfitting
 FELL = 0.1  # logarithm of the fall of training loss since the best epoch that overfitting is told from
 ALARM = 0.85  # probability above which it is a stop by itself

@@ -116,9 +116,9 @@ def complete(curve: Curve) -> str:
 
 def flat(curve: Curve, judged: Judged) -> str:
     """Why nothing more is expected."""
-    if curve.spent:
-        return f"Stop: the schedule has brought lr to its end. Val loss is {_at(curve, -1)}. {_kept(curve)}"
     told = f"The lowest val loss was {_at(curve, _least(curve))}{_noise(curve)}"
+    if curve.spent:
+        return f"Stop: plateau. The schedule has brought lr to its end. {told}. {_kept(curve)}"
     return f"Stop: plateau. {told}. {_hope(judged)}. {_kept(curve)}"
 
 

@@ -28,8 +28,8 @@ def pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def read_class_folders(folder: Path) -> Found:
-    """`<class>/<picture>`, or `train/<class>/...` with `val/<class>/...` and `test/<class>/...`.
+def read_class_folders(folder: Path, least: int = 2) -> Found:
+    """`<class>/<picture>`, or `train/<class>/...` with `val/<class>/...` and `test/<class>/...`; `least` classes.
 
     The images are uint8 [N, 28, 28], ink high: pictures of 28x28 with their ink high are taken as they are, others
     become glyphs; labels are positions in the class names. Raises DataError.
@@ -46,7 +46,9 @@ def read_class_folders(folder: Path) -> Found:
             f"(move its pictures to one of them)"
         )
     notices: list[str] = []
-    files = {part: _files_by_class(home, notices, least=2 if part == "train" else 1) for part, home in homes.items()}
+    files = {
+        part: _files_by_class(home, notices, least=least if part == "train" else 1) for part, home in homes.items()
+    }
     names = tuple(files["train"])
     parts: dict[str, Raw] = {}
     polarities: dict[str, Polarity] = {}
@@ -77,7 +79,10 @@ def _files_by_class(folder: Path, notices: list[str], least: int) -> dict[str, l
             )
     if len(files) < least:
         found = f"only the class {next(iter(files))}" if files else "no sub-folders"
-        raise DataError(f"{folder}: {found}; expected a sub-folder of pictures for each of at least {least} classes")
+        raise DataError(
+            f"{folder}: {found}; expected a sub-folder of pictures for each of at least "
+            f"{counted(least, 'class', 'classes')}"
+        )
     return files
 
 

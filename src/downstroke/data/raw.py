@@ -118,6 +118,20 @@ def with_val(found: Found, apart: Found, *, transpose: bool = False) -> Found:
     return replace(found, val=val, notices=(*found.notices, *notices))
 
 
+def part_of(found: Found, classes: tuple[str, ...], *, transpose: bool = False) -> tuple[Part, list[str]]:
+    """The train images of what was found, labelled by the places of their classes' names in `classes`; and notices.
+
+    They may be of one class only, and as few as one. Raises DataError, also for a class that `classes` lacks.
+    """
+    raw, notices = found.train, list(found.notices)
+    labels = [str(value) if found.names is None else found.names[value] for value in _check_labels(raw).tolist()]
+    if unknown := [label for label in labels if label not in classes]:
+        raise DataError(f"{raw.where}: class {unknown[0]}; expected {_some(np.array(classes))} alone")
+    images = _levels(_grey(raw, transpose or found.transposed), raw.where, notices)
+    glyphs = _glyphs(images, find_polarity(images), raw.where)
+    return Part(glyphs, np.array([classes.index(label) for label in labels], np.int64)), notices
+
+
 def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
     """What a person should know of the images and labels: blank images, rare classes, images in two parts."""
     lines = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -114,12 +115,19 @@ class Learner:
     def judged(self) -> models.Network:
         return self.average.network if self.average else self.network
 
-    def begin(self, images: Tensor) -> None:
-        """Measure the training images, uint8 [N,28,28], start the average from the first W, and seed dropout."""
+    def begin(self, images: Tensor, start: Mapping[str, Tensor] | None = None) -> None:
+        """Measure the training images, uint8 [N,28,28], start the average from the first W, and seed dropout.
+
+        `start`: the W to start with, tensors by name; its pixel scale is kept. RecipeError where it does not fit.
+        """
         torch.manual_seed(self.recipe.seed + self.world.rank)  # each process drops different values
-        self.network.measure(images)
-        if self.recipe.first_layer == "whitening":
-            whiten(self.network, images)
+        if start is None:
+            self.network.measure(images)
+            if self.recipe.first_layer == "whitening":
+                whiten(self.network, images)
+        else:
+            models.take(self.network, start, str(self.recipe.start_from))
+            self.network.temperature.fill_(1.0)  # it is fitted anew where there is one
         self._start_average()
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ To add one: a function of (classes, dropout) that returns an `nn.Module` from fl
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -186,6 +186,20 @@ class Network(nn.Module):
         spread = sample.std().clamp_min(1e-3)  # where all images are alike there is no spread to divide by
         self.scale.copy_(1 / spread)
         self.shift.copy_(-sample.mean() / spread)
+
+
+def take(network: Network, tensors: Mapping[str, Tensor], of: str) -> None:
+    """Give the network these tensors for its W; `of` says whose they are. RecipeError, which names one that misfits."""
+    own = network.state_dict()
+    for name in dict.fromkeys([*own, *tensors]):
+        if name in own and name in tensors and own[name].shape == tensors[name].shape:
+            continue
+        here, there = (str(list(held[name].shape)) if name in held else "missing" for held in (own, tensors))
+        raise RecipeError(
+            f"W of {of} does not fit: its tensor {name} is {there}, and in this model {here}; "
+            f"start from a W of the same --model and the same number of classes"
+        )
+    network.load_state_dict(dict(tensors))
 
 
 def build(recipe: Recipe, classes: int) -> Network:

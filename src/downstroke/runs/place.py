@@ -17,6 +17,10 @@ _KEYS = {"data": "place", "val_data": "val_place"}  # fields of the recipe, and 
 
 def load(recipe: Recipe) -> Dataset:
     """The data of a recipe. Raises DataError."""
+    if recipe.mix:
+        return sources.load_mixed(
+            recipe.data, recipe.mix, recipe.val_size, recipe.split_seed, transpose=recipe.transpose
+        )
     return sources.load(recipe.data, recipe.split_seed, val_data=recipe.val_data, transpose=recipe.transpose)
 
 

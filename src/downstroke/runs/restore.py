@@ -39,6 +39,10 @@ def restore(record: Record, learner: Learner, train: Images, *, accept_recipe: b
             f"{folder} has epochs but no checkpoint to continue from: last/ is missing. Nothing was changed; "
             f"put it back, or start a new run"
         )
+    elif learner.recipe.start_from is not None:
+        raise CheckpointError(
+            f"{folder} began with the W of {learner.recipe.start_from} and has no checkpoint; start a new run"
+        )
     else:  # killed before the first checkpoint was written
         learner.begin(train.images)
         record.begin_rows()

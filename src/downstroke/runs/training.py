@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from downstroke.errors import RunError, counted
 from downstroke.learning import schedules
@@ -57,12 +58,15 @@ class Training:
         threads: int | None = None,
         until_done: bool = False,
         max_epochs: int | None = None,
+        start: Mapping[str, Tensor] | None = None,
     ) -> Self:
         """A new run, its folder made and locked. Nothing is left behind where the recipe or the data cannot be used.
 
         With `until_done` it trains until the advice is to stop, however many epochs the recipe names; for `max_epochs`
         at most (left out, 1000), the fall of lr at the end included.
+        `start`: the W that the recipe's `start_from` names.
         """
+        assert (start is None) == (recipe.start_from is None), recipe.start_from
         if name is not None:
             names.checked(name)
         most = limit(max_epochs, until_done)
@@ -78,7 +82,7 @@ class Training:
         machine = learner.machine
         machine.use()
         train, val = Images(parts.train, machine.device), Images(parts.val, machine.device)
-        learner.begin(train.images)
+        learner.begin(train.images, start)
         if until_done:
             begin_until_done(learner, most)
         learner.at.elapsed_s = time.perf_counter() - began
