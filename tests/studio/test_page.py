@@ -502,7 +502,7 @@ SPILLED = """() => {
     [
         pytest.param(0.75, 16, (360, 1280), id="narrow font"),
         pytest.param(1.35, 16, (360, 800, 1280), id="very wide font"),
-        pytest.param(1.0, 32, (480, 720, 1280), id="text at 200%"),
+        pytest.param(1.0, 32, (360, 720, 1280), id="text at 200%"),
         pytest.param(1.35, 32, (720,), id="very wide font at 200%"),
     ],
 )

@@ -78,7 +78,7 @@ def _answer_errors(app: FastAPI, methods: Callable[[str], list[str]]) -> None:
             line = f"there is nothing at {request.url.path}; /api lists what there is"
         if error.status_code == 405:  # a route knows of its own method alone
             headers = {"Allow": ", ".join(methods(request.url.path) or ["GET"])}
-            line = f"{request.url.path} is not for {request.method}, but for {headers['Allow']}"
+            line = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
         return Answer({"error": line}, error.status_code, headers)
 
     @app.exception_handler(RequestValidationError)

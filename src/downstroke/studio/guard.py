@@ -183,15 +183,15 @@ class Guard:
         headers, path, changes = Headers(scope=scope), scope["path"], scope["method"] not in _SAFE
         host = headers.get("host", "")
         if self.settings.loopback and not is_loopback(_without_port(host)):
-            raise Refused(403, f"the Host header is {host!r}; this studio is for 127.0.0.1 and localhost alone")
+            raise Refused(403, f"the Host header is {host!r}; this studio answers only to 127.0.0.1 and localhost")
         origin = headers.get("origin")
         foreign = origin is not None and _netloc(origin) != host
         foreign = foreign or headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if (changes or path not in _OPEN) and foreign and not self._shares(headers, path):
             raise Refused(
                 403,
-                f"a page of {origin or 'another site'} may not ask this; only the studio's own page may, "
-                "and those of sites named with --allow-origin",
+                f"pages of {origin or 'another site'} may not use this studio; "
+                "start it with --allow-origin SITE to let a site's pages use it",
             )
         preflight = scope["method"] == "OPTIONS" and self._shares(headers, path)  # browsers send it without the token
         if self._needs_token(path, changes) and not preflight and not self._has_token(headers):
@@ -243,7 +243,7 @@ async def _body(headers: Headers, receive: Receive, hold: Callable[[int], None])
                 if not message.get("more_body", False):
                     return b"".join(parts)
     except TimeoutError:
-        raise Refused(408, f"the request did not come within {BODY_S:g} s; send it again") from None
+        raise Refused(408, f"the request did not arrive within {BODY_S:g} s; send it again") from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -143,7 +143,7 @@ class Jobs:
     def _refuse_busy(self, name: str, run: Run) -> None:
         job = self._jobs.get(name)
         if (job and job.status != "ended") or run.in_training:
-            raise Refused(409, f"{name} is being trained, or waits for its turn; pause it or stop it first")
+            raise Refused(409, f"{name} is being trained or waiting for its turn; pause it or stop it first")
 
     def _refuse_nothing(self, name: str, run: Run, epochs: int | None, changes: list[Any]) -> None:
         if epochs is not None:
@@ -161,14 +161,13 @@ class Jobs:
                 self._ask_idle(name, wish, job)
             elif job.status == "queued":
                 if wish == "pause":
-                    raise Refused(
-                        409, f"{name} waits for its turn and does not train yet; stop takes it from the queue"
-                    )
+                    raise Refused(409, f"{name} is still waiting for its turn; stop takes it from the queue")
                 self._forget(name)
             else:
                 if name not in self._children and not _is(job):
                     raise Refused(
-                        409, f"{name} is trained by a process that this studio cannot tell for sure; use Ctrl-C"
+                        409,
+                        f"{name} is trained by a process that this studio cannot identify; press Ctrl-C where it runs",
                     )
                 job.asked = wish
                 self._write(job)
@@ -179,9 +178,9 @@ class Jobs:
         if not made and job is None:
             raise Refused(404, f"there is no run {name!r} here")
         if made and self.open(name).in_training:
-            raise Refused(409, f"{name} is trained by a program that the studio did not start; stop it there (Ctrl-C)")
+            raise Refused(409, f"{name} is being trained outside the studio; stop it there (Ctrl-C)")
         if wish == "pause":
-            raise Refused(409, f"{name} does not train, so there is nothing to pause")
+            raise Refused(409, f"{name} is not being trained, so there is nothing to pause")
         if not made:
             self._forget(name)
             return
@@ -195,7 +194,7 @@ class Jobs:
             raise Refused(403, "this studio reads only; it starts no training")
         waiting = sum(other.status == "queued" for other in self._jobs.values())
         if waiting >= MOST_WAITING:
-            raise Refused(429, f"{waiting} trainings wait already; stop one, or try again when one is done")
+            raise Refused(429, f"{waiting} trainings are waiting already; stop one, or try again when one is done")
         self._jobs[job.name] = job
         self._write(job)
         self._start_next()
@@ -248,8 +247,8 @@ class Jobs:
             position = Run(self.runs_dir / job.name).position
             if code == 130 or (position and position["epoch"] >= position["leg"]["last_epoch"]):
                 return None
-        how = f"signal {-code}" if code is not None and code < 0 else "killed, or the machine went off"
-        return f"its process ended without a word ({how}); nothing before its last checkpoint is lost: continue"
+        how = f"signal {-code}" if code is not None and code < 0 else "killed, or the machine was switched off"
+        return f"its process ended without a message ({how}); all up to its last checkpoint is kept: continue"
 
     def _last_line(self, name: str) -> str:
         try:

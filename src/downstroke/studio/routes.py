@@ -21,16 +21,16 @@ from downstroke.studio.uploads import from_request
 
 Work = Callable[..., Any]
 _SAID = {
-    400: "Something in it cannot be used; the error says what to do.",
+    400: "The request cannot be used; the error says why.",
     401: "The token is missing or wrong.",
-    403: "Not from here: a foreign Host or Origin, or the studio reads only.",
-    404: "There is no such run, or no such thing of it.",
-    408: "It did not come whole in time.",
-    409: "Not now: the run is being trained, or is not.",
+    403: "Refused: a foreign Host or Origin, or the studio is read-only.",
+    404: "There is no such run, or it has nothing of the kind.",
+    408: "The request took too long to arrive.",
+    409: "The run is not in a state for that.",
     413: "Too large.",
-    415: "Neither multipart nor JSON nor an image.",
-    422: "It has not the form that is described here.",
-    429: "Too many wait already.",
+    415: "The content type is not multipart, JSON or an image.",
+    422: "The request does not match this description.",
+    429: "Too many are waiting already.",
     500: "Something unexpected; the server's own log says what.",
     503: "Too busy, or it took too long; try again.",
 }
@@ -40,9 +40,9 @@ _ALWAYS = (403, 500, 503)
 _NAME = Path(description="The run's name.", max_length=64, examples=["calm-otter"])
 _CONTINUE = Body(schemas.Continue(epochs=None, lr=None, schedule=None))
 _STEP = Query(0, ge=0, le=2**53, description="Steps after this one only.")
-_SINCE = Query(None, ge=0, le=2**53, description="First tell what came after this step.")
-_INDEX = Query(0, ge=0, le=2**31, description="Of the val image, counted from 0.")
-_INDEX_OR_NONE = Query(None, ge=0, le=2**31, description="Of the val image, counted from 0.")
+_SINCE = Query(None, ge=0, le=2**53, description="Send what came after this step first.")
+_INDEX = Query(0, ge=0, le=2**31, description="Index of the val image, from 0.")
+_INDEX_OR_NONE = Query(None, ge=0, le=2**31, description="Index of the val image, from 0.")
 _FIRST, _SECOND = (
     Query(max_length=64, description="A run's name.", examples=[name]) for name in ("calm-otter", "eager-wren")
 )
@@ -127,10 +127,10 @@ def runs(studio: Studio) -> APIRouter:
 
     @routes.router.get(
         "/runs/{name}/events",
-        summary="What happens to it, as server-sent events",
+        summary="Its training, as server-sent events",
         description=(
             "`state`: the run, at once and at every change. `steps`: {rows, progress}, about four times a second. "
-            "`epoch`: a row of the history. `advice`. Steps that were lost with a crash are made again, and told again."
+            "`epoch`: a row of the history. `advice`. Steps lost in a crash are repeated, and sent again."
         ),
         response_class=StreamingResponse,
         responses=errors(*_READS, *_ALWAYS, 404, 422) | {200: stream},
@@ -146,7 +146,7 @@ def training(studio: Studio) -> APIRouter:
     """What changes W."""
     routes, shown = Routes(studio, "/api/runs", "training"), studio.views.run
 
-    @routes.post("", "Train by a recipe", schemas.Run, 400, 409, 429, status=201)
+    @routes.post("", "Train with a recipe", schemas.Run, 400, 409, 429, status=201)
     def train(wanted: schemas.Train) -> Any:
         return shown(studio.jobs.train(views.recipe_of(wanted), wanted.name))
 
@@ -155,7 +155,7 @@ def training(studio: Studio) -> APIRouter:
         studio.jobs.extend(name, wanted.epochs, wanted.lr, views.schedule_of(wanted))
         return shown(name)
 
-    @routes.post("/{name}/pause", "Interrupt it within the epoch, its goal kept", schemas.Run, 404, 409, status=202)
+    @routes.post("/{name}/pause", "Pause it within the epoch; its goal is kept", schemas.Run, 404, 409, status=202)
     def pause(name: str = _NAME) -> Any:
         return studio.ask(name, "pause")
 
@@ -175,14 +175,14 @@ def results(studio: Studio) -> APIRouter:
         "Look at the sealed test set",
         schemas.Examined,
         *(400, 404),
-        note="Every look is recorded, and costs a little of the test set's worth: choices belong on val.",
+        note="Every look is recorded. Make choices on val: each one made on the test set makes its figure less honest.",
         heavy=True,
     )
     def test(name: str = _NAME) -> Any:
         return _examined().look(opened(name))
 
     @routes.get(
-        "/runs/{name}/test", "The last look again, without a new one", schemas.Examined, 400, 404, 422, heavy=True
+        "/runs/{name}/test", "The last look, without taking a new one", schemas.Examined, 400, 404, 422, heavy=True
     )
     def tested(name: str = _NAME) -> Any:
         return _examined().last(opened(name))

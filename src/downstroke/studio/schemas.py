@@ -80,11 +80,11 @@ class Run(Shape):
     name: Name
     recipe: str = Field(description="The name of its recipe.", examples=["standard"])
     state: State = Field(
-        description="training: a process trains it now. queued: it waits for its turn. paused: it was interrupted "
-        "before its goal; continue goes on from there. idle: nothing is left to do. failed: `error` says why."
+        description="training: being trained now. queued: waiting for its turn. paused: interrupted before its "
+        "goal; continue finishes it. idle: nothing left to do. failed: `error` says why."
     )
     epochs: int = Field(description="Epochs done.", examples=[3])
-    target_epochs: int = Field(description="Epochs done when what was asked for is done.", examples=[6])
+    target_epochs: int = Field(description="Epochs when the training that was asked for is done.", examples=[6])
     steps: int = Field(description="Updates of W so far.", examples=[1290])
     val_loss: float | None = Field(description="Of the best epoch: mean cross-entropy on val, nats.", examples=[0.031])
     val_accuracy: float | None = Field(description="Of the best epoch, 0 to 1.", examples=[0.991])
@@ -96,7 +96,7 @@ class Run(Shape):
 
 
 class Progress(Shape):
-    """Where training stands."""
+    """How far training is."""
 
     epoch: int = Field(description="The epoch under way, from 1.")
     step: int
@@ -116,7 +116,7 @@ class Detail(Run):
 
 
 class Queue(Shape):
-    """Trainings under way, and those that wait."""
+    """The trainings running, and those waiting."""
 
     running: list[str]
     waiting: list[str] = Field(description="The next one first.")
@@ -158,11 +158,11 @@ class History(Shape):
     """What was recorded."""
 
     epochs: list[EpochRow]
-    steps: list[StepRow] = Field(description="Of more than 2,000 every second, third, ..., and the last.")
+    steps: list[StepRow] = Field(description="At most 2,000: of more, every second, third, ..., and the last.")
 
 
 class RecipeField(Shape):
-    """One thing that a recipe decides."""
+    """A field of a recipe."""
 
     name: str = Field(examples=["optimizer"])
     kind: Literal["choice", "number", "integer", "flag", "text"]
@@ -180,7 +180,7 @@ class NamedRecipe(Shape):
 
 
 class Recipes(Shape):
-    """What can be trained by."""
+    """The named recipes, and the fields of a recipe."""
 
     recipes: list[NamedRecipe]
     fields: list[RecipeField]
@@ -202,7 +202,7 @@ RecipeFields = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "description": "Fields of a recipe; what is left out is as in `base`.",
+            "description": "Fields of a recipe; what is left out comes from `base`.",
             "properties": {
                 "base": {"enum": list(RECIPES), "default": "standard"},
                 **{f.name: _described(f) for f in dataclasses.fields(Recipe)},
@@ -242,7 +242,7 @@ class Continue(Asked):
 
 
 class Misread(Shape):
-    """A test image that was taken for another digit."""
+    """A test image that was read as another digit."""
 
     index: int = Field(description="Of the test image.")
     label: int
@@ -264,13 +264,13 @@ class Examined(Shape):
     errors: int
     images: int
     looks: int = Field(description="The looks so far, this one included.")
-    confusion: list[list[int]] = Field(description="Row: the true class; column: what it was taken for.")
+    confusion: list[list[int]] = Field(description="Row: the true class; column: the class it was read as.")
     classes: list[str]
     misread: list[Misread]
 
 
 class Difference(Shape):
-    """A field that two recipes have otherwise."""
+    """A recipe field in which two runs differ."""
 
     field: str
     a: Any
@@ -289,7 +289,7 @@ class Compared(Shape):
 
 
 class NamedPicture(Asked):
-    """A picture with the name that its reading is to have."""
+    """A picture, and the name that its reading gets."""
 
     name: str = Field(max_length=1000, examples=["note.jpg"])
     data: str | Rows28 = Field(description="A picture file in base64, or 28 rows of 28 grey levels.")
@@ -321,9 +321,9 @@ class Digit(Shape):
     probability: Share
     probabilities: list[Share]
     box: list[int] = Field(description="x, y, width, height in the picture's pixels.", min_length=4, max_length=4)
-    accepted: bool = Field(description="Whether the reading is to be relied on.")
+    accepted: bool = Field(description="Whether the reading is certain enough to be used.")
     warnings: list[str]
-    glyph: Rows28 | None = Field(None, description="Where `explain` was asked for.")
+    glyph: Rows28 | None = Field(None, description="With `explain` only.")
 
 
 class Line(Shape):

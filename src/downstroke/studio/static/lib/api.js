@@ -26,7 +26,7 @@ export class ApiError extends Error {
   }
 }
 
-const GONE = "The studio does not answer. Start it again with “downstroke studio”; nothing that was trained is lost.";
+const GONE = "The studio does not answer. Start it again with “downstroke studio”; no training is lost.";
 
 const headers = () => (token ? { Authorization: `Bearer ${token}` } : {});
 

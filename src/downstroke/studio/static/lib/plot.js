@@ -40,7 +40,7 @@ export const runLook = (index, c) => ({
 // The size of the words in a picture, in px: it follows the size that the reader has chosen.
 const em = () => 12.5 * (parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
 
-// One picture. `build(colours, width, narrow)` gives {data, layout}; `redraw` asks for it again, at most about 6 times a second.
+// One picture. `build(colours, width)` gives {data, layout}; `redraw` asks for it again, at most about 6 times a second.
 export class Plot {
   constructor(element, build, signal) {
     Object.assign(this, { element, build, signal, asked: false, running: false });
@@ -77,7 +77,7 @@ export class Plot {
     const { element } = this;
     if (this.signal.aborted || !element.isConnected || !element.clientWidth) return;
     const c = colours();
-    const { data, layout } = this.build(c, element.clientWidth, element.clientWidth < 40 * em());
+    const { data, layout } = this.build(c, element.clientWidth);
     await Plotly.react(element, data, framed(layout, c, element), { displayModeBar: false, responsive: false });
   }
 }
@@ -94,15 +94,24 @@ function framed(layout, c, element) {
     tickcolor: "rgba(0,0,0,0)",
     exponentformat: "e",
   };
+  const font = { family: getComputedStyle(document.body).fontFamily, size, color: c.ink };
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `${size}px ${font.family}`;
+  const wide = (text) => pen.measureText(text).width;
+  const fits = (text) => wide(text) < element.clientWidth - 6 * size; // beside the ticks
+  const height = element.clientHeight - 5.5 * size; // without the margins
   const axes = {};
-  for (const [key, value] of Object.entries(layout))
-    if (/^[xy]axis/.test(key))
-      axes[key] = { ...axis, ...(key.startsWith("x") ? { showgrid: false } : { automargin: "left" }), ...value };
+  for (const [key, own] of Object.entries(layout)) {
+    if (key.startsWith("xaxis")) axes[key] = { ...axis, showgrid: false, ...own };
+    if (key.startsWith("yaxis")) axes[key] = { ...axis, automargin: "left", ...spaced(own, height, 1.3 * size) };
+  }
+  const ticks = Object.entries(axes).flatMap(([key, { ticktext }]) => (key.startsWith("yaxis") && ticktext) || []);
+  const left = Math.max(1.6 * size, ...ticks.map((text) => wide(text) + 0.8 * size));
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: getComputedStyle(document.body).fontFamily, size, color: c.ink },
-    margin: { l: 1.6 * size, r: 1.2 * size, t: 2.1 * size, b: 3.4 * size }, // l grows where the ticks need it
+    font,
+    margin: { l: left, r: 1.2 * size, t: 2.1 * size, b: 3.4 * size }, // l grows where plotly's own ticks need it
     showlegend: false,
     dragmode: false,
     hoverlabel: { bgcolor: c.card, bordercolor: c.muted, font: { color: c.ink, size } },
@@ -110,13 +119,31 @@ function framed(layout, c, element) {
     height: element.clientHeight,
     ...layout,
     ...axes,
+    annotations: layout.annotations?.map(({ names, ...own }) => ({ ...own, text: names.find(fits) ?? names.at(-1) })),
+  };
+}
+
+// The axis without the ticks that would be written over each other: nearer than `least` px to the one above.
+function spaced(axis, height, least) {
+  if (!axis.tickvals || !axis.range) return axis;
+  const [bottom, top] = axis.domain ?? [0, 1];
+  const [low, high] = axis.range;
+  const at = (value) => ((axis.type === "log" ? Math.log10(value) : value) * height * (top - bottom)) / (high - low);
+  const shown = [];
+  for (let index = axis.tickvals.length - 1; index >= 0; index -= 1)
+    if (!shown.length || at(axis.tickvals[shown[0]]) - at(axis.tickvals[index]) >= least) shown.unshift(index);
+  if (shown.length === 1 && axis.tickvals.length > 1) shown.unshift(0); // one tick alone tells no scale
+  return {
+    ...axis,
+    tickvals: shown.map((index) => axis.tickvals[index]),
+    ticktext: shown.map((index) => axis.ticktext[index]),
   };
 }
 
 // Logarithmic where the values span more than a factor `from`; else from zero, unless they barely move.
 export function lossAxis(values, from = 10) {
   const seen = values.filter((value) => Number.isFinite(value) && value > 0);
-  if (!seen.length) return { range: [0, 2.5], tickvals: [] };
+  if (!seen.length) return { range: [0, 2.5], tickvals: [], ticktext: [] };
   const low = Math.min(...seen);
   const high = Math.max(...seen);
   if (high > from * low) {
@@ -146,7 +173,7 @@ for (let d = -1; d >= -9; d -= 1) ROUND.push(...[5, 2, 1].map((n) => Number(`${n
 // apart as they matter. There is no 100% on such an axis: half of the fewest errors on it stands for none.
 export function accuracyAxis(values) {
   const seen = values.filter(Number.isFinite);
-  if (!seen.length) return { place: (value) => value, axis: { range: [0, 1], tickvals: [] } };
+  if (!seen.length) return { place: (value) => value, axis: { range: [0, 1], tickvals: [], ticktext: [] } };
   const errors = seen.map((value) => 1 - value).filter((error) => error > 0);
   const most = ROUND.findLast((step) => step >= 0.999 * Math.max(0, ...errors) && step >= (errors.length ? 0 : 0.02));
   const fewest = ROUND.find((step) => step <= 1.001 * Math.min(1, ...errors)) ?? ROUND.at(-1);
@@ -167,9 +194,9 @@ export function accuracyAxis(values) {
   };
 }
 
-// A name above the panel whose upper end is at `y` (0..1 of the picture).
-export const panelName = (text, y, c) => ({
-  text,
+// A name above the panel whose upper end is at `y` (0..1 of the picture): the first of `names` that has room.
+export const panelName = (names, y, c) => ({
+  names,
   x: 0,
   y,
   xref: "paper",

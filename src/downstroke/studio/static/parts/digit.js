@@ -18,7 +18,7 @@ export class DigitPanel {
       width: 28,
       height: 28,
     });
-    this.verdict = h("p", { class: "verdict" }, "Draw a digit, and see here what the network makes of it.");
+    this.verdict = h("p", { class: "verdict" }, "Draw a digit to see what the network makes of it.");
     this.bars = new Bars("Probabilities of the chosen digit");
     this.bars.show(DIGITS, null);
     this.kept = h("p", { class: "kept", role: "status" });
@@ -62,7 +62,7 @@ export class DigitPanel {
     if (!digit) {
       this.glyph.getContext("2d").clearRect(0, 0, 28, 28);
       this.glyph.setAttribute("aria-label", "The glyph: nothing yet");
-      write(this.verdict, "Draw a digit, and see here what the network makes of it.");
+      write(this.verdict, "Draw a digit to see what the network makes of it.");
       return;
     }
     if (digit.glyph) {
@@ -71,7 +71,10 @@ export class DigitPanel {
     }
     const said = digit.accepted
       ? [`Read as ${digit.digit}, ${percent(digit.probability, 1)}.`]
-      : [h("span", { class: "refusal" }, "Refused: not enough like a digit."), ` The nearest is ${digit.digit}.`];
+      : [
+          h("span", { class: "refusal" }, "Refused: it does not look enough like a digit."),
+          ` The closest is ${digit.digit}.`,
+        ];
     const text = [
       ...said,
       h(

@@ -3,7 +3,7 @@
 import { h, picture } from "../lib/dom.js";
 import { count, percent, several } from "../lib/format.js";
 
-const AT_FIRST = 60; // images that are shown before one asks for all
+const AT_FIRST = 30; // images that are shown before one asks for all
 
 // `again(label, prediction, everything)` shows another choice of them.
 export function misread({ misread: all, classes }, label, prediction, everything, again) {
@@ -13,9 +13,9 @@ export function misread({ misread: all, classes }, label, prediction, everything
   const shown = everything ? some : some.slice(0, AT_FIRST);
   const what =
     label === null
-      ? `All ${count(all.length)} that were misread, the surest first`
+      ? `${several(all.length, "misread image")}, the most certain first`
       : `${several(some.length, "image")} of ${classes[label]} read as ${classes[prediction]}`;
-  if (!all.length) return h("p", {}, "Not one was misread.");
+  if (!all.length) return h("p", {}, "No image was misread.");
   return [
     h(
       "div",

@@ -128,7 +128,7 @@ export class OneImage {
     const lr = 10 ** (first + place * (Math.log10(lrs.at(-1)) - first));
     const after = between(lrs, losses, lr);
     this.at = { lr, after };
-    let change = "its loss is no number any more";
+    let change = "its loss is no longer a number";
     if (after !== null && loss(after) === loss(before)) change = `its loss stays at ${loss(before)}`;
     else if (after !== null)
       change = `its loss goes ${after < before ? "down" : "up"} from ${loss(before)} to ${loss(after)}`;
@@ -170,7 +170,7 @@ export class OneImage {
         },
         {
           x: [this.at.lr],
-          y: [this.at.after],
+          y: [this.at.after && Math.max(this.at.after, low / 1.2)], // below the picture it stands on its edge
           mode: "markers",
           marker: { color: c.train, size: 13, line: { color: c.card, width: 2 } },
           hoverinfo: "skip",
@@ -192,7 +192,7 @@ export class OneImage {
             }
           : { rangemode: "tozero", nticks: 5 },
         shapes: [rule(0, 1, before, before, { xref: "paper" }), ...(lr ? [rule(lr, lr, 0, 1, { yref: "paper" })] : [])],
-        annotations: [panelName("loss after the step", 1, c)],
+        annotations: [panelName(["loss after the step", "loss after it"], 1, c)],
       },
     };
   }

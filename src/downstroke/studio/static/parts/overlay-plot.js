@@ -3,7 +3,7 @@
 import { loss, percent } from "../lib/format.js";
 import { accuracyAxis, lossAxis, panelName, runLook } from "../lib/plot.js";
 
-export function drawOverlay(names, histories, c, narrow) {
+export function drawOverlay(names, histories, c) {
   const drawn = names.map((name, index) => [name, histories.get(name) ?? [], runLook(index, c)]);
   const of = (key) => drawn.flatMap(([, rows]) => rows.map((row) => row[key])).filter(Number.isFinite);
   const accuracy = accuracyAxis(of("val_accuracy"));
@@ -41,8 +41,8 @@ export function drawOverlay(names, histories, c, narrow) {
       yaxis: { domain: [0.42, 1], ...lossAxis(of("val_loss"), 3) },
       yaxis2: { domain: [0, 0.32], ...accuracy.axis },
       annotations: [
-        panelName(narrow ? "val loss (nats)" : "val loss (nats, mean over images)", 1, c),
-        panelName(narrow ? "accuracy (log)" : "val accuracy, the errors on a log scale", 0.325, c),
+        panelName(["val loss (nats, mean over images)", "val loss (nats)", "val loss"], 1, c),
+        panelName(["val accuracy, the errors on a log scale", "accuracy (log)", "accuracy"], 0.325, c),
       ],
     },
   };

@@ -37,11 +37,11 @@ export class PadReading {
         h("kbd", {}, "Space"),
         " puts it down and lifts it, ",
         h("kbd", {}, "Backspace"),
-        " takes the last stroke away, ",
+        " removes the last stroke, ",
         h("kbd", {}, "Delete"),
         " all. ",
         h("kbd", {}, "Shift"),
-        " goes faster.",
+        " moves it faster.",
       ),
     );
     this.show([], null);
@@ -91,7 +91,7 @@ export class PadReading {
   show(digits, problem, lines = []) {
     this.digits = digits;
     if (!digits.length) {
-      const words = problem ? "No digit yet: draw on." : "Draw a digit, or several side by side.";
+      const words = problem ? "No digit yet: keep drawing." : "Draw a digit, or several side by side.";
       replace(
         this.result,
         h("p", { class: "muted" }, problem && !/no digit|blank|nothing/i.test(problem) ? problem : words),

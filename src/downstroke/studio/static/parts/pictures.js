@@ -23,7 +23,7 @@ export class Pictures {
       { class: "drop" },
       input,
       h("label", { for: "files", class: "button" }, "Choose or photograph a picture"),
-      h("p", { class: "small" }, "or drop it here, or paste one with ", h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "V")),
+      h("p", { class: "small" }, "or drop one here, or paste one with ", h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "V")),
     );
     const over = (on) => (event) => {
       event.preventDefault();
@@ -113,7 +113,7 @@ export class Pictures {
     try {
       await image.decode();
     } catch {
-      return h("p", { class: "muted" }, "This browser cannot show the picture; it was read all the same.");
+      return h("p", { class: "muted" }, "This browser cannot show the picture, but it was read.");
     }
     const { naturalWidth: width, naturalHeight: height } = image;
     const boxes = digits.map((digit) => this.box(digit, width, () => boxes));
@@ -180,4 +180,6 @@ function characters({ text, digits }) {
 }
 
 const character = ({ digit, accepted }) =>
-  accepted ? String(digit) : h("span", { class: "refused", title: "refused: not enough like a digit" }, String(digit));
+  accepted
+    ? String(digit)
+    : h("span", { class: "refused", title: "refused: it does not look enough like a digit" }, String(digit));

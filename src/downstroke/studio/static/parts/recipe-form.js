@@ -76,7 +76,7 @@ export function recipeForm({ recipes, fields }, onMade) {
     required: true,
     "aria-describedby": "epochs-note",
   });
-  const epochsNote = "Passes over the training images: few to begin with; the curve then says more.";
+  const epochsNote = "Passes over the training images. Start with a few: the curve then tells you whether to continue.";
   const name = h("input", {
     id: "run-name",
     type: "text",
@@ -181,7 +181,7 @@ export function recipeForm({ recipes, fields }, onMade) {
           { class: "field" },
           h("label", { for: "run-name" }, "name"),
           name,
-          h("p", { class: "note", id: "run-name-note" }, "what the run is to be called: its folder"),
+          h("p", { class: "note", id: "run-name-note" }, "the name of the run and of its folder"),
         ),
         rest.map(({ name: key }) => rows.get(key)),
       ),
@@ -211,4 +211,4 @@ function code(text) {
 }
 
 export const readOnly = () =>
-  h("p", { class: "muted" }, "This studio reads only: it shows what there is, and trains nothing.");
+  h("p", { class: "muted" }, "This studio reads only: it shows the runs that exist, and trains none.");

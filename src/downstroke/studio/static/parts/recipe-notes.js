@@ -3,9 +3,9 @@
 export const RECIPES = {
   standard: "The default: Adam at a constant lr, small turns and shifts, an average of W. It can be continued.",
   sprint: "A coarser network, with lr falling to zero: about 99% in seconds.",
-  reader: "What the shipped reader was taught by: other pens, other people, and drawn things that are no digits.",
+  reader: "The recipe of the shipped reader: varied pens and hands, and drawn shapes that are not digits.",
   best: "A wider network with dropout: the most accurate, and the slowest.",
-  textbook: "The plain one: Nesterov momentum, batches of 128, lr falling exponentially, nothing clever.",
+  textbook: "Plain: Nesterov momentum, batches of 128, lr falling exponentially.",
 };
 
 export const CHOICES = {
@@ -18,21 +18,21 @@ export const CHOICES = {
   },
   criterion: {
     "cross-entropy": "The loss: −log of the label’s probability, from the logits.",
-    nll: "The same word for word: probabilities first, then −log of the label’s.",
+    nll: "The same in two steps: probabilities first, then −log of the label’s.",
     brier: "The loss: the squared distance between y and certainty of the label.",
     mse: "The loss: the squared distance between y and certainty of the label.",
   },
   optimizer: {
-    sgd: "W = W − lr · dL/dW, and nothing else.",
-    momentum: "A rolling ball: it goes on in the direction of the steps before.",
-    nesterov: "Momentum that looks ahead: the gradient corrects where it is about to be.",
+    sgd: "W = W − lr · dL/dW, nothing else.",
+    momentum: "Like a rolling ball: each step keeps part of the steps before.",
+    nesterov: "Momentum that looks ahead: it uses the gradient of where it is about to be.",
     adam: "Each weight’s step is scaled by running means of its gradient and its square.",
     adamw: "Adam, with the weight decay taken from W itself.",
     rmsprop: "The gradient over the root of its running mean square.",
-    muon: "Updates of inner convolutions made orthogonal; all else as nesterov.",
+    muon: "Makes the updates of inner convolutions orthogonal; the rest as nesterov.",
   },
   schedule: {
-    constant: "lr throughout: training can be continued at any time.",
+    constant: "The same lr throughout: training can be continued at any time.",
     exponential: "lr falls by the same factor each epoch, a little at every step.",
     step: "lr drops at once, every few epochs.",
     "inverse-time": "lr falls as 1 over the epochs.",

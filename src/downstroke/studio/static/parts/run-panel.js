@@ -40,7 +40,7 @@ export class RunPanel {
     this.legend = h("ul", { class: "legend", "aria-label": "Curves" });
     const drawing = h("div", { class: "plot plot-run", role: "img", "aria-label": "Loss by epoch: nothing yet" });
     this.drawing = drawing;
-    this.plot = new Plot(drawing, (c, width, narrow) => drawRun(this, c, width, narrow), this.signal);
+    this.plot = new Plot(drawing, (c, width) => drawRun(this, c, width), this.signal);
     this.reason = h("p", {});
     this.forecast = h("p", { class: "forecast" });
     this.first = h("button", { type: "button", class: "primary", onclick: () => this.press(this.firstDoes) });
@@ -181,9 +181,9 @@ export class RunPanel {
   line() {
     const { run } = this;
     const recipe = `recipe ${run.recipe}`;
-    if (run.state === "queued") return `${recipe} · waits until the training before it is done`;
+    if (run.state === "queued") return `${recipe} · waiting for the training before it`;
     if (run.state === "training" && !run.steps && !this.progress)
-      return `${recipe} · getting ready: images, then the first step`;
+      return `${recipe} · getting ready: loading the images`;
     return `${recipe} · ${several(Math.max(run.steps, this.progress?.step ?? 0), "step")}`;
   }
 
@@ -258,7 +258,7 @@ export class RunPanel {
       .map(([key, value]) => [words(key), value === null ? "–" : String(value)]);
     replace(
       this.recipe,
-      scroller("The recipe", table("Everything that decides W", ["field", "value"], rows, { class: "words" })),
+      scroller("The recipe", table("All the fields that decide W", ["field", "value"], rows, { class: "words" })),
     );
   }
 
@@ -267,16 +267,16 @@ export class RunPanel {
     this.advice.className = `advice ${advice?.verdict ?? ""}`;
     if (run.state === "failed") write(this.reason, `It failed: ${run.error}`);
     else if (advice) write(this.reason, advice.reason);
-    else if (run.state === "queued") write(this.reason, "It waits for its turn: one training at a time.");
+    else if (run.state === "queued") write(this.reason, "Waiting for its turn: one training runs at a time.");
     else if (this.detail.recipe_fields.val_size === 0)
-      write(this.reason, "No val images were set apart, so there is nothing to draw advice from.");
-    else write(this.reason, "There is none before the first epoch is done.");
+      write(this.reason, "No val images were set apart, so there can be no advice.");
+    else write(this.reason, "Advice comes after the first epoch.");
     // To continue is reasoned with the forecast; of a stop it is told beside.
     const far = advice && advice.verdict !== "continue" && advice.forecast.find(({ epochs }) => epochs === MORE);
     write(
       this.forecast,
       far
-        ? `In ${MORE} more epochs: val loss ${loss(far.val_loss)}, with 80% between ${loss(far.low)} and ${loss(far.high)}`
+        ? `Forecast for ${MORE} more epochs: val loss ${loss(far.val_loss)} (80% interval ${loss(far.low)} to ${loss(far.high)})`
         : "",
     );
     this.showLegend();
@@ -288,7 +288,7 @@ export class RunPanel {
       write(this.first, text);
       this.firstDoes = does;
     };
-    if (run.state === "training") set("Pause", ["/pause", {}, "It stops within the epoch and can go on from there."]);
+    if (run.state === "training") set("Pause", ["/pause", {}, "Pausing; it can be continued from there."]);
     else if (run.state === "paused") set(`Continue to epoch ${run.target_epochs}`, ["/continue", { epochs: null }]);
     else set(`Continue ${this.more()} more`, ["/continue", { epochs: this.more() }]);
     this.secondDoes = ["/stop", {}, "Stopped here. The best W is kept; it can be continued at any time."];

@@ -34,7 +34,7 @@ function horizon(run, done) {
   return Math.max(Math.min(last, run.target_epochs), Math.ceil(done), 1);
 }
 
-export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, narrow) {
+export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
   const perEpoch = progress?.steps_per_epoch ?? stepsPerEpoch(panel.detail, epochs);
   const last = horizon(run, Math.max(epochs.at(-1)?.epoch ?? 0, (steps.at(-1)?.step ?? 0) / perEpoch));
   const val = finite(epochs, "val_loss");
@@ -119,7 +119,7 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, na
     layout: {
       xaxis: {
         range: [0, last * 1.02],
-        nticks: narrow ? 6 : 11,
+        nticks: Math.min(11, Math.ceil(width / 60)),
         tickformat: "d",
         dtick: last <= 10 ? 1 : undefined,
         anchor: "y3",
@@ -135,10 +135,10 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, c, width, na
         ticktext: [number(lrTop)],
       },
       annotations: [
-        panelName(narrow ? "loss (nats)" : "loss (nats, mean over images)", 1, c),
-        ...(apart ? [panelName(narrow ? "batch loss" : "batch loss, with smoothed labels (nats)", 0.535, c)] : []),
-        panelName(narrow ? "accuracy (log)" : "accuracy, the errors on a log scale", apart ? 0.365 : 0.385, c),
-        panelName("lr", 0.105, c),
+        panelName(["loss (nats, mean over images)", "loss (nats)"], 1, c),
+        ...(apart ? [panelName(["batch loss, with smoothed labels (nats)", "batch loss"], 0.535, c)] : []),
+        panelName(["accuracy, the errors on a log scale", "accuracy (log)", "accuracy"], apart ? 0.365 : 0.385, c),
+        panelName(["lr"], 0.105, c),
       ],
       shapes: best
         ? [

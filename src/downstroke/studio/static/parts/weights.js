@@ -40,7 +40,7 @@ export class Weights {
         h(
           "p",
           { class: "muted small" },
-          "How far it is from the gradient over all images, by batch size: here it is measured.",
+          "How far a batch’s gradient is from the gradient over all images, measured for several batch sizes.",
         ),
         drawing,
         this.noiseTable,
@@ -80,7 +80,7 @@ export class Weights {
         ? scroller(
             "Noise by batch size",
             table(
-              "1 is as large as the gradient itself; a cosine of 1 is the same direction",
+              "An error of 1 is as large as the gradient itself; a cosine of 1 is the same direction",
               ["batch size", "relative error", "cosine"],
               noise.map((row) => [String(row.batch_size), number(row.relative_error), number(row.cosine)]),
             ),
@@ -123,7 +123,7 @@ function noisePlot(noise, c) {
     layout: {
       xaxis: { type: "log", tickvals: sizes, ticktext: sizes.map(String), title: { text: "batch size", standoff: 10 } },
       yaxis: { type: "log", tickvals: ticks, ticktext: ticks.map(number) },
-      annotations: [panelName("relative error", 1, c)],
+      annotations: [panelName(["relative error"], 1, c)],
     },
   };
 }

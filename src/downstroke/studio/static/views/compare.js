@@ -47,11 +47,7 @@ class Page {
     this.legend = h("ul", { class: "legend", "aria-label": "Curves" });
     this.hint = muted("Tick a run to see its curves here.");
     this.drawing = h("div", { class: "plot plot-overlay", role: "img", "aria-label": "No run is ticked" });
-    this.plot = new Plot(
-      this.drawing,
-      (c, width, narrow) => drawOverlay(this.ticked, this.histories, c, narrow),
-      signal,
-    );
+    this.plot = new Plot(this.drawing, (c) => drawOverlay(this.ticked, this.histories, c), signal);
     this.sentences = h("div", { class: "sentences", "aria-live": "polite" });
     this.differences = h("div", {});
     this.node = h(
