@@ -304,7 +304,8 @@ def _curve(table: Table, loss: str | None, val_loss: str | None, say: Say) -> Cu
     closing = [i for i in closing if at[i] > 0] or closing  # Hugging Face may measure W before it has learned
     if _within_epochs(at[closing]):
         span = counted(math.ceil(at.max()), "epoch")
-        say(f"{val_name} was measured {counted(len(closing), "time")} in {span}; evaluations are counted")
+        times = counted(len(closing), "time")
+        say(f"{val_name} was measured {times} in {span}; evaluations are counted")
         unit = "evaluation"
         before = np.zeros(len(at))
         before[[i + 1 for i in closing if i + 1 < len(at)]] = 1
