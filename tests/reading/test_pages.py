@@ -119,6 +119,13 @@ def test_cells_are_no_digits(reader: Reader, digits: Callable[..., Page]) -> Non
     assert [line.text.replace(" ", "") for line in reader.read(page).lines] == ["13579", "24680"]
 
 
+def test_two_digits_in_a_tight_picture_are_two(reader: Reader) -> None:
+    page = np.zeros((150, 190), np.uint8)
+    cv2.polylines(page, [np.array([[25, 25], [88, 25], [60, 70], [45, 125]], np.int32)], False, 255, 14, cv2.LINE_AA)
+    cv2.line(page, (165, 22), (165, 125), 255, 14, cv2.LINE_AA)
+    assert reader.read(page).text.replace(" ", "") == "71"
+
+
 def test_small_digits_beside_large_ones_are_read(reader: Reader, digits: Callable[..., Page]) -> None:
     page = np.full((330, 420), 250, np.uint8)
     on_paper(page, digits("47", 5), 20, 20)

@@ -161,6 +161,8 @@ class Page:
         if len(every) == 1:
             both = refusal.pooled(np.stack([every[0].logits, logits]))
             return [[replace(every[0], logits=both, surely=float(judge.surely(both[None])[0]))]]
+        if cut.left_out:  # not all the ink: what was left out may be a digit
+            return found
         likely = sum(math.log(max(one.surely, _LEAST)) for one in every)
         return [[whole]] if math.log(max(surely, _LEAST)) > likely else found
 
