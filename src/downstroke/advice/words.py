@@ -138,7 +138,7 @@ def warnings(curve: Curve, most: int) -> list[str]:
     """What a person should know of the data, a sentence each; `most`: rows that are judged one by one."""
     said = []
     if len(curve) > most:
-        said.append(f"The {len(curve):,} rows are judged in blocks of {-(-len(curve) // most):,}.")
+        said.append(f"The {counted(len(curve), 'row')} are judged in blocks of {-(-len(curve) // most):,}.")
     gaps = np.diff(curve.epoch)
     if np.any(gaps > 1):
         said.append(

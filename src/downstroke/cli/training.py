@@ -104,8 +104,9 @@ def _train_pages(options: dict[str, Any], as_json: bool, no_val: bool) -> None:
         print_json({"folder": str(folder), **record})
         return
     val = record["val"]
-    tell(f"{folder}: {locator.WEIGHTS} of {record['bytes']:,} bytes, SHA-256 {record['sha256']}")
-    tell(f"on {val['grounds']} drawn pages it finds {val['found']:.1%} of {val['digits']:,} digits")
+    tell(f"{folder}: {locator.WEIGHTS} of {counted(record['bytes'], 'byte')}, SHA-256 {record['sha256']}")
+    pages, digits = counted(val["grounds"], "drawn page"), counted(val["digits"], "digit")
+    tell(f"on {pages} it finds {val['found']:.1%} of {digits}")
 
 
 def _bounded(options: dict[str, Any]) -> None:

@@ -120,12 +120,14 @@ def _read(path: Path, file: Any, dimensions: int, entries: int | None, most: int
             f"expected as many of one as of the other"
         )
     if promised > most:
-        raise DataError(f"{path}: {most:,} bytes of {what} at most; expected {promised} ({size}): it is cut short")
+        most_told = counted(most, "byte")
+        raise DataError(f"{path}: {most_told} of {what} at most; expected {promised} ({size}): it is cut short")
     array = np.empty(promised, np.uint8)
     held = 0
     while piece := file.read(min(_PIECE, promised - held + 1)):  # a byte more tells that the file is too long
         if held + len(piece) > promised:
-            raise DataError(f"{path}: more than {promised} bytes of {what} ({size}): it is too long, download it again")
+            told = counted(promised, "byte")
+            raise DataError(f"{path}: more than {told} of {what} ({size}): it is too long, download it again")
         array[held : held + len(piece)] = np.frombuffer(piece, np.uint8)
         held += len(piece)
     if held < promised:

@@ -93,7 +93,7 @@ def _array(file: Path, archive: Any, key: str, entries: int | None = None) -> ND
                 f"expected as many of one as of the other"
             )
         if not 0 <= size <= min(_MOST, archive.zip.getinfo(f"{key}.npy").file_size):
-            raise DataError(f"{file}: {key} is damaged: it promises {size:,} bytes; save or download it again")
+            raise DataError(f"{file}: {key} is damaged: it promises {counted(size, 'byte')}; save or download it again")
         array: NDArray[Any] = archive[key]
         if dtype.kind == "U" and array.size:
             codes = np.ascontiguousarray(array.astype(dtype.newbyteorder("="))).view(np.uint32)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.errors import PictureError, shown
+from downstroke.errors import PictureError, counted, shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -262,9 +262,9 @@ def _draw_page(content: bytes, number: int | None, name: str) -> tuple[NDArray[n
                 for image in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE]):
                     across, down = image.get_px_size()
                     if across * down > MAX_PIXELS:  # it would be unpacked whole
-                        raise _too_many(name, f"a picture of {across} x {down} pixels in it")
+                        raise _too_many(name, f"a picture of {across} x {counted(down, 'pixel')} in it")
                 grey = page.render(scale=DPI / 72, grayscale=True).to_numpy()
-                notes = [f"{pages:,} pages, the first is read"] if number is None and pages > 1 else []
+                notes = [f"{counted(pages, 'page')}, the first is read"] if number is None and pages > 1 else []
                 return np.array(grey.reshape(grey.shape[:2]), dtype=np.uint8), notes
         except PictureError:
             raise

@@ -10,7 +10,7 @@ from typing import Self
 from numpy import uint8
 from numpy.typing import NDArray
 
-from downstroke.errors import PictureError
+from downstroke.errors import PictureError, counted
 from downstroke.glyphs.glyph import Box
 from downstroke.reading.outcome import Line
 
@@ -39,8 +39,8 @@ class Field:
         if x + width > image.shape[1] or y + height > image.shape[0]:
             told = "" if self.name == ",".join(map(str, self.box)) else f" ({x},{y},{width},{height})"
             raise PictureError(
-                f"the box {self.name}{told} is out of the picture; expected one within {image.shape[1]} x "
-                f"{image.shape[0]} pixels"
+                f"the box {self.name}{told} is out of the picture; expected one within "
+                f"{image.shape[1]} x {counted(image.shape[0], 'pixel')}"
             )
         return image[y : y + height, x : x + width]
 
