@@ -6,17 +6,13 @@ into `_IS_THERE` of `reading/lines.py`.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.augment.pages import Characters, draw_page
 from downstroke.data import sources
-from downstroke.reading import refusal
-from downstroke.reading.lines import Page, _with_places, box_in_picture
+from downstroke.reading.lines import Page
 from downstroke.reading.reader import Reader
-from downstroke.reading.split import best_path
 
 PAGES, SHARE = 120, 0.95
 KINDS = ("lines", "form", "none", "lines", "none")
@@ -36,23 +32,17 @@ def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], 
     for seed in range(PAGES):
         drawn = draw_page(np.random.default_rng((99, seed)), characters, KINDS[seed % len(KINDS)])
         page = Page.of(drawn.image)
-        logits, start = reader.logits(page.glyphs), 0
-        for row, one in zip(page.rows, page.choices, strict=True):
-            own = _with_places(logits[start : start + len(one.glyphs)], one, reader.judge)
-            start += len(one.glyphs)
-            for index in best_path(one.hypotheses, one.skips, reader.judge.surely(own)):
-                piece, place = one.hypotheses[index].piece, one.hypotheses[index].place
-                box = box_in_picture(row, piece.x, piece.y, piece.right, piece.bottom, drawn.image.shape)
-                overlaps = [shared(box, other) for other in drawn.boxes] or [0.0]
-                best = int(np.argmax(overlaps))
-                if 0.2 <= overlaps[best] <= 0.4:
-                    continue  # neither a digit nor none
-                right = overlaps[best] > 0.4 and drawn.labels[best] == own[index].argmax()
-                if overlaps[best] > 0.4 and not right:
-                    continue
-                score = float(refusal.score(own[index][None])[0])
-                rows.append((min(max(score, -10), 12), math.log((place.score if place else 0.0) + 0.02), 1.0))
-                truths.append(int(right))
+        seen, _ = page.seen(reader.logits(page.glyphs), reader.judge)
+        for one in (one for row in seen for one in row):
+            overlaps = [shared(one.box, other) for other in drawn.boxes] or [0.0]
+            best = int(np.argmax(overlaps))
+            if 0.2 <= overlaps[best] <= 0.4:
+                continue  # neither a digit nor none
+            right = overlaps[best] > 0.4 and drawn.labels[best] == one.logits.argmax()
+            if overlaps[best] > 0.4 and not right:
+                continue
+            rows.append((*one.evidence, 1.0))
+            truths.append(int(right))
     return np.array(rows), np.array(truths)
 
 

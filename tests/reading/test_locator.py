@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from downstroke.augment.pages import SIDE, Characters, draw_pages
+from downstroke.augment.pages import MARKS, SIDE, Characters, draw_pages
 from downstroke.data import sources
 from downstroke.learning import locator
+from downstroke.reading import locate
 from downstroke.reading.locator_network import NumpyLocator
 from downstroke.reading.shipped import HOME
 
@@ -72,6 +73,10 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(
     unbroken = locator.train(plan, characters, tmp_path / "unbroken.pt", lambda step, loss: None)
     assert steps == [3, 4]
     assert all(torch.equal(broken[name], tensor) for name, tensor in unbroken.items())
+
+
+def test_the_marks_that_are_read_are_those_that_were_learned() -> None:
+    assert locate.MARKS == MARKS
 
 
 def test_the_shipped_files_stay_under_3_mb() -> None:

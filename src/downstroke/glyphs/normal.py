@@ -1,10 +1,15 @@
-"""Grey levels as the locator sees them: whatever the light and the paper, ink stands out alike."""
+"""What the locator is given and in which measures it answers, for its training and for reading alike.
+
+Whatever the light and the paper, ink stands out alike in the grey levels that it sees.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+STRIDE = 4  # pixels for one place of its heat maps
+USUAL = 16.0  # pixels: boxes are told as logarithms of their sides by this
 _WINDOW, _LEAST_SPREAD = 49, 8.0  # pixels; grey levels
 
 

@@ -22,12 +22,10 @@ from torch import Tensor, nn
 
 from downstroke.augment.pages import MARKS, SIDE, Characters, Page, draw_pages
 from downstroke.data.dataset import Dataset
-from downstroke.glyphs.normal import normalised
+from downstroke.glyphs.normal import STRIDE, USUAL, normalised
 from downstroke.learning.machine import processor
 
 CLASSES = 10 + len(MARKS)
-STRIDE = 4  # pixels of a page for one place of the heat maps
-USUAL = 16.0  # pixels: boxes are told as logarithms of their sides by this
 _PRIOR = 0.01  # the heat everywhere before anything was learned, as in RetinaNet
 _BOX_WEIGHT, _INK_WEIGHT = 1.0, 4.0
 _PEAK_LR, _WARMUP = 3e-3, 100

@@ -29,7 +29,7 @@ _IS_THERE = (0.24, 2.46, -1.88)
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A digit before it has a name: its logits [C], and what goes into a `Digit`."""
 
     logits: Floats
@@ -40,13 +40,16 @@ class _Seen:
     heat: float | None = None  # how sure the locator is that a digit stands there; None where it was not asked
 
     @property
+    def evidence(self) -> tuple[float, float]:
+        """That a digit is here: the reader's score, and the logarithm of the locator's heat."""
+        score = float(refusal.score(self.logits[None])[0])
+        return min(max(score, -10.0), 12.0), math.log((self.heat or 0.0) + 0.02)
+
+    @property
     def is_there(self) -> bool:
         """Whether locator and reader together see a digit here: see `_IS_THERE`."""
-        if self.heat is None:
-            return True
-        weight, of_heat, least = _IS_THERE
-        score = min(max(float(refusal.score(self.logits[None])[0]), -10.0), 12.0)
-        return weight * score + of_heat * math.log(self.heat + 0.02) >= least
+        *weights, least = _IS_THERE
+        return self.heat is None or float(np.dot(weights, self.evidence)) >= least
 
 
 @dataclass(frozen=True)
@@ -123,17 +126,9 @@ class Page:
 
     def read(self, logits: Floats, judge: Judge, explain: bool) -> PageRead:
         """What the logits [N,C] of its glyphs make of it."""
-        found: list[list[_Seen]] = []
-        start = unread = 0
-        for row, one in zip(self.rows, self.choices, strict=True):
-            own = _with_places(logits[start : start + len(one.glyphs)], one, judge)
-            start += len(one.glyphs)
-            surely = judge.surely(own)
-            path = best_path(one.hypotheses, one.skips, surely)
-            found.append([self._seen(row, one.hypotheses[i], own[i], float(surely[i]), explain) for i in path])
-            unread += len(one.skips) - sum(one.hypotheses[i].stop - one.hypotheses[i].start for i in path)
+        found, unread = self.seen(logits, judge, explain=explain)
         if self.alone:
-            found = self._alone_or(found, logits[start:], judge, explain)
+            found = self._alone_or(found, logits[-len(self.alone) :], judge, explain)
         lines = []
         for index, seen in enumerate(found):
             if seen:
@@ -143,18 +138,31 @@ class Page:
         every = [one.surely for seen in found for one in seen]
         return PageRead(lines, float(np.mean(every)) if every else 0.0, unread, self.doubtful)
 
-    def _seen(self, row: Row, found: Hypothesis, logits: Floats, surely: float, explain: bool) -> _Seen:
+    def seen(self, logits: Floats, judge: Judge, *, explain: bool = False) -> tuple[list[list[Seen]], int]:
+        """(the digits on each row, how many parts of ink are none), from the logits [N,C] of the page's glyphs."""
+        found: list[list[Seen]] = []
+        start = unread = 0
+        for row, one in zip(self.rows, self.choices, strict=True):
+            own = _with_places(logits[start : start + len(one.glyphs)], one, judge)
+            start += len(one.glyphs)
+            surely = judge.surely(own)
+            path = best_path(one.hypotheses, one.skips, surely)
+            found.append([self._seen(row, one.hypotheses[i], own[i], float(surely[i]), explain) for i in path])
+            unread += len(one.skips) - sum(one.hypotheses[i].stop - one.hypotheses[i].start for i in path)
+        return found, unread
+
+    def _seen(self, row: Row, found: Hypothesis, logits: Floats, surely: float, explain: bool) -> Seen:
         box = box_in_picture(row, found.piece.x, found.piece.y, found.piece.right, found.piece.bottom, self.image.shape)
         steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
         heat = found.place.score if found.place else 0.0
-        return _Seen(logits, surely, box, _about_hypothesis(found), steps, heat)
+        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat)
 
-    def _alone_or(self, found: list[list[_Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[_Seen]]:
+    def _alone_or(self, found: list[list[Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[Seen]]:
         """What was found, or all the ink as one digit, whichever is likelier; `looked`: the logits of that."""
         cut, logits = self.alone[0], refusal.pooled(looked)
         surely = float(judge.surely(logits[None])[0])
         steps = Steps(crop(self.image, cut.box), cut.ink, cut.glyph) if explain else None
-        whole = _Seen(logits, surely, cut.box, about_stroke(cut.stroke), steps)
+        whole = Seen(logits, surely, cut.box, about_stroke(cut.stroke), steps)
         every = [one for seen in found for one in seen]
         if not every:
             return [[whole]] if judge.accepts(logits) else []
@@ -172,12 +180,7 @@ class Page:
         for place in row.marks:
             x, y, right, bottom = place.x, place.y, place.x + place.width, place.y + place.height
             box = box_in_picture(row, x, y, right, bottom, self.image.shape)
-            middle = box[0] + box[2] / 2, box[1] + box[3] / 2
-            inside = any(
-                d.box[0] < middle[0] < d.box[0] + d.box[2] and d.box[1] < middle[1] < d.box[1] + d.box[3]
-                for d in digits
-            )
-            if place.score > _MARK and not inside:
+            if place.score > _MARK and not any(_holds(digit.box, box) for digit in digits):
                 found.append(Mark(place.mark, box))
         return found
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.glyphs.normal import normalised
+from downstroke.glyphs.ink import shrunk
+from downstroke.glyphs.normal import STRIDE, USUAL, normalised
 from downstroke.reading.locator_network import Said
 from downstroke.reading.shipped import locator
 
-STRIDE, USUAL, MARKS = 4, 16.0, ".,-/:"  # as in learning/locator.py
+MARKS = ".,-/:"  # as in augment/pages.py, which a process that only reads does not load
 _LONGEST, _SHORTEST = 1600, 160  # pixels: a longer picture is made smaller first, and a shorter one larger
 _LARGEST_STEP = 4.0  # by which a small picture is enlarged at most
 _FACTOR = 1.5  # from one size of the pyramid to the next
@@ -77,11 +78,10 @@ def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """uint8 [H,W] at `scale` of its size: means of the pixels covered, or cubic."""
     import cv2
 
-    if scale == 1:
-        return image
+    if scale <= 1:
+        return image if scale == 1 else shrunk(image, scale)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:

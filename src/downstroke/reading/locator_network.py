@@ -46,7 +46,7 @@ class NumpyLocator:
                 self._layers[stem] = Layer(flat, arrays[f"{stem}.bias"].astype(np.float32), len(kernel), stride)
 
     def __call__(self, x: Floats) -> Said:
-        """[H,W] as `learning.locator.normalised` gives it, of any size: padded with zeros, and cut again."""
+        """[H,W] as `glyphs.normal.normalised` gives it, of any size: padded with zeros, and cut again."""
         height, width = x.shape
         x = np.pad(x, ((0, -height % STEP), (0, -width % STEP)))
         rows, columns = x.shape[0] // 2, x.shape[1] // 2

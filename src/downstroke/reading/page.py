@@ -20,12 +20,9 @@ from downstroke.reading.locate import Place, distinct, locate, look, peaks, resi
 TALL = 40.0  # pixels: how tall the digits of a line are made
 _MARGIN = 0.8  # of a digit's height, around a line
 _WIDEST = 6000  # pixels: a longer line is made smaller
-_MOST_PARTS = 3000  # of ink; a page of digits as small as can be read has fewer
+_MOST = 3000  # digits that are seen; a page of digits as small as can be read has fewer
 _SLOPES = np.tan(np.radians(np.arange(-16, 16.5, 0.5)))
-_SURE_ALONE, _FEW = (
-    0.5,
-    2,
-)  # heat: a digit that is alone on its line, on a page with more than a few, is surer than this
+_SURE_ALONE, _FEW = 0.5, 2  # heat of a digit alone on its line, where there are more digits than so few
 _LOOK = 640  # pixels: a longer picture is made smaller to see which way up it is
 _WEAK = 0.12  # heat: on a line of digits a place that is less sure is looked at too
 _BREAK, _UNUSUAL = 4.0, 2.5  # digits' heights; times the line's usual gap: a wider one parts two lines
@@ -100,9 +97,9 @@ def find_rows(image: NDArray[np.uint8]) -> Layout:
     """
     image, room = with_paper_beside(image)
     places = locate(image)
-    if len(places) > _MOST_PARTS:
+    if len(places) > _MOST:
         raise PictureError(
-            f"{len(places):,} marks like digits, expected at most {_MOST_PARTS:,}; cut the picture down to the digits"
+            f"{len(places):,} marks like digits, expected at most {_MOST:,}; cut the picture down to the digits"
         )
     if not places:
         return Layout([], 0)
@@ -197,7 +194,7 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     foreign = [
         p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0
     ]
-    seen = [place for place in peaks(said, 1.0, _WEAK) if _beside(place, own) and not _beside(place, foreign, 0.8)]
+    seen = [place for place in peaks(said, 1.0, _WEAK) if _on_line(place, own) and not _in_any(place, foreign)]
     density = written(strip, said.ink * there) * (there & ~_covered(strip.shape, foreign, own))
     kept, pieces = _pieces(density, said.ink, own)
     marks = [place for place in seen if place.mark]
@@ -250,17 +247,16 @@ def _moved(place: Place, matrix: NDArray[np.float64]) -> Place:
     return replace(place, x=float(x) - width / 2, y=float(y) - height / 2, width=width, height=height)
 
 
-def _beside(place: Place, line: list[Place], reach: float = 0.5) -> bool:
-    """Whether a place stands on a line: the middle of it within the height of the nearest of the line's."""
-    if not line:
-        return False
+def _on_line(place: Place, line: list[Place]) -> bool:
+    """Whether a place stands on a line: its middle is within the height of the nearest of the line's."""
     near = min(line, key=lambda other: abs(other.middle[0] - place.middle[0]))
-    if reach != 0.5:
-        return any(
-            abs(o.middle[0] - place.middle[0]) < 0.5 * o.width and abs(o.middle[1] - place.middle[1]) < 0.5 * o.height
-            for o in line
-        )
-    return abs(near.middle[1] - place.middle[1]) < reach * max(near.height, TALL)
+    return abs(near.middle[1] - place.middle[1]) < 0.5 * max(near.height, TALL)
+
+
+def _in_any(place: Place, others: list[Place]) -> bool:
+    """Whether the middle of a place lies in the box of another."""
+    x, y = place.middle
+    return any(abs(o.middle[0] - x) < 0.5 * o.width and abs(o.middle[1] - y) < 0.5 * o.height for o in others)
 
 
 def _covered(shape: tuple[int, ...], places: list[Place], but: list[Place]) -> NDArray[np.bool_]:

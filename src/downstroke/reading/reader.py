@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -263,12 +264,13 @@ class Reader:
     def _page(self, image: NDArray[uint8], explain: bool, marks: bool) -> tuple[NDArray[uint8], Lines]:
         page = Page.of(image)
         glyphs = page.glyphs
-        if not len(glyphs) and not turns(image):
+        ways = functools.cache(lambda: turns(image))  # looked for only where upright does not do
+        if not len(glyphs) and not ways():
             raise PictureError(_NOTHING)
 
         def read(logits: Floats) -> tuple[list[Line], list[str]]:
             best, notes = page.read(logits, self.judge, explain), []
-            for turn in turns(image) if best.certainty < _CERTAIN else []:
+            for turn in ways() if best.certainty < _CERTAIN else []:
                 turned = Page.of(np.ascontiguousarray(np.rot90(image, turn)))
                 other = turned.read(self.logits(turned.glyphs), self.judge, explain)
                 enough = max(_LEAST_TOLD, _AS_MANY * best.count)
