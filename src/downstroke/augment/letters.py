@@ -68,7 +68,7 @@ def _prints(ranges: tuple[tuple[int, int], ...]) -> list[NDArray[np.uint8]]:
 
 def _strokes(ranges: tuple[tuple[int, int], ...]) -> Tensor:
     printed = _prints(ranges)
-    lines = _middle_lines(np.concatenate(printed)).reshape(-1, _CELL, _CELL)
+    lines = middle_lines(np.concatenate(printed)).reshape(-1, _CELL, _CELL)
     pens = itertools.cycle(_PENS)
     # Of each letter the strokes, and of every fourth also the print.
     inks = [*(_written(line, next(pens)) for line in lines if line.any()), *(255.0 * cell for cell in printed[::4])]
@@ -112,7 +112,7 @@ def _printed(face: str, chars: list[str]) -> list[NDArray[np.uint8]]:
     return cells
 
 
-def _middle_lines(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def middle_lines(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What is left of the ink, 0 or 1, when its rim is taken away again and again without parting it: thin lines."""
     around = np.array([[1, 2, 4], [128, 0, 8], [64, 32, 16]], np.float32)
     first, second = _removable()

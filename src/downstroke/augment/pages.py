@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.augment.negatives import FORMS
+from downstroke.augment.words import FACES, Letter, invented, letter, word
 
 Floats = NDArray[np.float32]
 SIDE = 192  # pixels of a page
@@ -24,11 +25,13 @@ _SMALL_ONES, _APART = 0.2, 16  # the share of grounds that hold pictures of one 
 _WORK = 64  # pixels: characters are thickened and thinned at this length
 #: Marks that stand in numbers, which the locator tells beside the digits: labels from 10 on.
 MARKS = ".,-/:"
+#: The label of all other characters: letters and signs.
+OTHER = 10 + len(MARKS)
 _SIGNS = "+=#%()*'\"|_!?&"
 #: Letters that nobody would read as a digit; O, l, S and the like may fairly be read as one.
 _LETTERS = "ACEFHKMNPRTUVWXYacdefhkmnprtuvwxy"
 _TAILED = (1, 4, 7, 9)  # digits whose stem may go far below the line
-_FACES = tuple(face | slant for face in range(8) for slant in (0, cv2.FONT_ITALIC))
+_VECTOR_FACES = tuple(face | slant for face in range(8) for slant in (0, cv2.FONT_ITALIC))
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Page:
 
     image: NDArray[np.uint8]  # [H,W], no side longer than SIDE
     ink: NDArray[np.bool_]  # [H,W]: the strokes of its digits
-    boxes: Floats  # [K,4]: x, y, width, height of each digit and mark, in pixels
-    labels: NDArray[np.int64]  # [K]: 0..9, or 10 and on for those of MARKS, whose ink is not in `ink`
+    boxes: Floats  # [K,4]: x, y, width, height of each digit, mark and letter, in pixels
+    labels: NDArray[np.int64]  # [K]: 0..9, 10 and on for those of MARKS, and OTHER; the ink of digits alone is in `ink`
 
 
 @dataclass
@@ -85,7 +88,7 @@ class Characters:
         chance = rng.random()
         if chance < 0.06:
             label = int(rng.integers(10))
-            return _written(str(label), int(rng.choice(_FACES)), int(rng.integers(1, 5))), label
+            return _written(str(label), int(rng.choice(_VECTOR_FACES)), int(rng.integers(1, 5))), label
         if chance < 0.2:
             label, curves = FORMS[int(rng.integers(len(FORMS)))]
             return _drawn(rng, curves), label
@@ -93,9 +96,14 @@ class Characters:
         return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
 
     def other(self, rng: np.random.Generator) -> Floats:
-        """The ink of a letter or a sign."""
-        of = _SIGNS if rng.random() < 0.25 else _LETTERS
-        return _written(of[int(rng.integers(len(of)))], int(rng.choice(_FACES)), int(rng.integers(1, 6)))
+        """The ink of a letter or a sign that nobody would read as a digit."""
+        chance = rng.random()
+        if chance < 0.35:
+            return letter(str(rng.choice(FACES)), word(rng, 1, alike=False), thin=bool(rng.random() < 0.7)).ink
+        if chance < 0.6:
+            return _drawn(rng, invented(rng))
+        of = _SIGNS if chance < 0.8 else _LETTERS
+        return _written(of[int(rng.integers(len(of)))], int(rng.choice(_VECTOR_FACES)), int(rng.integers(1, 6)))
 
 
 def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[Page, int, int]]:
@@ -117,7 +125,7 @@ def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[P
 
 def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") -> Page:
     """One page: `lines` of writing, a `form`, `one` digit alone, or `none` at all; without a kind, not `one`."""
-    kind = kind or str(rng.choice(["lines", "form", "none"], p=[0.64, 0.24, 0.12]))
+    kind = kind or str(rng.choice(["lines", "form", "none"], p=[0.6, 0.22, 0.18]))
     if kind == "one":
         sheet = _one(rng, characters)
     else:
@@ -178,11 +186,11 @@ _MARK_SIZES = {
 
 def _mark(rng: np.random.Generator, tall: float, lean: float, hand: _Hand) -> tuple[Floats, int, float]:
     """(the ink of a mark beside digits of a height of `tall` pixels, its label, how far its foot is above theirs)."""
-    label = int(rng.choice(len(MARKS), p=[0.3, 0.25, 0.25, 0.1, 0.1]))
+    label = int(rng.choice(len(MARKS), p=[0.27, 0.22, 0.22, 0.19, 0.1]))
     name = MARKS[label]
     curves = [[v + rng.normal(0, 0.05) for v in curve] for curve in _MARK_CURVES[name]]
     if rng.random() < 0.2:
-        ink = _written(name, int(rng.choice(_FACES)), int(rng.integers(1, 6)))
+        ink = _written(name, int(rng.choice(_VECTOR_FACES)), int(rng.integers(1, 6)))
     else:
         ink = _drawn(rng, curves)
     least, most, low, high = _MARK_SIZES[name]
@@ -206,7 +214,8 @@ class _Hand:
 
     @classmethod
     def any(cls, rng: np.random.Generator) -> _Hand:
-        return cls(rng.uniform(0.15, 0.75), rng.normal(0, 0.15), math.exp(rng.normal(0, 0.15)), rng.uniform(0, 1))
+        slant = rng.normal(0, 0.15) if rng.random() < 0.9 else rng.uniform(0.3, 0.9)
+        return cls(rng.uniform(0.15, 0.75), slant, math.exp(rng.normal(0, 0.15)), rng.uniform(0, 1))
 
 
 def _shaped(rng: np.random.Generator, ink: Floats, tall: float, lean: float, hand: _Hand) -> Floats:
@@ -272,19 +281,22 @@ def _line(
     hand: _Hand,
     digits: float,
 ) -> None:
-    """One line from `start` on, of which the share `digits` are digits."""
+    """One line from `start` on: numbers and words, of which the share `digits` are numbers."""
     gaps = [rng.uniform(-0.12, 0.06), rng.uniform(0.05, 0.4), rng.uniform(0.3, 1.2)]
     gap = tall * rng.choice(gaps, p=[0.3, 0.5, 0.2])
     along = 0.0
-    marks = rng.choice([0.0, 0.06, 0.2], p=[0.5, 0.25, 0.25])
-    shrink = rng.uniform(0.4, 1.0) if rng.random() < 0.2 else 1.0  # letters beside digits of another size
-    for _ in range(int(rng.integers(1, 14))):
+    for item in _text(rng, digits):
         own = tall * math.exp(rng.normal(0, 0.06 + 0.08 * hand.untidy))
-        label: int | None = None
-        lift = 0.0
-        if rng.random() < marks:
+        label, lift = OTHER, 0.0
+        if item == " ":
+            along += tall * rng.uniform(0.4, 2.5)
+            continue
+        if isinstance(item, Letter):
+            made = _shaped(rng, item.ink, tall * item.height * max(item.ink.shape) / item.ink.shape[0], lean, hand)
+            lift = -item.sinks * tall
+        elif item == "mark":
             made, label, lift = _mark(rng, tall, lean, hand)
-        elif rng.random() < digits:
+        elif item == "digit":
             ink, label = characters.digit(rng)
             if rng.random() < 0.15 * hand.untidy:  # a nought half as tall as the seven beside it
                 own *= rng.uniform(0.5, 1)
@@ -294,7 +306,7 @@ def _line(
                 made = _with_tail(made, rng.uniform(1.1, 2.2))
                 lift = -(made.shape[0] - before) * rng.uniform(0.3, 1)
         else:
-            ink, own = characters.other(rng), own * shrink
+            ink = characters.other(rng)
             if min(ink.shape) < 24:  # an apostrophe, a bar: as small as beside the letters
                 own *= max(ink.shape) / 46
             made = _shaped(rng, ink, max(own, 3.0), lean, hand)
@@ -305,10 +317,29 @@ def _line(
         y = start[1] + along * math.sin(lean) + tall - height - lift + foot
         sheet.put(made, x, y, label)
         along += width + gap + rng.normal(0, 0.06) * tall
-        if rng.random() < 0.1:
-            along += tall * rng.uniform(0.4, 2.5)
         if x > sheet.width:
             return
+
+
+def _text(rng: np.random.Generator, digits: float) -> list[str | Letter]:
+    """What stands on a line: each "digit", "mark", "sign" or " ", or a letter of a word in one face."""
+    face, thin = str(rng.choice(FACES)), bool(rng.random() < 0.5)
+    marks = rng.choice([0.0, 0.06, 0.2], p=[0.5, 0.25, 0.25])
+    made: list[str | Letter] = []
+    count = int(rng.integers(1, 14)) if digits else 40
+    while len(made) < count:
+        if rng.random() < digits:
+            for _ in range(int(rng.integers(1, 12))):
+                chance = rng.random()
+                made.append("mark" if chance < marks else "sign" if chance < 1.2 * marks + 0.01 else "digit")
+                made += [" "] if rng.random() < 0.1 else []
+        elif rng.random() < 0.3:
+            made += ["sign"] * int(rng.integers(1, 4))
+        else:
+            written = word(rng, int(rng.integers(1 if digits else 2, 10)), alike=digits == 0)
+            made += [letter(face, char, thin=thin) for char in written]
+        made += [" "] if rng.random() < 0.6 else []
+    return made
 
 
 def _form(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
@@ -329,9 +360,8 @@ def _form(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall:
             _polygon(sheet, points, strength, pen)
             if rng.random() > filled:
                 continue
-            label: int | None = None
             if rng.random() < letters:
-                ink = characters.other(rng)
+                ink, label = characters.other(rng), OTHER
             else:
                 ink, label = characters.digit(rng)
             made = _shaped(rng, ink, tall * math.exp(rng.normal(0, 0.1)), lean, hand)
@@ -344,10 +374,10 @@ def _form(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall:
 
 
 def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
-    """A picture of one digit, cut tightly or loosely, as people save them to try a program."""
+    """A picture of one digit, or now and then of a letter, cut tightly or loosely, as people save them to try a program."""
     tall = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
     hand = _Hand.any(rng)
-    ink, label = characters.digit(rng)
+    ink, label = characters.digit(rng) if rng.random() < 0.8 else (characters.other(rng), OTHER)
     made = _shaped(rng, ink, tall, math.radians(rng.normal(0, 5)), hand)
     height, width = made.shape
     room = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.1, 0.5), rng.uniform(0.4, 1.5)], p=[0.35, 0.4, 0.25])
@@ -374,10 +404,12 @@ def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
 
 def _nothing(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall: float, lean: float) -> None:
     """No digit: printed or written words, empty forms, drawings, a bare wall."""
-    kind = rng.choice(["text", "form", "shapes", "paper"], p=[0.5, 0.2, 0.2, 0.1])
+    kind = rng.choice(["text", "form", "shapes", "paper"], p=[0.6, 0.15, 0.15, 0.1])
     if kind == "text":
         hand = _Hand.any(rng)
-        pitch = tall * rng.uniform(1.2, 2.2)
+        if rng.random() < 0.5:  # printed
+            hand, tall = replace(hand, slant=0.0, untidy=0.0, stretch=1.0), min(tall, rng.uniform(13, 30))
+        pitch = tall * rng.uniform(1.5, 2.4)
         for line in range(math.ceil(SIDE / pitch)):
             _line(rng, sheet, characters, (rng.uniform(-0.1, 0.2) * SIDE, line * pitch), tall, lean, hand, 0.0)
     elif kind == "form":
@@ -399,13 +431,16 @@ def _rules(rng: np.random.Generator, sheet: _Sheet, pitch: float, lean: float) -
 
 
 def _squares(rng: np.random.Generator, sheet: _Sheet, pitch: float, lean: float) -> None:
-    """Squared paper."""
+    """Squared paper, or a lattice as strong and as broad as writing."""
     pitch = max(pitch, 5.0)
     strength, slope = rng.uniform(0.1, 0.6), math.tan(lean)
+    pen = 1
+    if rng.random() < 0.25 and pitch > 12:
+        strength, pen = rng.uniform(0.5, 1.0), int(rng.integers(1, 5))
     reach = abs(slope) * SIDE + pitch
     for at in np.arange(-reach + rng.uniform(0, pitch), SIDE + reach, pitch):
-        _polygon(sheet, [(0, at), (sheet.width, at + slope * sheet.width)], strength, 1)
-        _polygon(sheet, [(at, 0), (at - slope * sheet.height, sheet.height)], strength, 1)
+        _polygon(sheet, [(0, at), (sheet.width, at + slope * sheet.width)], strength, pen)
+        _polygon(sheet, [(at, 0), (at - slope * sheet.height, sheet.height)], strength, pen)
 
 
 def _polygon(sheet: _Sheet, points: Sequence[tuple[float, float]], strength: float, pen: int) -> None:

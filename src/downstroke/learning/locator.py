@@ -20,14 +20,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from downstroke.augment.pages import MARKS, SIDE, Characters, Page, draw_pages
+from downstroke.augment.pages import OTHER, SIDE, Characters, Page, draw_pages
 from downstroke.data.dataset import Dataset
 from downstroke.glyphs.normal import STRIDE, USUAL, normalised
 from downstroke.learning.machine import processor
 
-CLASSES = 10 + len(MARKS)
+CLASSES = OTHER + 1
 _PRIOR = 0.01  # the heat everywhere before anything was learned, as in RetinaNet
-_BOX_WEIGHT, _INK_WEIGHT = 1.0, 4.0
+_BOX_WEIGHT, _INK_WEIGHT, _OTHER_WEIGHT = 1.0, 4.0, 0.3  # there are many letters on a page, and digits matter
 _PEAK_LR, _WARMUP = 3e-3, 100
 _EPSILON = 1e-5  # what torch adds to a variance before it divides by its root
 _VAL_GROUNDS = 400
@@ -48,7 +48,7 @@ class _Block(nn.Sequential):
 class Locator(nn.Module):
     """[B,1,H,W] as `normalised` gives it, H and W multiples of 16 -> what is said of its places, as logits.
 
-    Heat [B,15,H/4,W/4], of the ten digits and of `augment.pages.MARKS`; boxes [B,4,H/4,W/4] (the middle's x and y from
+    Heat [B,16,H/4,W/4], of the ten digits, of `augment.pages.MARKS` and of all other characters; boxes [B,4,H/4,W/4] (the middle's x and y from
     the place's middle, in places; the logarithms of width and height by `USUAL` pixels); ink [B,1,H,W].
     """
 
@@ -80,7 +80,7 @@ class Locator(nn.Module):
 
 @dataclass(frozen=True)
 class Targets:
-    """What is to be said of pages: heat [B,15,h,w] and boxes [B,4,h,w] with the boxes' weights [B,1,h,w]; ink [B,1,H,W]
+    """What is to be said of pages: heat [B,16,h,w] and boxes [B,4,h,w] with the boxes' weights [B,1,h,w]; ink [B,1,H,W]
     with `seen` [B,1,H,W], 1 where a page is and 0 where it was padded."""
 
     heat: Tensor
@@ -129,19 +129,21 @@ def loss(said: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Tensor:
     heat, boxes, ink = (tensor.float() for tensor in said)
     log_p, log_q, p = F.logsigmoid(heat), F.logsigmoid(-heat), heat.sigmoid()
     middles = targets.heat == 1
-    at_middles = torch.where(middles, (1 - p).square() * log_p, 0).sum()
-    elsewhere = torch.where(middles, 0, (1 - targets.heat).pow(4) * p.square() * log_q).sum()
-    digits = middles.sum().clamp_min(1)
+    at_middles = torch.where(middles, (1 - p).square() * log_p, 0).sum((0, 2, 3))
+    elsewhere = torch.where(middles, 0, (1 - targets.heat).pow(4) * p.square() * log_q).sum((0, 2, 3))
+    weights = torch.ones(CLASSES)
+    weights[OTHER] = _OTHER_WEIGHT
+    characters = (middles.sum((0, 2, 3)) * weights).sum().clamp_min(1)
     off = ((boxes - targets.boxes).abs() * targets.weights).sum() / targets.weights.sum().clamp_min(1)
     of_ink = (F.binary_cross_entropy_with_logits(ink, targets.ink, reduction="none") * targets.seen).sum()
-    return -(at_middles + elsewhere) / digits + _BOX_WEIGHT * off + _INK_WEIGHT * of_ink / targets.seen.sum()
+    return -((at_middles + elsewhere) * weights).sum() / characters + _BOX_WEIGHT * off + _INK_WEIGHT * of_ink / targets.seen.sum()
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a locator is trained; with the digits that it is given, it says what comes out."""
 
-    steps: int = 6000
+    steps: int = 7000
     batch_size: int = 16
     seed: int = 0
     bfloat16: bool = True

@@ -32,13 +32,17 @@ class Place:
     width: float
     height: float
     score: float
-    classes: NDArray[np.float32]  # [10]
+    classes: NDArray[np.float32]  # [16]: the digits, `MARKS`, and any other character
+
+    @property
+    def is_digit(self) -> bool:
+        return int(self.classes.argmax()) < 10
 
     @property
     def mark(self) -> str:
-        """The mark that it is, or nothing where it is a digit."""
+        """The mark that it is; nothing where it is a digit, or another character."""
         best = int(self.classes.argmax())
-        return MARKS[best - 10] if best >= 10 else ""
+        return MARKS[best - 10] if 10 <= best < 10 + len(MARKS) else ""
 
     @property
     def middle(self) -> tuple[float, float]:
