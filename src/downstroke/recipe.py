@@ -59,7 +59,7 @@ class Recipe:
     )
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
-    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, deep, or package.module:callable")
+    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, deep, deeper, or package.module:callable")
     start_from: str | None = _note(
         None, "the weights to start with: `reader` for the shipped reader, or a run; left out, random ones"
     )
@@ -92,6 +92,9 @@ class Recipe:
     strays: float = _note(
         0.0, "drawn non-digits added to each batch, as a share of its images, to learn to refuse them", 0, 1
     )
+    windows: float = _note(
+        0.0, "windows of drawn pages added to each batch, as a share of its images: digits among others, or none", 0, 1
+    )
     average: float = _note(
         0.0, "k: judge and read with a running average of W over about the last 1/(k+1) of the steps; 0 is none", 0, 1e6
     )
@@ -118,6 +121,8 @@ class Recipe:
             raise RecipeError(f"label_smoothing goes with cross-entropy only, not {self.criterion}; leave it at 0")
         if self.strays and self.criterion != "cross-entropy":
             raise RecipeError(f"strays go with cross-entropy only, not {self.criterion}; leave them at 0")
+        if self.windows and not self.strays:
+            raise RecipeError(f"windows is {self.windows:g}, and some of them show no digit; give strays too (0.5)")
         if self.schedule in ("exponential", "step", "plateau") and not 0 < self.lr_decay <= 1:
             raise RecipeError(f"lr_decay is {self.lr_decay:g}; the {self.schedule} schedule needs 0 < lr_decay <= 1")
 
@@ -125,13 +130,15 @@ class Recipe:
         """A recipe with these fields changed.
 
         A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none, and
-        no strays. With `start_from`, epochs and lr become lower, and own data for the shipped reader is
+        no strays; without strays there are no windows. With `start_from`, epochs and lr become lower, and own data for the shipped reader is
         mixed with MNIST, so that it forgets none.
         """
         self._refuse_unknown(changes)
         if changes.get("criterion", self.criterion) != self.criterion:
             changes.setdefault("label_smoothing", 0.0)
             changes.setdefault("strays", 0.0)
+        if changes.get("strays") == 0:
+            changes.setdefault("windows", 0.0)
         if changes.get("start_from") is not None and self.start_from is None:
             changes.setdefault("epochs", min(self.epochs, STARTED_EPOCHS))
             if "optimizer" not in changes and self.lr:
@@ -264,12 +271,13 @@ RECIPES: dict[str, Recipe] = {
         ),
         STANDARD.replace(
             name="reader",
-            model="deep",
+            model="deeper",
             schedule="cosine",
             augment="pen",
             strays=0.5,
+            windows=0.5,
             label_smoothing=0.05,
-            epochs=30,
+            epochs=24,
         ),
         STANDARD.replace(name="best", model="wide", dropout=0.3, epochs=15),
         Recipe(name="textbook", schedule="exponential", lr_decay=0.8, epochs=5),

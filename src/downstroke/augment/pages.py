@@ -25,8 +25,9 @@ _SMALL_ONES, _APART = 0.2, 16  # the share of grounds that hold pictures of one 
 _WORK = 64  # pixels: characters are thickened and thinned at this length
 #: Marks that stand in numbers, which the locator tells beside the digits: labels from 10 on.
 MARKS = ".,-/:"
-#: The label of all other characters: letters and signs.
+#: The label of all other characters, letters and signs; and of those among them that alone may be taken for a digit.
 OTHER = 10 + len(MARKS)
+ALIKE = OTHER + 1
 _SIGNS = "+=#%()*'\"|_!?&"
 #: Letters that nobody would read as a digit; O, l, S and the like may fairly be read as one.
 _LETTERS = "ACEFHKMNPRTUVWXYacdefhkmnprtuvwxy"
@@ -41,7 +42,8 @@ class Page:
     image: NDArray[np.uint8]  # [H,W], no side longer than SIDE
     ink: NDArray[np.bool_]  # [H,W]: the strokes of its digits
     boxes: Floats  # [K,4]: x, y, width, height of each digit, mark and letter, in pixels
-    labels: NDArray[np.int64]  # [K]: 0..9, 10 and on for those of MARKS, and OTHER; the ink of digits alone is in `ink`
+    labels: NDArray[np.int64]  # [K]: 0..9, 10 and on for those of MARKS, OTHER and ALIKE; `ink` is of digits alone
+    ink_is_high: bool  # whether it is white on black
 
 
 @dataclass
@@ -140,9 +142,9 @@ def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") 
             _lines(rng, sheet, characters, tall, lean)
         if rng.random() < 0.15:
             _shapes(rng, sheet, int(rng.integers(1, 4)))
-    image = _photographed(rng, sheet, table=kind != "one")
+    image, ink_is_high = _photographed(rng, sheet, table=kind != "one")
     boxes = np.array(sheet.boxes, np.float32).reshape(-1, 4)
-    return Page(image, sheet.digits > 0.35, boxes, np.array(sheet.labels, np.int64))
+    return Page(image, sheet.digits > 0.35, boxes, np.array(sheet.labels, np.int64), ink_is_high)
 
 
 def _written(text: str, face: int, width: int) -> Floats:
@@ -293,7 +295,7 @@ def _line(
             continue
         if isinstance(item, Letter):
             made = _shaped(rng, item.ink, tall * item.height * max(item.ink.shape) / item.ink.shape[0], lean, hand)
-            lift = -item.sinks * tall
+            label, lift = ALIKE if item.alike else OTHER, -item.sinks * tall
         elif item == "mark":
             made, label, lift = _mark(rng, tall, lean, hand)
         elif item == "digit":
@@ -472,8 +474,8 @@ def _shapes(rng: np.random.Generator, sheet: _Sheet, count: int) -> None:
         np.maximum(sheet.others, layer * np.float32(rng.uniform(0.3, 1) / 255), out=sheet.others)
 
 
-def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> NDArray[np.uint8]:
-    """The sheet as a camera, a scanner or a drawing program gives it: uint8 [H,W]."""
+def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> tuple[NDArray[np.uint8], bool]:
+    """(the sheet as a camera, a scanner or a drawing program gives it, uint8 [H,W]; whether its ink is high)."""
     shape = sheet.digits.shape
     clean = rng.random() < 0.2
     dark = rng.random() < 0.3  # chalk on a board, white strokes on black
@@ -502,7 +504,7 @@ def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> ND
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))]
         made = np.asarray(cv2.imdecode(cv2.imencode(".jpg", made, quality)[1], cv2.IMREAD_GRAYSCALE), np.uint8)
-    return made
+    return made, dark
 
 
 def _light(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:

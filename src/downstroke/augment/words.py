@@ -9,12 +9,16 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.augment.letters import ALIKE, middle_lines
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
 
 FACES = (
     "DejaVuSans",
@@ -35,11 +39,12 @@ _EM = 72  # pixels
 @dataclass(frozen=True)
 class Letter:
     """A character of a font: its ink 0..1, cut to the strokes, how tall it is and how far its foot is below the line,
-    both by the height of a capital."""
+    both by the height of a capital; whether alone it may be taken for a digit."""
 
     ink: NDArray[np.float32]
     height: float
     sinks: float
+    alike: bool
 
 
 def word(rng: np.random.Generator, length: int, *, alike: bool) -> str:
@@ -57,11 +62,7 @@ def word(rng: np.random.Generator, length: int, *, alike: bool) -> str:
 @functools.lru_cache(4096)
 def letter(face: str, char: str, *, thin: bool) -> Letter:
     """A character as the face has it; or `thin`, as a pen of one width would write it."""
-    import matplotlib
-    from matplotlib.ft2font import FT2Font
-
-    font = FT2Font(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{face}.ttf"))
-    font.set_size(_EM, 72)
+    font = _font(face)
     capital = font.load_char(ord("H")).height
     glyph = font.load_char(ord(char))
     font.set_text(char)
@@ -75,7 +76,17 @@ def letter(face: str, char: str, *, thin: bool) -> Letter:
         drawn = ink.astype(np.float32) / 255
     x, y, width, height = cv2.boundingRect((drawn > 0.2).astype(np.uint8))
     sinks = (glyph.height - glyph.horiBearingY) / capital
-    return Letter(drawn[y : y + height, x : x + width], glyph.height / capital, sinks)
+    return Letter(drawn[y : y + height, x : x + width], glyph.height / capital, sinks, char in ALIKE)
+
+
+@functools.cache
+def _font(face: str) -> FT2Font:
+    import matplotlib
+    from matplotlib.ft2font import FT2Font
+
+    font = FT2Font(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{face}.ttf"))
+    font.set_size(_EM, 72)
+    return font
 
 
 def invented(rng: np.random.Generator) -> list[list[float]]:

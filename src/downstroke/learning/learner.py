@@ -28,6 +28,9 @@ from downstroke.learning.whitening import whiten
 from downstroke.recipe import Recipe
 
 
+_MOST_WINDOWS, _EACH_SEEN = 100_000, 4  # windows of drawn pages; by how many are seen in an epoch
+
+
 class Images:
     """Images and labels as two tensors on the device: uint8 [N,28,28] and int64 [N]."""
 
@@ -110,6 +113,17 @@ class Learner:
         self.average: Average | None = None
         self.at = Position(leg=Leg(last_epoch=recipe.epochs))
         self._stop = False
+        self._windows: Images | None = None
+
+    def windows(self, train: Images) -> Images:
+        """Windows of pages that are drawn with the training images, the same ones whenever they are asked for."""
+        if self._windows is None:
+            from downstroke.augment.windows import windows
+
+            count = min(_MOST_WINDOWS, round(_EACH_SEEN * self.recipe.windows * len(train)))
+            drawn = windows(train.images.cpu().numpy(), train.labels.cpu().numpy(), count, self.recipe.seed)
+            self._windows = Images(Part(*drawn), str(train.images.device))
+        return self._windows
 
     @property
     def judged(self) -> models.Network:

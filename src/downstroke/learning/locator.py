@@ -104,7 +104,7 @@ def batch(grounds: list[list[tuple[Page, int, int]]]) -> tuple[Tensor, Targets]:
             height, width = page.image.shape
             part = index, 0, slice(page_y, page_y + height), slice(page_x, page_x + width)
             x[part], ink[part], seen[part] = normalised(page.image), page.ink, 1
-            for (left, top, wide, high), label in zip(page.boxes, page.labels, strict=True):
+            for (left, top, wide, high), label in zip(page.boxes, np.minimum(page.labels, OTHER), strict=True):
                 middle_x = (page_x + left + wide / 2) / STRIDE - 0.5
                 middle_y = (page_y + top + high / 2) / STRIDE - 0.5
                 off_x, off_y = column - middle_x, row - middle_y

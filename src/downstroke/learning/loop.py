@@ -95,10 +95,15 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
 
 
 class Variation:
-    """How the images of one epoch are varied, and the strays beside them: functions of (seed, epoch, image)."""
+    """How the images of one epoch are varied, and what is added to them: functions of (seed, epoch, image)."""
 
     def __init__(self, learner: Learner, train: Images, epoch: int) -> None:
         self.train, self.augmentation, self.strays = train, learner.augmentation, learner.recipe.strays
+        self.share = learner.recipe.windows
+        if self.share:
+            self.windows = learner.windows(train)
+            drawn = variation.draw(learner.recipe.seed + 1, epoch, len(train), 1 + variation.NUMBERS)
+            self.window_numbers = drawn.to(train.images.device)
         count = self.augmentation.numbers if self.augmentation else 0
         total = 2 * count + negatives.NUMBERS if self.strays else count
         drawn = variation.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
@@ -106,7 +111,7 @@ class Variation:
         self.numbers, *self.stray_numbers = drawn.tensor_split([count, count + negatives.NUMBERS], 1)
 
     def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The images [B,28,28] and labels [B] of the training images at `index`, and after them the strays."""
+        """The images [B,28,28] and labels [B] of the training images at `index`, then the strays, then the windows."""
         images, labels = self.train.images[index], self.train.labels[index]
         if self.augmentation or self.strays:
             images = images.float().div_(255)
@@ -117,7 +122,17 @@ class Variation:
             labels = torch.cat([labels, made_labels])
         if self.augmentation:
             images = self.augmentation.vary(images, numbers)
+        if self.share:
+            made, made_labels = self._windows(index)
+            images, labels = torch.cat([images, made]), torch.cat([labels, made_labels])
         return images, labels
+
+    def _windows(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Windows of drawn pages, one for each of the first images of the batch, turned and moved a little."""
+        numbers = self.window_numbers[index[: round(self.share * len(index))]]
+        chosen = ((numbers[:, 0] + 1) / 2 * (len(self.windows) - 1)).long()
+        made = self.windows.take(chosen)
+        return variation.affine(made.images.float().div_(255), numbers[:, 1:]).clamp_(0, 1), made.labels
 
     def _strays(self, images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One for each of the first images of the batch, their labels, and the numbers that vary them."""

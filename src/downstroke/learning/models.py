@@ -109,6 +109,22 @@ def deep(classes: int, dropout: float) -> nn.Module:
     )
 
 
+def deeper(classes: int, dropout: float) -> nn.Module:
+    """For reading all hands, also in windows: five 3x3 layers on the four pixels of each 2x2. 6.1 million."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(2),  # 28 -> 14
+        *_layer(4, 32, padding=1),
+        *_layer(32, 32, padding=1),
+        nn.MaxPool2d(2),  # 14 -> 7
+        *_layer(32, 64, padding=1),
+        *_layer(64, 64, padding=1),
+        *_layer(64, 96, padding=0),  # 7 -> 5
+        Rows(),
+        *_dropout(dropout),
+        nn.Linear(96 * 5 * 5, classes),
+    )
+
+
 def _layer(channels: int, into: int, padding: int) -> list[nn.Module]:
     return [nn.Conv2d(channels, into, 3, padding=padding, bias=False), nn.BatchNorm2d(into), nn.ReLU(inplace=True)]
 
@@ -132,6 +148,7 @@ MODELS: dict[str, Callable[[int, float], nn.Module]] = {
     "coarse": coarse,
     "wide": wide,
     "deep": deep,
+    "deeper": deeper,
 }
 
 

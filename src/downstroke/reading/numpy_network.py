@@ -1,4 +1,4 @@
-"""The network `deep` of `learning/models.py` in NumPy, for a process that has not loaded torch.
+"""The network `deeper` of `learning/models.py` in NumPy, for a process that has not loaded torch.
 
 Loading torch takes many times as long as reading a picture; see docs/decisions/2026-11-22-reading.md for the figures.
 """
@@ -12,10 +12,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-MODEL = "deep"
+MODEL = "deeper"
 #: Where in the network its convolutions stand, whether a border of one pixel goes before, and pooling behind.
-_LAYERS = ((0, True, True), (4, True, True), (8, True, False), (11, False, False))
-_LAST = 15
+_LAYERS = ((1, True, False), (4, True, True), (8, True, False), (11, True, False), (14, False, False))
+_LAST = 18
 _EPSILON = 1e-5  # what torch adds to a variance before it divides by its root
 
 
@@ -25,7 +25,7 @@ def logits_by_numpy(weights: Mapping[str, Floats]) -> Callable[[NDArray[np.uint8
     last, bias = weights[f"net.{_LAST}.weight"].T, weights[f"net.{_LAST}.bias"]
 
     def logits(glyphs: NDArray[np.uint8]) -> Floats:
-        x = glyphs[..., None] * (weights["scale"] / np.float32(255)) + weights["shift"]
+        x = _by_fours(glyphs) * (weights["scale"] / np.float32(255)) + weights["shift"]
         for kernel, summand, border, pool in layers:
             x = _convolved(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))) if border else x, kernel)
             x = np.maximum(_pooled(x) if pool else x, -summand) + summand
@@ -49,6 +49,13 @@ def _convolved(x: Floats, kernel: Floats) -> Floats:
     patches = sliding_window_view(x, (size, size), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     found: Floats = patches.reshape(-1, kernel.size // out) @ kernel.reshape(-1, out)
     return found.reshape(*patches.shape[:3], out)
+
+
+def _by_fours(glyphs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The four pixels of each 2x2 as channels, in torch's order: [N,28,28] -> [N,14,14,4]."""
+    count, height, width = glyphs.shape
+    cells = glyphs.reshape(count, height // 2, 2, width // 2, 2).transpose(0, 1, 3, 2, 4)
+    return cells.reshape(count, height // 2, width // 2, 4)
 
 
 def _pooled(x: Floats) -> Floats:
