@@ -130,8 +130,8 @@ class Recipe:
         """A recipe with these fields changed.
 
         A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none, and
-        no strays; without strays there are no windows. With `start_from`, epochs and lr become lower, and own data for the shipped reader is
-        mixed with MNIST, so that it forgets none.
+        no strays; without strays there are no windows. With `start_from`, epochs and lr become lower, and own data for
+        the shipped reader is mixed with MNIST, so that it forgets none.
         """
         self._refuse_unknown(changes)
         if changes.get("criterion", self.criterion) != self.criterion:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.augment.letters import ALIKE as LIKE_DIGITS
 from downstroke.augment.negatives import FORMS
 from downstroke.augment.words import FACES, Letter, invented, letter, word
 
@@ -97,15 +98,17 @@ class Characters:
         index = int(rng.integers(len(self.images)))
         return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
 
-    def other(self, rng: np.random.Generator) -> Floats:
-        """The ink of a letter or a sign that nobody would read as a digit."""
+    def other(self, rng: np.random.Generator) -> tuple[Floats, int]:
+        """(the ink of a letter or a sign; OTHER, or ALIKE for a bar, a bracket and the like)."""
         chance = rng.random()
         if chance < 0.35:
-            return letter(str(rng.choice(FACES)), word(rng, 1, alike=False), thin=bool(rng.random() < 0.7)).ink
+            return letter(str(rng.choice(FACES)), word(rng, 1, alike=False), thin=bool(rng.random() < 0.7)).ink, OTHER
         if chance < 0.6:
-            return _drawn(rng, invented(rng))
+            return _drawn(rng, invented(rng)), OTHER
         of = _SIGNS if chance < 0.8 else _LETTERS
-        return _written(of[int(rng.integers(len(of)))], int(rng.choice(_VECTOR_FACES)), int(rng.integers(1, 6)))
+        char = of[int(rng.integers(len(of)))]
+        ink = _written(char, int(rng.choice(_VECTOR_FACES)), int(rng.integers(1, 6)))
+        return ink, ALIKE if char in LIKE_DIGITS else OTHER
 
 
 def draw_pages(rng: np.random.Generator, characters: Characters) -> list[tuple[Page, int, int]]:
@@ -289,7 +292,7 @@ def _line(
     along = 0.0
     for item in _text(rng, digits):
         own = tall * math.exp(rng.normal(0, 0.06 + 0.08 * hand.untidy))
-        label, lift = OTHER, 0.0
+        lift = 0.0
         if item == " ":
             along += tall * rng.uniform(0.4, 2.5)
             continue
@@ -308,7 +311,7 @@ def _line(
                 made = _with_tail(made, rng.uniform(1.1, 2.2))
                 lift = -(made.shape[0] - before) * rng.uniform(0.3, 1)
         else:
-            ink = characters.other(rng)
+            ink, label = characters.other(rng)
             if min(ink.shape) < 24:  # an apostrophe, a bar: as small as beside the letters
                 own *= max(ink.shape) / 46
             made = _shaped(rng, ink, max(own, 3.0), lean, hand)
@@ -363,7 +366,7 @@ def _form(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall:
             if rng.random() > filled:
                 continue
             if rng.random() < letters:
-                ink, label = characters.other(rng), OTHER
+                ink, label = characters.other(rng)
             else:
                 ink, label = characters.digit(rng)
             made = _shaped(rng, ink, tall * math.exp(rng.normal(0, 0.1)), lean, hand)
@@ -376,10 +379,10 @@ def _form(rng: np.random.Generator, sheet: _Sheet, characters: Characters, tall:
 
 
 def _one(rng: np.random.Generator, characters: Characters) -> _Sheet:
-    """A picture of one digit, or now and then of a letter, cut tightly or loosely, as people save them to try a program."""
+    """A picture of one digit, or a letter now and then, cut tightly or loosely, as people save them to try it."""
     tall = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
     hand = _Hand.any(rng)
-    ink, label = characters.digit(rng) if rng.random() < 0.8 else (characters.other(rng), OTHER)
+    ink, label = characters.digit(rng) if rng.random() < 0.8 else characters.other(rng)
     made = _shaped(rng, ink, tall, math.radians(rng.normal(0, 5)), hand)
     height, width = made.shape
     room = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.1, 0.5), rng.uniform(0.4, 1.5)], p=[0.35, 0.4, 0.25])

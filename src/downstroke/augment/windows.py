@@ -11,13 +11,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.augment.pages import ALIKE, Characters, Page, draw_pages
+from downstroke.augment.pages import ALIKE, MARKS, Characters, Page, draw_pages
 from downstroke.glyphs.window import window
 
 Box = tuple[float, float, float, float]
 NONE = 10  # the label of what is no digit
 _OTHERS, _EMPTY = 5, 2  # of a ground: letters and marks at most, and windows of what is no character
 _MOVED, _SCALED = 0.07, 0.1  # how far a box is off: by its longer side, and the spread of the logarithm of its size
+#: What large enough may be taken for a 1 is shown neither as a digit nor as none.
+_ALIKE = (ALIKE, *(NONE + MARKS.index(mark) for mark in ",/"))
 _TOUCHED = 0.15  # of a window's box: paper shares less than that with any character
 
 
@@ -28,22 +30,23 @@ def windows(
     characters = Characters(images, labels)
     made: list[NDArray[np.uint8]] = []
     said: list[int] = []
-    for ground in itertools.count():
-        rng = np.random.default_rng((seed, ground))
+    grounds = itertools.count()
+    while len(made) < count:
+        rng = np.random.default_rng((seed, next(grounds)))
         for page, _, _ in draw_pages(rng, characters):
             high = page.image if page.ink_is_high else 255 - page.image
             for box, label in _boxes(rng, page):
                 made.append(window(high, box))
                 said.append(label)
-        if len(made) >= count:
-            order = np.random.default_rng(seed).permutation(len(made))[:count]
-            return np.stack(made)[order], np.array(said, np.int64)[order]
+    order = np.random.default_rng(seed).permutation(len(made))[:count]
+    return np.stack(made)[order], np.array(said, np.int64)[order]
 
 
 def _boxes(rng: np.random.Generator, page: Page) -> list[tuple[Box, int]]:
     """Where windows are cut from a page, and what each shows."""
     digits = [(_off(rng, box), int(label)) for box, label in zip(page.boxes, page.labels, strict=True) if label < NONE]
-    others = [_off(rng, box) for box, label in zip(page.boxes, page.labels, strict=True) if NONE <= label < ALIKE]
+    none = (page.labels >= NONE) & ~np.isin(page.labels, _ALIKE)
+    others = [_off(rng, box) for box in page.boxes[none]]
     others = [others[i] for i in rng.permutation(len(others))]
     found = digits + [(box, NONE) for box in others[:_OTHERS]]
     for _ in range(_EMPTY):

@@ -71,9 +71,9 @@ def letter(face: str, char: str, *, thin: bool) -> Letter:
     if thin:
         line = middle_lines((ink >= 128).astype(np.uint8))
         away = cv2.distanceTransform(1 - line, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        drawn = (3.5 - away).clip(0, 1).astype(np.float32)
+        drawn = np.asarray((3.5 - away).clip(0, 1), np.float32)
     else:
-        drawn = ink.astype(np.float32) / 255
+        drawn = np.asarray(ink / np.float32(255), np.float32)
     x, y, width, height = cv2.boundingRect((drawn > 0.2).astype(np.uint8))
     sinks = (glyph.height - glyph.horiBearingY) / capital
     return Letter(drawn[y : y + height, x : x + width], glyph.height / capital, sinks, char in ALIKE)

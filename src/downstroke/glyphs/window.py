@@ -42,4 +42,7 @@ def window(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> 
         ]
     )
     grey = cv2.warpAffine(part, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderValue=paper).astype(np.float32)
-    return np.rint(((grey - paper) / max(ink - paper, _LEAST_CONTRAST)).clip(0, 1) * 255).astype(np.uint8)
+    seen: NDArray[np.uint8] = np.rint(((grey - paper) / max(ink - paper, _LEAST_CONTRAST)).clip(0, 1) * 255).astype(
+        np.uint8
+    )
+    return seen

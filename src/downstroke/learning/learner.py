@@ -27,7 +27,6 @@ from downstroke.learning.threads import Watch
 from downstroke.learning.whitening import whiten
 from downstroke.recipe import Recipe
 
-
 _MOST_WINDOWS, _EACH_SEEN = 100_000, 4  # windows of drawn pages; by how many are seen in an epoch
 
 

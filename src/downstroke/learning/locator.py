@@ -48,8 +48,9 @@ class _Block(nn.Sequential):
 class Locator(nn.Module):
     """[B,1,H,W] as `normalised` gives it, H and W multiples of 16 -> what is said of its places, as logits.
 
-    Heat [B,16,H/4,W/4], of the ten digits, of `augment.pages.MARKS` and of all other characters; boxes [B,4,H/4,W/4] (the middle's x and y from
-    the place's middle, in places; the logarithms of width and height by `USUAL` pixels); ink [B,1,H,W].
+    Heat [B,16,H/4,W/4], of the ten digits, of `augment.pages.MARKS` and of all other characters; boxes [B,4,H/4,W/4]
+    (the middle's x and y from the place's middle, in places; the logarithms of width and height by `USUAL` pixels); ink
+    [B,1,H,W].
     """
 
     def __init__(self) -> None:
@@ -136,7 +137,8 @@ def loss(said: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Tensor:
     characters = (middles.sum((0, 2, 3)) * weights).sum().clamp_min(1)
     off = ((boxes - targets.boxes).abs() * targets.weights).sum() / targets.weights.sum().clamp_min(1)
     of_ink = (F.binary_cross_entropy_with_logits(ink, targets.ink, reduction="none") * targets.seen).sum()
-    return -((at_middles + elsewhere) * weights).sum() / characters + _BOX_WEIGHT * off + _INK_WEIGHT * of_ink / targets.seen.sum()
+    of_heat = -((at_middles + elsewhere) * weights).sum() / characters
+    return of_heat + _BOX_WEIGHT * off + _INK_WEIGHT * of_ink / targets.seen.sum()
 
 
 @dataclass(frozen=True)
