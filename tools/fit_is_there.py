@@ -1,4 +1,4 @@
-"""Fit when a digit on a page is accepted, by the reader's score and the locator's heat: `python tools/fit_is_there.py`.
+"""Fit when a digit on a page is accepted, from reader and locator: `python tools/fit_is_there.py`.
 
 A logistic regression on pages that are drawn with the digits kept apart in the locator's training. What it prints goes
 into `_IS_THERE` of `reading/lines.py`.
@@ -27,11 +27,11 @@ def shared(box: tuple[int, ...], other: NDArray[np.float32]) -> float:
 
 
 def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(score, log heat and 1 of each digit read, [N,3]; 1 where it is read right, 0 where there is none, [N])."""
+    """(the evidence and 1 of each digit read, [N,4]; 1 where it is read right, 0 where there is none, [N])."""
     rows, truths = [], []
     for seed in range(PAGES):
         drawn = draw_page(np.random.default_rng((99, seed)), characters, KINDS[seed % len(KINDS)])
-        page = Page.of(drawn.image)
+        page = Page.of(drawn.image, windows=reader.windows)
         seen, _ = page.seen(reader.logits(page.glyphs), reader.judge)
         for one in (one for row in seen for one in row):
             overlaps = [shared(one.box, other) for other in drawn.boxes] or [0.0]
@@ -49,12 +49,12 @@ def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], 
 if __name__ == "__main__":
     val = sources.load("mnist", 0).train.take(np.arange(5000))
     x, y = found(Reader.shipped(), Characters(val.images, val.labels))
-    weights = np.zeros(3)
+    weights = np.zeros(4)
     for _ in range(100):
         p = 1 / (1 + np.exp(-x @ weights))
-        curvature = (x.T * (p * (1 - p))) @ x + 1e-3 * np.eye(3)
+        curvature = (x.T * (p * (1 - p))) @ x + 1e-3 * np.eye(4)
         weights += np.linalg.solve(curvature, x.T @ (y - p) - 1e-3 * weights)
-    sums = x[:, :2] @ weights[:2]
+    sums = x[:, :3] @ weights[:3]
     least = float(np.quantile(sums[y == 1], 1 - SHARE))
-    print(f"_IS_THERE = ({weights[0]:.2f}, {weights[1]:.2f}, {least:.2f})")
+    print(f"_IS_THERE = ({weights[0]:.2f}, {weights[1]:.2f}, {weights[2]:.2f}, {least:.2f})")
     print(f"{len(y)} found on {PAGES} pages; of what is none {np.mean(sums[y == 0] >= least):.1%} is accepted still")

@@ -44,23 +44,24 @@ class Page:
     ink: NDArray[np.bool_]  # [H,W]: the strokes of its digits
     boxes: Floats  # [K,4]: x, y, width, height of each digit, mark and letter, in pixels
     labels: NDArray[np.int64]  # [K]: 0..9, 10 and on for those of MARKS, OTHER and ALIKE; `ink` is of digits alone
+    letters: NDArray[np.bool_]  # [H,W]: the strokes of its letters
     ink_is_high: bool  # whether it is white on black
 
 
 @dataclass
 class _Sheet:
-    """A page while it is drawn: ink 0..1 of digits and of everything else."""
+    """A page while it is drawn: ink 0..1 of digits, of letters and of everything else."""
 
     height: int
     width: int
     digits: Floats = field(init=False)
+    letters: Floats = field(init=False)
     others: Floats = field(init=False)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.digits = np.zeros((self.height, self.width), np.float32)
-        self.others = np.zeros((self.height, self.width), np.float32)
+        self.digits, self.letters, self.others = np.zeros((3, self.height, self.width), np.float32)
 
     def put(self, character: Floats, x: float, y: float, label: int | None) -> None:
         """Draw a character's ink with its upper left corner at (x, y); a `label` says which digit it is."""
@@ -71,7 +72,9 @@ class _Sheet:
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
         seen = character[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        layer = self.digits if label is not None and label < 10 else self.others
+        layer = self.others
+        if label is not None and not 10 <= label < OTHER:
+            layer = self.digits if label < 10 else self.letters
         view = layer[rows, columns]
         np.maximum(view, seen, out=view)
         share = float(seen.sum()) / max(1e-6, float(character.sum()))
@@ -147,7 +150,8 @@ def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") 
             _shapes(rng, sheet, int(rng.integers(1, 4)))
     image, ink_is_high = _photographed(rng, sheet, table=kind != "one")
     boxes = np.array(sheet.boxes, np.float32).reshape(-1, 4)
-    return Page(image, sheet.digits > 0.35, boxes, np.array(sheet.labels, np.int64), ink_is_high)
+    labels = np.array(sheet.labels, np.int64)
+    return Page(image, sheet.digits > 0.35, boxes, labels, sheet.letters > 0.1, ink_is_high)
 
 
 def _written(text: str, face: int, width: int) -> Floats:
@@ -488,7 +492,8 @@ def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> tu
     light = np.ones(shape, np.float32) if clean else _light(rng, shape)
     light *= 1 if clean else _texture(rng, shape)
     strength = np.float32(pen)
-    ink = np.maximum(sheet.digits, sheet.others * np.float32(rng.uniform(0.5, 1.0) if rng.random() < 0.4 else 1.0))
+    others = np.maximum(sheet.letters, sheet.others)
+    ink = np.maximum(sheet.digits, others * np.float32(rng.uniform(0.5, 1.0) if rng.random() < 0.4 else 1.0))
     if not clean and rng.random() < 0.4:  # a pencil's grain, a pen that fails
         ink = ink * (1 - np.float32(rng.uniform(0, 0.5)) * rng.random(shape, np.float32))
     if dark:
@@ -501,7 +506,7 @@ def _photographed(rng: np.random.Generator, sheet: _Sheet, *, table: bool) -> tu
     if not clean:
         blur = rng.uniform(0.2, 1.3)
         if blur > 0.4:
-            image = cv2.GaussianBlur(image, (0, 0), blur)
+            image = np.asarray(cv2.GaussianBlur(image, (0, 0), blur), np.float32)
         image = image + rng.normal(0, rng.uniform(0.5, 12) if rng.random() < 0.7 else 0.5, shape)
     made: NDArray[np.uint8] = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
@@ -548,7 +553,7 @@ def _lay_on_table(rng: np.random.Generator, image: Floats, sheet: _Sheet) -> Non
         return
     kept = [i for i, (u, v, w, h) in enumerate(sheet.boxes) if not beyond[_inside(u, v, w, h)].mean() > 0.25]
     sheet.boxes, sheet.labels = [sheet.boxes[i] for i in kept], [sheet.labels[i] for i in kept]
-    sheet.digits[beyond] = 0
+    sheet.digits[beyond] = sheet.letters[beyond] = 0
     grain = rng.normal(0, 1, (int(rng.integers(2, 50)), int(rng.integers(2, 50)))).astype(np.float32)
     wood = cv2.resize(grain, image.shape[::-1], interpolation=cv2.INTER_CUBIC) * rng.uniform(0, 25)
     image[beyond] = (rng.uniform(0, 255) + wood)[beyond]

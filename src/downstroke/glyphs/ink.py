@@ -78,8 +78,9 @@ def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterat
         yield _strokes(ink, image, ink_is_high, (paper[0], paper[1]), fades, clean=False)
 
 
-def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The density of what stands out of the paper as the strokes do that `mask` tells: float32 [H,W], 0..1.
+def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    """(the density of what stands out of the paper as the strokes do that `mask` tells, float32 [H,W], 0..1; whether
+    ink is high).
 
     `mask` [H,W]: how probably each pixel is a digit's ink. From it are told the paper around, whether ink is brighter
     than paper, and how strong it is there, stroke by stroke. For digits of about 40 pixels.
@@ -89,7 +90,7 @@ def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.f
     grey = image.astype(np.float32)
     core = (mask > 0.5).astype(np.float32)
     if not core.any():
-        return np.zeros(image.shape, np.float32)
+        return np.zeros(image.shape, np.float32), False
     away = 1 - cv2.dilate((mask > 0.2).astype(np.float32), np.ones((5, 5), np.uint8))
     reach = (_REACH, _REACH)
     paper = cv2.blur(grey * away, reach) / np.maximum(cv2.blur(away, reach), 1e-3)
@@ -106,7 +107,8 @@ def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.f
     level = np.maximum(level, np.float32(0.25 * overall) if overall > 0 else 1)
     noise = np.sqrt(np.maximum(cv2.blur(rest * rest * away, reach), 0) / np.maximum(cv2.blur(away, reach), 1e-3))
     fade = np.clip(1.5 * noise / level, 0.12, 0.45)
-    return np.asarray(((ink / level - 0.6 * fade) / (1 - 0.6 * fade)).clip(0, 1) * (ink / level > fade), np.float32)
+    density = ((ink / level - 0.6 * fade) / (1 - 0.6 * fade)).clip(0, 1) * (ink / level > fade)
+    return np.asarray(density, np.float32), sign > 0
 
 
 def _against_clean_paper(image: NDArray[np.uint8], polarity: Polarity) -> tuple[NDArray[np.float32], bool] | None:

@@ -82,7 +82,7 @@ class Locator(nn.Module):
 @dataclass(frozen=True)
 class Targets:
     """What is to be said of pages: heat [B,16,h,w] and boxes [B,4,h,w] with the boxes' weights [B,1,h,w]; ink [B,1,H,W]
-    with `seen` [B,1,H,W], 1 where a page is and 0 where it was padded."""
+    with `seen` [B,1,H,W], 0 where nothing is to be said of it: where a page was padded, and at letters."""
 
     heat: Tensor
     boxes: Tensor
@@ -104,7 +104,7 @@ def batch(grounds: list[list[tuple[Page, int, int]]]) -> tuple[Tensor, Targets]:
         for page, page_x, page_y in pages:
             height, width = page.image.shape
             part = index, 0, slice(page_y, page_y + height), slice(page_x, page_x + width)
-            x[part], ink[part], seen[part] = normalised(page.image), page.ink, 1
+            x[part], ink[part], seen[part] = normalised(page.image), page.ink, page.ink | ~page.letters
             for (left, top, wide, high), label in zip(page.boxes, np.minimum(page.labels, OTHER), strict=True):
                 middle_x = (page_x + left + wide / 2) / STRIDE - 0.5
                 middle_y = (page_y + top + high / 2) / STRIDE - 0.5
@@ -145,7 +145,7 @@ def loss(said: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Tensor:
 class Plan:
     """How a locator is trained; with the digits that it is given, it says what comes out."""
 
-    steps: int = 7000
+    steps: int = 8000
     batch_size: int = 16
     seed: int = 0
     bfloat16: bool = True

@@ -13,7 +13,6 @@ from downstroke.errors import PictureError, counted
 from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
 from downstroke.reading import refusal
 from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
-from downstroke.reading.locate import Place
 from downstroke.reading.outcome import Digit, Line, Mark, Steps
 from downstroke.reading.page import Row, find_rows
 from downstroke.reading.split import Choices, Hypothesis, best_path, choices
@@ -23,9 +22,9 @@ _UNSEEN = 0.03  # heat: what a class has that the locator does not see
 _MARK = 0.3  # heat: of a mark that is told
 _WIDEST = 1.2  # times its height: ink that is wider is more than one digit
 _LEAST = 1e-6  # a probability
-#: Weights of the reader's score and of the logarithm of the locator's heat, and what their sum is at least where a
-#: digit is accepted: a logistic regression (tools/fit_is_there.py); of digits read right on drawn pages 95% reach it.
-_IS_THERE = (0.24, 2.46, -1.88)
+#: Weights of `Seen.evidence`, and what their sum is at least where a digit is accepted: a logistic regression
+#: (tools/fit_is_there.py); of digits read right on drawn pages 95% reach it.
+_IS_THERE = (0.24, 2.46, 0.0, -1.88)
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,13 @@ class Seen:
     warnings: list[str]
     steps: Steps | None
     heat: float | None = None  # how sure the locator is that a digit stands there; None where it was not asked
+    other: float = 0.0  # and how sure that it is a letter or a mark
 
     @property
-    def evidence(self) -> tuple[float, float]:
-        """That a digit is here: the reader's score, and the logarithm of the locator's heat."""
+    def evidence(self) -> tuple[float, float, float]:
+        """That a digit is here: the reader's score, and the logarithms of the locator's heat, of a digit and others."""
         score = float(refusal.score(self.logits[None])[0])
-        return min(max(score, -10.0), 12.0), math.log((self.heat or 0.0) + 0.02)
+        return min(max(score, -10.0), 12.0), math.log((self.heat or 0.0) + 0.02), math.log(self.other + 0.02)
 
     @property
     def is_there(self) -> bool:
@@ -111,12 +111,11 @@ class Page:
     doubtful: int
 
     @classmethod
-    def of(cls, image: NDArray[uint8]) -> Page:
-        """Raises PictureError where there are far too many marks."""
+    def of(cls, image: NDArray[uint8], *, windows: bool) -> Page:
+        """`windows`: for a reader that has learned to read them. PictureError where there are far too many marks."""
         layout = find_rows(image)
-        return cls(
-            image, layout.rows, [choices(row) for row in layout.rows], _alone(image, layout.rows), layout.doubtful
-        )
+        every = [choices(row, windows=windows) for row in layout.rows]
+        return cls(image, layout.rows, every, _alone(image, layout.rows), layout.doubtful)
 
     @property
     def glyphs(self) -> NDArray[uint8]:
@@ -155,7 +154,8 @@ class Page:
         box = box_in_picture(row, found.piece.x, found.piece.y, found.piece.right, found.piece.bottom, self.image.shape)
         steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
         heat = found.place.score if found.place else 0.0
-        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat)
+        letter = float(found.place.classes[len(DIGITS) :].max()) if found.place else 0.0
+        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, max(letter, found.other))
 
     def _alone_or(self, found: list[list[Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[Seen]]:
         """What was found, or all the ink as one digit, whichever is likelier; `looked`: the logits of that."""
@@ -177,7 +177,7 @@ class Page:
     def _marks(self, row: Row, digits: list[Digit]) -> list[Mark]:
         """The marks of a row that stand outside of its digits."""
         found = []
-        for place in row.marks:
+        for place in (other for other in row.others if other.mark):
             x, y, right, bottom = place.x, place.y, place.x + place.width, place.y + place.height
             box = box_in_picture(row, x, y, right, bottom, self.image.shape)
             if place.score > _MARK and not any(_holds(digit.box, box) for digit in digits):
@@ -194,17 +194,19 @@ def _holds(box: Box, other: Box) -> bool:
 def _with_places(logits: Floats, one: Choices, judge: Judge) -> Floats:
     """The logits of a row's hypotheses with what the locator says of them, from those of all its glyphs.
 
-    Where a hypothesis is a place, the ink in the place's box is another look at the digit; and the locator has seen the
+    Where a hypothesis is a place, what is in the place's box is another look at the digit; and the locator has seen the
     class itself, which moves the logits among the classes and leaves the score.
     """
     own = logits[: len(one.hypotheses)].copy()
-    boxed = {id(place): look for (place, _), look in zip(one.boxed, logits[len(own) :], strict=True)}
+    boxed: dict[int, list[Floats]] = {}
+    for (place, _), look in zip(one.boxed, logits[len(own) :], strict=True):
+        boxed.setdefault(id(place), []).append(look)
     for index, hypothesis in enumerate(one.hypotheses):
-        place: Place | None = hypothesis.place
-        if place is None:
+        if hypothesis.place is None:
             continue
+        place = hypothesis.place
         if id(place) in boxed and hypothesis.share > _IS_PLACE:
-            own[index] = refusal.pooled(np.stack([own[index], boxed[id(place)]]))
+            own[index] = refusal.pooled(np.stack([own[index], *boxed[id(place)]]))
         if judge.classes == DIGITS:
             moved = own[index] + hypothesis.share * np.log(place.classes[: len(DIGITS)] + _UNSEEN)
             own[index] = moved + (refusal.score(own[index][None]) - refusal.score(moved[None]))

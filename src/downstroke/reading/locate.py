@@ -60,12 +60,8 @@ def locate(image: NDArray[np.uint8]) -> list[Place]:
     places: list[Place] = []
     for scale in scales(image.shape):
         said = look(resized(image, scale))
-        places += [
-            place
-            for place in peaks(said, scale)
-            if _LEAST <= max(place.width, place.height) * scale <= _MOST and not place.mark
-        ]
-    return distinct(places)
+        places += [place for place in peaks(said, scale) if _LEAST <= max(place.width, place.height) * scale <= _MOST]
+    return [place for place in distinct(places) if place.is_digit]
 
 
 def scales(shape: tuple[int, ...]) -> list[float]:
@@ -105,16 +101,20 @@ def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:
 
 
 def distinct(places: list[Place]) -> list[Place]:
-    """Of places that share most of their boxes only the one that is surest."""
+    """Of places that share most of their boxes only the one that is surest.
+
+    A digit that holds another in its box is the same digit; a comma in a digit's box is not, a letter as large is.
+    """
     kept: list[Place] = []
-    boxes = np.zeros((len(places), 4))
+    boxes, digits = np.zeros((len(places), 4)), np.zeros(len(places), bool)
     for place in sorted(places, key=lambda place: -place.score):
         own = np.array([place.x, place.y, place.x + place.width, place.y + place.height])
         others = boxes[: len(kept)]
         shared = np.minimum(others[:, 2:], own[2:]) - np.maximum(others[:, :2], own[:2])
         common = shared.clip(0).prod(axis=1)
-        least = np.minimum((others[:, 2:] - others[:, :2]).prod(axis=1), place.width * place.height)
-        if not (common > _SAME * least).any():
-            boxes[len(kept)] = own
+        sizes, size = (others[:, 2:] - others[:, :2]).prod(axis=1), place.width * place.height
+        alike = digits[: len(kept)] == place.is_digit
+        if not (common > _SAME * np.where(alike, np.minimum(sizes, size), np.maximum(sizes, size))).any():
+            boxes[len(kept)], digits[len(kept)] = own, place.is_digit
             kept.append(place)
     return kept

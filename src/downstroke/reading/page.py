@@ -70,16 +70,17 @@ class Piece:
 class Row:
     """One line of a page: its pieces from left to right, and how tall its digits are, in its pixels.
 
-    `places`, `marks`: where the locator sees digits in it, and marks such as a comma; `ink` [h,w]: all that its pieces
-    are of; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y.
+    `places`, `others`: where the locator sees digits in it, and marks and letters; `ink` [h,w]: all that its pieces are
+    of; `grey`, uint8 [h,w], ink high: the line itself; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y.
     """
 
     pieces: list[Piece]
     tall: float
     places: list[Place]
-    marks: list[Place]
+    others: list[Place]
     to_picture: NDArray[np.float64]
     ink: Floats
+    grey: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -195,10 +196,12 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
         p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0
     ]
     seen = [place for place in peaks(said, 1.0, _WEAK) if _on_line(place, own) and not _in_any(place, foreign)]
-    density = written(strip, said.ink * there) * (there & ~_covered(strip.shape, foreign, own))
-    kept, pieces = _pieces(density, said.ink, own)
-    marks = [place for place in seen if place.mark]
-    return Row(_in_order(pieces), TALL, distinct([place for place in seen if not place.mark]), marks, to_picture, kept)
+    density, ink_is_high = written(strip, said.ink * there)
+    kept, pieces = _pieces(density * (there & ~_covered(strip.shape, foreign, own)), said.ink, own)
+    places = [place for place in distinct(seen) if place.is_digit]
+    others = [place for place in seen if not place.is_digit]
+    grey = strip if ink_is_high else 255 - strip
+    return Row(_in_order(pieces), TALL, places, others, to_picture, kept, grey)
 
 
 def _cut_out(

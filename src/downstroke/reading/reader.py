@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from downstroke.errors import PictureError, RunError, shown
 from downstroke.glyphs.glyph import SIZE, Cut, looks
 from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
+from downstroke.glyphs.window import window
 from downstroke.reading import refusal
 from downstroke.reading.field import Field
 from downstroke.reading.judge import Judge, about_stroke
@@ -63,8 +64,10 @@ class Reader:
         threshold: float = -math.inf,
         *,
         strays: bool = False,
+        windows: bool = False,
     ) -> None:
-        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]; `strays`: it knows them."""
+        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]; `strays`, `windows`: it was taught
+        with them."""
         self._logits = logits
         self.classes: tuple[int | str, ...] = classes
         if all(name.isascii() and name.isdigit() for name in classes):
@@ -72,6 +75,7 @@ class Reader:
         self.note = note  # what it reads with, in words
         self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused
         self.judge = Judge(self.classes, threshold, strays)
+        self.windows = windows
 
     @classmethod
     def open(
@@ -92,14 +96,15 @@ class Reader:
         note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
         note = f"{note}; {weights.damage}" if weights.damage else note
         threshold = -math.inf if weights.least_score is None else weights.least_score
-        strays = opened.recipe.strays > 0
-        return cls(logits_by_torch(weights.network), opened.classes, note, threshold, strays=strays)
+        taught = {name: getattr(opened.recipe, name) > 0 for name in ("strays", "windows")}
+        return cls(logits_by_torch(weights.network), opened.classes, note, threshold, **taught)
 
     @classmethod
     def shipped(cls) -> Self:
         """The reader that comes with downstroke. Raises CheckpointError."""
         one = shipped()
-        return cls(one.logits(), one.classes, one.note, one.threshold, strays=True)
+        windows = one.record["recipe"].get("windows", 0) > 0
+        return cls(one.logits(), one.classes, one.note, one.threshold, strays=True, windows=windows)
 
     def read(
         self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
@@ -217,6 +222,9 @@ class Reader:
 
     def _one(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         every = looks(image)
+        seen = [one.glyph for one in every]
+        if self.windows:
+            seen += [window(image if one.ink_is_high else 255 - image, one.box) for one in every]
 
         def lines(each: Floats) -> tuple[list[Line], list[str]]:
             found, logits = every[0], refusal.pooled(each)
@@ -235,12 +243,13 @@ class Reader:
             read = self.judge.digit(logits, found.box, warnings, steps)
             return [Line.of([read])], []
 
-        return np.stack([one.glyph for one in every]), lines
+        return np.stack(seen), lines
 
     def _part(self, whole: Cut, logits: Floats, shape: tuple[int, ...]) -> tuple[Cut, Floats] | None:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
-        every = choices(Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink))
+        grey = np.rint(whole.ink * 255).astype(uint8)
+        every = choices(Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey), windows=False)
         found = [
             one for one in every.hypotheses if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
         ]
@@ -262,7 +271,7 @@ class Reader:
         return (cuts[best], looked[best]) if value[best] > value[0] + _MORE_LIKE else None
 
     def _page(self, image: NDArray[uint8], explain: bool, marks: bool) -> tuple[NDArray[uint8], Lines]:
-        page = Page.of(image)
+        page = Page.of(image, windows=self.windows)
         glyphs = page.glyphs
         ways = functools.cache(lambda: turns(image))  # looked for only where upright does not do
         if not len(glyphs) and not ways():
@@ -271,7 +280,7 @@ class Reader:
         def read(logits: Floats) -> tuple[list[Line], list[str]]:
             best, notes = page.read(logits, self.judge, explain), []
             for turn in ways() if best.certainty < _CERTAIN else []:
-                turned = Page.of(np.ascontiguousarray(np.rot90(image, turn)))
+                turned = Page.of(np.ascontiguousarray(np.rot90(image, turn)), windows=self.windows)
                 other = turned.read(self.logits(turned.glyphs), self.judge, explain)
                 enough = max(_LEAST_TOLD, _AS_MANY * best.count)
                 if other.count >= enough and other.certainty > best.certainty + _BETTER:

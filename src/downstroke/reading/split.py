@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from downstroke.glyphs.glyph import fit, stroke_width
 from downstroke.glyphs.ink import extent
+from downstroke.glyphs.window import window
 from downstroke.reading.locate import Place
 from downstroke.reading.page import Piece, Row
 
@@ -24,7 +25,7 @@ _CUT_COST = 0.5  # nats: and so does a cut, the more the more ink it crosses:
 _CROSSING_COST = 1.5  # nats for the width of a stroke
 _LOW_COST = 8.0
 _LEAST_SKIP, _SKIP_COST = 0.5, 5.0  # nats
-_SEEN, _MARK_COST = 3.0, 3.0  # nats: for what is just what the locator sees as a digit, or as a mark
+_SEEN, _OTHER_COST = 3.0, 3.0  # nats: for what is just what the locator sees as a digit, or as a mark or letter
 _AROUND = 0.08  # of the sides of a place's box: how far around it ink is taken for its
 _SURE, _CLOSEST = 0.3, 0.15  # heat of a place beside which there is a cut; by a digit's height, between two middles
 _WIDE, _WIDE_SPREAD = 1.0, 0.2  # of a digit's width by the height of the line
@@ -44,12 +45,13 @@ class Hypothesis:
     joins: bool  # it holds parts that stand apart
     place: Place | None = None  # what the locator sees there
     share: float = 0.0  # how far that is this piece, 0..1
+    other: float = 0.0  # how far it is a mark or a letter that the locator sees, 0..1
 
 
 @dataclass(frozen=True)
 class Choices:
     """How a row may be read: what may be a digit in it; `skips`, for each of its atoms what it costs in nats to take it
-    for no digit; and `boxed`, what the locator sees as digits, each with the ink in its box as a glyph."""
+    for no digit; and `boxed`, what the locator sees as digits, each with a glyph: further looks at it."""
 
     hypotheses: list[Hypothesis]
     skips: list[float]
@@ -61,8 +63,8 @@ class Choices:
         return [one.glyph for one in self.hypotheses] + [glyph for _, glyph in self.boxed]
 
 
-def choices(row: Row) -> Choices:
-    """How a row may be read."""
+def choices(row: Row, *, windows: bool) -> Choices:
+    """How a row may be read; with `windows` on the places that the locator sees."""
     atoms: list[Piece] = []
     edges = [0.0]  # what it costs that a digit begins or ends before each atom: half of a cut's cost
     whole: list[int] = []  # which piece an atom is of
@@ -94,16 +96,18 @@ def choices(row: Row) -> Choices:
             cost += max(0.0, trimmed.width / size - _WIDE) ** 2 / (2 * _WIDE_SPREAD**2)
             cost += max(0.0, 0.8 - trimmed.height / row.tall) * _LOW_COST
             place, share = _seen(trimmed, row.places)
-            cost += _MARK_COST * _seen(trimmed, row.marks)[1] - _SEEN * share
+            other = _seen(trimmed, row.others)[1]
+            cost += _OTHER_COST * other - _SEEN * share
             glyph, pen = fit(trimmed.ink)
             touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
-            found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins, place, share))
-    skips = [_skip_cost(atom, row.tall) * (1 - _seen(atom, row.marks)[1]) for atom in atoms]
-    return Choices(found, skips, _in_boxes(row))
+            found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins, place, share, other))
+    skips = [_skip_cost(atom, row.tall) * (1 - _seen(atom, row.others)[1]) for atom in atoms]
+    return Choices(found, skips, _in_boxes(row, windows=windows))
 
 
-def _in_boxes(row: Row) -> list[tuple[Place, NDArray[np.uint8]]]:
-    """Each place that the locator sees in the row, with the ink in its box as a glyph, whatever the ink hangs on."""
+def _in_boxes(row: Row, *, windows: bool) -> list[tuple[Place, NDArray[np.uint8]]]:
+    """Each place that the locator sees in the row, with the ink in its box as a glyph, whatever the ink hangs on, and
+    with the window of the box."""
     found = []
     for place in row.places:
         if place.score < _SURE:
@@ -114,6 +118,8 @@ def _in_boxes(row: Row) -> list[tuple[Place, NDArray[np.uint8]]]:
         ink = _trim(Piece(left, top, row.ink[top:bottom, left:right]))
         if ink is not None:
             found.append((place, fit(ink.ink)[0]))
+        if windows:
+            found.append((place, window(row.grey, (place.x, place.y, place.width, place.height))))
     return found
 
 
@@ -211,7 +217,7 @@ def _seams(
     for left, right in between:
         if right - left < _CLOSEST * tall:
             continue
-        start, stop = round(left), max(round(left) + 2, round(right) + 1)
+        start, stop = round(left), min(max(round(left) + 2, round(right) + 1), ink.shape[1])
         cost, back = _paths(ink[:, start:stop])
         # Of paths that cross the same ink, the one in the middle.
         off = np.abs(np.arange(stop - start) - (stop - start - 1) / 2) / (stop - start)
