@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from downstroke.errors import PictureError
-from downstroke.glyphs.picture import levels, open_picture, read_picture
+from downstroke.glyphs.picture import levels, open_picture, read_picture, to_grey
 from downstroke.reading.reader import Reader
 
 GREYS = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (30, 1))  # [30, 40]: dark on the left
@@ -245,3 +245,28 @@ def test_a_name_that_does_not_print_stays_one_line(tmp_path):
         with pytest.raises(PictureError) as caught:
             open_picture(tmp_path / name)
         assert str(caught.value) == f"{tmp_path}/{printed}: no such file; check the path"
+
+
+def two_colours(ink: tuple[int, int, int], paper: tuple[int, int, int]) -> Image.Image:
+    made = Image.new("RGB", (80, 60), paper)
+    made.paste(ink, (30, 10, 40, 50))
+    return made
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+@pytest.mark.parametrize(("ink", "paper"), [((255, 0, 0), (0, 130, 0)), ((60, 149, 60), (180, 87, 60))])
+def test_ink_as_bright_as_its_paper_is_seen_by_its_colour(
+    mode: str, ink: tuple[int, int, int], paper: tuple[int, int, int]
+) -> None:
+    file = io.BytesIO()
+    two_colours(ink, paper).convert(mode).save(file, "PNG")
+    grey, notes = read_picture(file.getvalue())
+    assert abs(int(grey[30, 35]) - int(grey[30, 5])) > 60
+    assert notes == ["seen in its red alone"]
+
+
+@pytest.mark.parametrize("paper", [(255, 255, 255), (255, 240, 150), (120, 180, 255)])
+@pytest.mark.parametrize("ink", [(0, 0, 0), (20, 30, 160), (190, 20, 20)])
+def test_ink_that_grey_shows_is_read_in_grey(ink: tuple[int, int, int], paper: tuple[int, int, int]) -> None:
+    image = two_colours(ink, paper)
+    np.testing.assert_array_equal(to_grey(image), np.asarray(image.convert("L")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -29,6 +30,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", "
 IN_FOLDERS = (*SUFFIXES, ".heic", ".heif", ".avif", ".pdf")  # what `sources` finds; class folders hold SUFFIXES alone
 DPI = 200  # a PDF's page is drawn with so many pixels an inch
 MAX_PAGES = 10_000  # of one file
+_CHANNELS = {"R": "red", "G": "green", "B": "blue"}
+_KEPT = 0.25  # of the spread of a colour's channel: where grey has less, the channel is read
+_LOOK = 512  # pixels: a longer picture is made smaller to see that
 _TILE = 1024  # pixels: a picture becomes grey tile by tile, so that little is held beside what Pillow decoded
 _ORIENTATION = 0x0112  # in EXIF
 _EXPECTED = "expected PNG, JPEG, GIF, TIFF, WebP, BMP, PGM, HEIC, AVIF or PDF"
@@ -378,8 +382,12 @@ def _to_grey(image: Image.Image) -> tuple[NDArray[np.uint8], list[str]]:
     notes: list[str] = []
     if image.mode == "F" or image.mode.startswith("I"):
         convert, notes = _stretched(image)
+    elif _is_drawn_in_alpha(image):
+        convert = _alpha_as_ink
+    elif channel := _channel_that_shows_more(image):
+        convert, notes = functools.partial(_tile_to_channel, channel), [f"seen in its {_CHANNELS[channel]} alone"]
     else:
-        convert = _alpha_as_ink if _is_drawn_in_alpha(image) else _tile_to_grey
+        convert = _tile_to_grey
     grey = np.empty((image.height, image.width), np.uint8)
     for place, tile in _tiles(image):
         grey[place] = convert(tile)
@@ -417,14 +425,36 @@ def _alpha_as_ink(image: Image.Image) -> NDArray[np.uint8]:
     return 255 - np.asarray(image.convert("RGBA").getchannel("A"), dtype=np.uint8)
 
 
-def _tile_to_grey(image: Image.Image) -> NDArray[np.uint8]:
+def _channel_that_shows_more(image: Image.Image) -> str | None:
+    """The channel of RGB that shows far more than grey does, as with red ink on green paper that is as bright; or none.
+
+    It is a channel and no other mixture of colours: black ink on paper of any colour shows in it too.
+    """
+    if image.mode in ("1", "L", "LA", "La", "LAB"):
+        return None
+    image = image.convert("RGBA") if image.mode in ("P", "PA") else image
+    small = _on_white(image.reduce(max(1, max(image.size) // _LOOK))).convert("RGB")
+    spreads = dict(zip(_CHANNELS, np.asarray(small).std(axis=(0, 1)), strict=True))
+    most = max(spreads, key=lambda channel: spreads[channel])
+    return most if np.asarray(small.convert("L")).std() < _KEPT * spreads[most] else None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     from PIL import Image
 
-    if _is_transparent(image):
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    if not _is_transparent(image):
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+
+
+def _tile_to_grey(image: Image.Image) -> NDArray[np.uint8]:
+    image = _on_white(image)
     grey = image.getchannel(0) if image.mode == "LAB" else image.convert("L")
     return np.asarray(grey, dtype=np.uint8)
+
+
+def _tile_to_channel(channel: str, image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(_on_white(image).convert("RGB").getchannel(channel), dtype=np.uint8)
 
 
 def _stretched(image: Image.Image) -> tuple[Callable[[Image.Image], NDArray[np.uint8]], list[str]]:

@@ -14,7 +14,7 @@ from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
 from downstroke.reading import refusal
 from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
 from downstroke.reading.outcome import Digit, Line, Mark, Steps
-from downstroke.reading.page import Row, find_rows
+from downstroke.reading.page import Layout, Row, find_rows
 from downstroke.reading.split import Choices, Hypothesis, best_path, choices
 
 _IS_PLACE = 0.4  # the share from which on a hypothesis is a place that the locator sees
@@ -115,7 +115,7 @@ class Page:
         """`windows`: for a reader that has learned to read them. PictureError where there are far too many marks."""
         layout = find_rows(image)
         every = [choices(row, windows=windows) for row in layout.rows]
-        return cls(image, layout.rows, every, _alone(image, layout.rows), layout.doubtful)
+        return cls(image, layout.rows, every, _alone(image, layout), layout.doubtful)
 
     @property
     def glyphs(self) -> NDArray[uint8]:
@@ -213,8 +213,9 @@ def _with_places(logits: Floats, one: Choices, judge: Judge) -> Floats:
     return own
 
 
-def _alone(image: NDArray[uint8], rows: list[Row]) -> list[Cut]:
-    """The picture's ink taken for one digit, in several ways; none where it is too wide, or in several rows."""
+def _alone(image: NDArray[uint8], layout: Layout) -> list[Cut]:
+    """The picture's ink taken for one digit, in several ways; none where it is a letter, too wide or in two rows."""
+    rows = layout.rows
     x, y, right, bottom = 0, 0, image.shape[1], image.shape[0]
     if len(rows) > 1:
         return []
@@ -227,11 +228,11 @@ def _alone(image: NDArray[uint8], rows: list[Row]) -> list[Cut]:
         room = (down - top) // 3
         x, y, right, bottom = max(0, left - room), max(0, top - room), across + room, down + room
     try:
-        return [
-            replace(cut, box=(cut.box[0] + x, cut.box[1] + y, *cut.box[2:])) for cut in looks(image[y:bottom, x:right])
-        ]
+        found = looks(image[y:bottom, x:right])
     except PictureError:
         return []
+    found = [replace(cut, box=(cut.box[0] + x, cut.box[1] + y, *cut.box[2:])) for cut in found]
+    return [] if any(other.shares(found[0].box) > _IS_PLACE for other in layout.others) else found
 
 
 def box_in_picture(row: Row, x: float, y: float, right: float, bottom: float, shape: tuple[int, ...]) -> Box:

@@ -44,6 +44,15 @@ class Place:
         best = int(self.classes.argmax())
         return MARKS[best - 10] if 10 <= best < 10 + len(MARKS) else ""
 
+    def shares(self, box: tuple[float, float, float, float]) -> float:
+        """What its box and another (x, y, width, height) share of both together, 0..1."""
+        x, y, width, height = box
+        wide = min(x + width, self.x + self.width) - max(x, self.x)
+        high = min(y + height, self.y + self.height) - max(y, self.y)
+        if wide <= 0 or high <= 0:
+            return 0.0
+        return wide * high / (width * height + self.width * self.height - wide * high)
+
     @property
     def middle(self) -> tuple[float, float]:
         return self.x + self.width / 2, self.y + self.height / 2
@@ -56,12 +65,12 @@ def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Sa
 
 
 def locate(image: NDArray[np.uint8]) -> list[Place]:
-    """The digits of grey [H,W], in no order."""
+    """The digits, marks and letters of grey [H,W], in no order."""
     places: list[Place] = []
     for scale in scales(image.shape):
         said = look(resized(image, scale))
         places += [place for place in peaks(said, scale) if _LEAST <= max(place.width, place.height) * scale <= _MOST]
-    return [place for place in distinct(places) if place.is_digit]
+    return distinct(places)
 
 
 def scales(shape: tuple[int, ...]) -> list[float]:

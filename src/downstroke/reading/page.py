@@ -85,9 +85,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Layout:
-    """What is on a page: its lines of digits in reading order, and how many `doubtful` digits were left out."""
+    """What is on a page: its lines of digits in reading order; in the picture's pixels what the locator sees of marks
+    and letters; and how many `doubtful` digits were left out."""
 
     rows: list[Row]
+    others: list[Place]
     doubtful: int
 
 
@@ -97,28 +99,32 @@ def find_rows(image: NDArray[np.uint8]) -> Layout:
     Raises PictureError where there are far too many.
     """
     image, room = with_paper_beside(image)
-    places = locate(image)
+    every = locate(image)
+    places = [place for place in every if place.is_digit]
+    others = [replace(place, x=place.x - room) for place in every if not place.is_digit]
     if len(places) > _MOST:
         raise PictureError(
             f"{len(places):,} marks like digits, expected at most {_MOST:,}; cut the picture down to the digits"
         )
     if not places:
-        return Layout([], 0)
+        return Layout([], others, 0)
     slope = _slope(places)
     lines = group(places, slope)
     sure = [line for line in lines if len(line) > 1 or line[0].score > _SURE_ALONE or len(places) <= _FEW]
     rows = [_row(image, line, [p for other in lines if other is not line for p in other], slope) for line in sure]
     beside = np.array([[0, 0, -room], [0, 0, 0]])
     rows = [replace(row, to_picture=row.to_picture + beside) for row in rows if row.pieces]
-    return Layout(rows, len(lines) - len(sure))
+    return Layout(rows, others, len(lines) - len(sure))
 
 
 def turns(image: NDArray[np.uint8]) -> list[int]:
-    """By how many quarter turns to the left the locator sees more in grey [H,W] than as it is; the likeliest first."""
+    """By how many quarter turns to the left the locator sees more digits in grey [H,W] than digits and letters as it
+    is; the likeliest first. A page of words upside down has letters like digits."""
     image = resized(image, min(1.0, _LOOK / max(image.shape)))
-    sums = [sum(place.score for place in locate(np.ascontiguousarray(np.rot90(image, turn)))) for turn in range(4)]
-    better = [turn for turn in (1, 2, 3) if sums[turn] > sums[0]]
-    return sorted(better, key=lambda turn: -sums[turn])
+    upright = sum(place.score for place in locate(image))
+    turned = {turn: locate(np.ascontiguousarray(np.rot90(image, turn))) for turn in (1, 2, 3)}
+    sums = {turn: sum(place.score for place in found if place.is_digit) for turn, found in turned.items()}
+    return sorted((turn for turn in sums if sums[turn] > upright), key=lambda turn: -sums[turn])
 
 
 def _tall(places: list[Place]) -> float:

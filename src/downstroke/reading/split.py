@@ -127,13 +127,9 @@ def _seen(piece: Piece, places: list[Place]) -> tuple[Place | None, float]:
     """(the place that a piece is most likely to be, how far it is: what their boxes share, by how sure it is; 0..1)."""
     best, found = 0.0, None
     for place in places:
-        wide = min(piece.right, place.x + place.width) - max(piece.x, place.x)
-        high = min(piece.bottom, place.y + place.height) - max(piece.y, place.y)
-        if wide > 0 and high > 0:
-            both = piece.width * piece.height + place.width * place.height - wide * high
-            share = wide * high / both * min(1.0, 2 * place.score)
-            if share > best:
-                best, found = share, place
+        share = place.shares((piece.x, piece.y, piece.width, piece.height)) * min(1.0, 2 * place.score)
+        if share > best:
+            best, found = share, place
     return found, best
 
 

@@ -22,6 +22,7 @@ export class DigitPanel {
     this.bars = new Bars("Probabilities of the chosen digit");
     this.bars.show(DIGITS, null);
     this.kept = h("p", { class: "kept", role: "status" });
+    this.lesson = h("div", { class: "lesson" });
     this.labels = h("div", { class: "labels", role: "group", "aria-label": "That was wrong, it is a" });
     this.setClasses(DIGITS);
     this.node = card(
@@ -35,7 +36,7 @@ export class DigitPanel {
         h("div", {}, this.verdict),
       ),
       this.bars.node,
-      onlyReads ? null : h("div", {}, h("p", {}, "That was wrong, it is a"), this.labels, this.kept),
+      onlyReads ? null : h("div", {}, h("p", {}, "That was wrong, it is a"), this.labels, this.kept, this.lesson),
     );
   }
 
@@ -96,13 +97,27 @@ export class DigitPanel {
     try {
       const { file, kept } = await post("/api/digits", { glyph: this.digit.glyph, label });
       const folder = file.replace(/[\\/][^\\/]*[\\/][^\\/]*$/, "");
+      replace(this.kept, `Kept as a ${label}: ${several(kept, "glyph")} of it now, in `, h("code", {}, folder));
       replace(
-        this.kept,
-        `Kept as a ${label}: ${several(kept, "glyph")} of it now. Train on them with --data `,
-        h("code", {}, folder),
+        this.lesson,
+        h("button", { type: "button", onclick: () => this.teach(folder) }, "Teach it"),
+        h("p", {}, "A new run: the shipped reader goes on learning, from these digits among MNIST's."),
       );
     } catch (error) {
-      replace(this.kept, h("span", { class: "refusal" }, error.message));
+      this.refused(error);
     }
+  }
+
+  async teach(folder) {
+    try {
+      const run = await post("/api/runs", { recipe: { base: "reader", start_from: "reader", data: folder } });
+      location.hash = `#/learn/${encodeURIComponent(run.name)}`;
+    } catch (error) {
+      this.refused(error);
+    }
+  }
+
+  refused(error) {
+    replace(this.kept, h("span", { class: "refusal" }, error.message));
   }
 }
