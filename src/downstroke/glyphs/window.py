@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from downstroke.glyphs.glyph import BOX, SIZE
 
 _LEAST_CONTRAST = 12.0  # grey levels
+SIZES = (1.0, 0.87, 1.15)  # of a box: the sizes at which it is looked at
 _DARKEST = 98  # percent: so much of a window is less strong than its ink
+
+
+def windows(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> list[NDArray[np.uint8]]:
+    """`window` at `SIZES` of the box: where it ends may be seen too wide or too tight."""
+    x, y, width, height = box
+    return [
+        window(image, (x + width * (1 - size) / 2, y + height * (1 - size) / 2, width * size, height * size))
+        for size in SIZES
+    ]
 
 
 def window(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from downstroke.errors import PictureError, RunError, shown
 from downstroke.glyphs.glyph import SIZE, Cut, looks
 from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
-from downstroke.glyphs.window import window
+from downstroke.glyphs.window import windows
 from downstroke.reading import refusal
 from downstroke.reading.field import Field
 from downstroke.reading.judge import Judge, about_stroke
@@ -224,7 +224,7 @@ class Reader:
         every = looks(image)
         seen = [one.glyph for one in every]
         if self.windows:
-            seen += [window(image if one.ink_is_high else 255 - image, one.box) for one in every]
+            seen += [each for one in every for each in windows(image if one.ink_is_high else 255 - image, one.box)]
 
         def lines(each: Floats) -> tuple[list[Line], list[str]]:
             found, logits = every[0], refusal.pooled(each)

@@ -37,15 +37,11 @@ def softmax(logits: Floats) -> Floats:
 
 
 def pooled(logits: Floats) -> Floats:
-    """The logits [C] of one glyph that was looked at in several ways, [N,C]: those of the mean of what they say.
+    """The logits [C] of one glyph that was looked at in several ways, [N,C]: their mean.
 
-    With "no digit", whose logit is 0, each look has C + 1 probabilities, and it is these that are averaged.
+    With "no digit", whose logit is 0, that is the geometric mean of what the looks say, of C + 1 probabilities each.
     """
-    if len(logits) == 1:
-        found: Floats = logits[0]
-        return found
-    y = softmax(np.pad(logits.astype(np.float64), ((0, 0), (0, 1)))).mean(axis=0).clip(1e-30)
-    mean: Floats = np.log(y[:-1] / y[-1]).astype(np.float32)
+    mean: Floats = logits.mean(axis=0)
     return mean
 
 
