@@ -167,6 +167,11 @@ class Training:
             raise
         return self
 
+    def introduction(self) -> list[str]:
+        """What to say before the first step: what the user's own data holds, and the notices."""
+        own = place.description(self.run)
+        return [*([own] if own else []), *(f"note: {notice}" for notice in self.notices)]
+
     def __enter__(self) -> Self:
         return self
 
