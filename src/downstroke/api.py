@@ -108,7 +108,7 @@ class Run(run_room.Run):
         return look(self, source, *(os.fspath(path) if path else None for path in (data, val_data)))
 
     def reader(self) -> Reader:
-        """This run's W, ready to read pictures."""
+        """A reader with this run's weights."""
         from downstroke.reading.reader import Reader
 
         return Reader.open(self)
@@ -146,7 +146,7 @@ def compare(
 def compare(
     first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> dict[str, Any] | list[dict[str, Any]]:
-    """The best W of the second run against that of the first, on their val images, paired; of more runs, every pair.
+    """Compare the best weights of two runs on their val images, paired; of more runs, every pair.
 
     Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.

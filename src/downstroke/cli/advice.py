@@ -88,7 +88,7 @@ def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, a
 @in_runs_dir
 @common
 def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool) -> None:
-    """Compare two runs on the same val images, each with its best W: which is better, and is it more than chance?
+    """Compare two runs on the same val images, each with its best weights: which is better, and is it more than chance?
 
     Three runs or more are compared pair by pair, and the JSON is a list. The result holds for these weights: with
     another seed, either recipe would give others.

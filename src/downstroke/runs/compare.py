@@ -53,9 +53,9 @@ def _pair(*pair: tuple[str, Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
 
 
 def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
-    """Each run's W, its best where there is one, and how that W reads their val images, in one order.
+    """Each run's weights, its best where there are any, and how they read the val images, in one order.
 
-    `runs`: one at least. Raises RunError where they do not have the same val images, or none, or where a W gives no
+    `runs`: one at least. Raises RunError where they do not have the same val images, or none, or where weights give no
     numbers.
     """
     first, *others = runs
