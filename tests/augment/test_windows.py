@@ -44,10 +44,10 @@ def test_a_batch_ends_with_its_windows(train: Part) -> None:
     assert images[60:].amax() > 0.5
 
 
-def test_windows_need_strays_because_some_show_no_digit() -> None:
-    with pytest.raises(RecipeError, match="give strays too"):
+def test_windows_need_negatives_because_some_show_no_digit() -> None:
+    with pytest.raises(RecipeError, match="give negatives too"):
         Recipe(windows=0.5)
-    assert RECIPES["reader"].replace(strays=0.0).windows == 0
+    assert RECIPES["reader"].replace(negatives=0.0).windows == 0
 
 
 def test_words_have_no_letter_like_a_digit_unless_told_to() -> None:

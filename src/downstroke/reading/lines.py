@@ -29,7 +29,7 @@ _IS_THERE = (0.24, 2.46, 0.0, -1.88)
 
 @dataclass(frozen=True)
 class Seen:
-    """A digit before it has a name: its logits [C], and what goes into a `Digit`."""
+    """A digit before it is named: its logits [C], and the rest of a `Digit`."""
 
     logits: Floats
     surely: float
@@ -102,7 +102,7 @@ class PageRead:
 
 @dataclass(frozen=True)
 class Page:
-    """A picture, uint8 [H,W], parted into what may be digits."""
+    """A picture, uint8 [H,W], divided into candidates for digits."""
 
     image: NDArray[uint8]
     rows: list[Row]
