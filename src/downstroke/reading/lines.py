@@ -24,7 +24,7 @@ _WIDEST = 1.2  # times its height: ink that is wider is more than one digit
 _LEAST = 1e-6  # a probability
 #: Weights of `Seen.evidence`, and what their sum is at least where a digit is accepted: a logistic regression
 #: (tools/fit_is_there.py); of digits read right on drawn pages 95% reach it.
-_IS_THERE = (0.24, 2.46, 0.0, -1.88)
+_IS_THERE = (0.35, 1.15, 0.23, -2.75, -1.87)
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,13 @@ class Seen:
     steps: Steps | None
     heat: float | None = None  # how sure the locator is that a digit stands there; None where it was not asked
     other: float = 0.0  # and how sure that it is a letter or a mark
+    company: float = 0.0  # how far what stands beside it on its line is letters and marks, 0..1
 
     @property
-    def evidence(self) -> tuple[float, float, float]:
-        """That a digit is here: the reader's score, and the logarithms of the locator's heat, of a digit and others."""
-        score = float(refusal.score(self.logits[None])[0])
-        return min(max(score, -10.0), 12.0), math.log((self.heat or 0.0) + 0.02), math.log(self.other + 0.02)
+    def evidence(self) -> tuple[float, float, float, float]:
+        """The reader's score, the logarithms of the locator's heat of a digit and of others, and the company it keeps."""
+        score = min(max(float(refusal.score(self.logits[None])[0]), -10.0), 12.0)
+        return score, math.log((self.heat or 0.0) + 0.02), math.log(self.other + 0.02), self.company
 
     @property
     def is_there(self) -> bool:
@@ -154,8 +155,8 @@ class Page:
         box = box_in_picture(row, found.piece.x, found.piece.y, found.piece.right, found.piece.bottom, self.image.shape)
         steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
         heat = found.place.score if found.place else 0.0
-        letter = float(found.place.classes[len(DIGITS) :].max()) if found.place else 0.0
-        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, max(letter, found.other))
+        other = max(found.place.is_other if found.place else 0.0, found.other)
+        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, other, row.company(found.place))
 
     def _alone_or(self, found: list[list[Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[Seen]]:
         """What was found, or all the ink as one digit, whichever is likelier; `looked`: the logits of that."""

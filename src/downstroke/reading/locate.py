@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ _FACTOR = 1.5  # from one size of the pyramid to the next
 _LEAST, _MOST = 11.0, 60.0  # pixels: how long a digit is at the sizes at which it is looked for
 _ALONE = 40  # pixels: a picture that is one digit is looked at down to this length
 _SURE = 0.3  # the least heat of a digit's middle
+_MORE_LIKE_A_DIGIT = 3.0  # times as much heat: so much surer the locator has to be that a digit is none
 _SAME = 0.55  # what two boxes share of the smaller one: they are one digit
 
 
@@ -31,12 +32,17 @@ class Place:
     y: float
     width: float
     height: float
-    score: float
+    score: float  # that it is a digit; or, where it is none, that it is what it is
     classes: NDArray[np.float32]  # [16]: the digits, `MARKS`, and any other character
 
     @property
     def is_digit(self) -> bool:
-        return int(self.classes.argmax()) < 10
+        return bool(_MORE_LIKE_A_DIGIT * self.classes[:10].max() > self.classes[10:].max())
+
+    @property
+    def is_other(self) -> float:
+        """How sure it is that there is a mark or a letter, 0..1."""
+        return float(self.classes[10:].max())
 
     @property
     def mark(self) -> str:
@@ -105,7 +111,8 @@ def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:
         width, height = (USUAL * math.exp(min(max(v, -4.0), 4.0)) for v in (wide, high))
         x, y = (column + 0.5 + off_x) * STRIDE, (row + 0.5 + off_y) * STRIDE
         box = ((x - width / 2) / scale, (y - height / 2) / scale, width / scale, height / scale)
-        found.append(Place(*box, float(heat[row, column]), said.heat[row, column]))
+        place = Place(*box, float(heat[row, column]), said.heat[row, column])
+        found.append(replace(place, score=float(place.classes[:10].max())) if place.is_digit else place)
     return found
 
 

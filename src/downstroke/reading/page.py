@@ -82,6 +82,12 @@ class Row:
     ink: Floats
     grey: NDArray[np.uint8]
 
+    def company(self, but: Place | None) -> float:
+        """How far the locator sees letters and marks in the row, but for one place: their share of all heat, 0..1."""
+        others = [place for place in (*self.places, *self.others) if place is not but]
+        of_others = sum(place.is_other for place in others)
+        return of_others / (of_others + sum(float(place.classes[:10].max()) for place in others) + 0.5)
+
 
 @dataclass(frozen=True)
 class Layout:
