@@ -337,7 +337,7 @@ def _compact(pixels: NDArray[Any]) -> NDArray[Any]:
     return as_bytes if np.array_equal(as_bytes, pixels) else pixels.astype(np.float32)
 
 
-def _columns(file: Path, header: list[str], *, labelled: bool) -> tuple[int | None, list[int]]:
+def _columns(file: Path, header: list[str], *, labelled: bool = True) -> tuple[int | None, list[int]]:
     """(the label's column, None where the table has none; the pixels' columns in order)."""
     lowered = [name.lower() for name in header]
     labels = [column for column, name in enumerate(lowered) if name in _LABELS]
