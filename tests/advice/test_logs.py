@@ -7,6 +7,7 @@ two as tensorboard's own protocol buffers), on 256 points of noise.
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -191,7 +192,7 @@ def test_training_losses_that_cannot_be_told_apart_are_left_out_and_that_is_said
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("epoch,loss\n1,2\n", "no val loss that can be told by its name; there are epoch, loss: name it"),
+        ("epoch,loss\n1,2\n", "no val loss that can be told by its name; there are loss, epoch: name it"),
         ("epoch,val_a_loss,val_b_loss\n1,2,3\n", "val_a_loss, val_b_loss could each be the val loss; name one"),
         ("epoch,val_loss\n1,0.5\n2,x1\n", "line 3: val_loss is 'x1'; expected a number"),
         ("epoch,val_loss\none,0.5\n", "line 2: epoch is 'one'; expected a number"),
@@ -294,6 +295,7 @@ def test_reading_a_log_loads_neither_torch_nor_pandas() -> None:
 
 
 FALLING = [0.9, 0.7, 0.6, 0.55]
+BY_EPOCH = list(enumerate(FALLING, start=1))
 ROWS = "\n".join(f"{i},{v / 2},{v}" for i, v in enumerate(FALLING))
 
 
@@ -308,8 +310,35 @@ ROWS = "\n".join(f"{i},{v / 2},{v}" for i, v in enumerate(FALLING))
         f"epoch,loss,valLoss\n{ROWS}".encode("utf-16"),
         gzip.compress(f"# made by me\nepoch,loss,val_loss\n{ROWS}".encode()),
         f"Epoche,Trainingsverlust,Validierungsverlust\n{ROWS}".encode(),
+        ("epoch,loss,val_loss\n" + re.sub(r"(\d)\.(\d+)", r'"\1,\2"', ROWS)).encode(),
+        f"epoch,loss,val_loss\n{ROWS}".replace(",", "  ").encode(),
+        f",epoch,loss,val_loss\n{re.sub('^', '7,', ROWS, flags=re.MULTILINE)}".encode(),
+        f"epoch,loss,val_loss\n0,9,9\n1,8,8\nepoch,loss,val_loss\n{ROWS}".encode(),
+        f"epoch,val_loss,val_acc\n0,9,9\n1,8,8\nepoch,loss,val_loss\n{ROWS}".encode(),
+        "".join(f"Epoch {i}\ntrain loss: {v / 2}\nval loss: {v} (best loss 0.1)\n" for i, v in BY_EPOCH).encode(),
+        "".join(f"Epoch {i}/9\n10/10 - loss: {v / 2} - acc: 0.5 - val_loss: {v}\n" for i, v in BY_EPOCH).encode(),
+        "".join(f"Epoch: {i} | Train Loss: {v / 2} | Test Loss: {v}\n" for i, v in BY_EPOCH).encode(),
+        "".join(
+            f"| train | epoch 00{i} | loss {v / 2} | nll_loss 7\n| valid | epoch 00{i} | on 'v' subset | loss {v}\n"
+            for i, v in BY_EPOCH
+        ).encode(),
+        "".join(f"{ {'loss': v / 2, 'epoch': i + 0.0} }\n{ {'eval_loss': v, 'epoch': i + 0.0} }\n" for i, v in BY_EPOCH)
+        .encode(),
+        "".join(
+            json.dumps({"mode": mode, "epoch": i, "iter": 50, "loss": loss}) + "\n"
+            for i, v in BY_EPOCH
+            for mode, loss in (("train", v / 2), ("val", v))
+        ).encode(),
+        json.dumps(
+            [{"epoch": i, "train": {"loss": v / 2}, "validation": {"loss": v, "top1": 50}} for i, v in BY_EPOCH]
+        ).encode(),
+        ("epoch,train_loss,eval_loss,eval_top1\n" + "".join(f"{i - 1},{v / 2},{v},50\n" for i, v in BY_EPOCH)).encode(),
     ],
-    ids=["text", "nanogpt", "json-lines", "keras-dict", "decimal-comma", "utf-16", "gz-and-comments", "german"],
+    ids=[
+        "text", "nanogpt", "json-lines", "keras-dict", "decimal-comma", "utf-16", "gz-and-comments", "german",
+        "quoted-decimal-comma", "spaces", "pandas-index", "names-again", "other-names-again", "lines-apart",
+        "keras-printed", "test-loss", "fairseq", "hugging-face-printed", "mmdetection", "timm-json", "timm-summary",
+    ],
 )  # fmt: skip
 def test_each_form_of_a_log_is_read_the_same(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "training.log"
@@ -359,6 +388,8 @@ def test_evaluations_within_an_epoch_are_counted_and_the_step_is_named(tmp_path:
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS"),
         ("name,epoch,val_loss\nrun-a,20,0.3\nrun-b,30,0.2\n", "table of runs, one a row (run-a, run-b)"),
         ("epoch,accuracy,val_accuracy\n1,0.5,0.4\n", "scores (accuracy, val_accuracy) and no val loss"),
+        ("batch_size: 4\n------\nmax_seq_len: 128\n", "no log that is known: its first line is 'batch_size: 4'"),
+        ('{"mode": "train", "epoch": 1, "loss": 2, "acc": 0.3}\n', "there are loss, mode, epoch: name it"),
     ],
 )
 def test_what_is_no_history_of_losses_is_named(tmp_path: Path, text: str, line: str) -> None:
@@ -384,6 +415,37 @@ def test_mlflows_metrics_and_the_newest_checkpoint_are_read_from_their_folder(tm
         (tmp_path / f"checkpoint-{steps}").mkdir()
         (tmp_path / f"checkpoint-{steps}" / "trainer_state.json").write_text(json.dumps(state))
     assert logs.read(tmp_path).val_loss.tolist() == [1.0]
+
+
+def test_catboosts_own_logs_are_read_by_the_first_metric_that_is_to_fall(tmp_path: Path) -> None:
+    meta = {
+        "test_metrics": [{"best_value": "Max", "name": "AUC"}, {"best_value": "Min", "name": "Logloss"}],
+        "learn_metrics": [{"best_value": "Min", "name": "Logloss"}],
+    }
+    rows = [{"iteration": i, "learn": [v / 2], "test": [1 - v, v]} for i, v in enumerate(FALLING)]
+    (tmp_path / "catboost_training.json").write_text(json.dumps({"meta": meta, "iterations": rows}))
+    (tmp_path / "learn_error.tsv").write_text("iter\tLogloss\n" + "".join(f"{i}\t{v / 2}\n" for i, v in BY_EPOCH))
+    test = "".join(f"{i}\t{1 - v}\t{v}\n" for i, v in enumerate(FALLING))
+    (tmp_path / "test_error.tsv").write_text(f"iter\tAUC\tLogloss\n{test}")
+    notes: list[str] = []
+    for path in (tmp_path, tmp_path / "test_error.tsv"):
+        seen = logs.read(path, say=notes.append)
+        assert seen.val_loss.tolist() == FALLING
+        assert seen.loss is not None
+        assert seen.loss.tolist() == [v / 2 for v in FALLING]
+        assert "iterations" in advise(seen).reason
+    assert notes.count("Logloss of the test set is taken for the val loss") == 2
+    assert "of the learn set alone" in refused(tmp_path / "learn_error.tsv")
+    (tmp_path / "test_error.tsv").write_text("iter\tAUC\n0\t0.5\n")
+    assert "scores of the test set and no loss" in refused(tmp_path / "test_error.tsv")
+
+
+def test_an_lr_that_one_row_lacks_is_that_of_the_row_before() -> None:
+    lr = np.linspace(1, 0, 21)[:20]
+    lr[-1] = np.nan
+    known = Curve(np.arange(1.0, 21), np.linspace(2, 1, 20), lr=lr).known_lr
+    assert known is not None
+    assert known[-1] == known[-2]
 
 
 def test_negative_losses_are_advised_on_by_their_differences() -> None:

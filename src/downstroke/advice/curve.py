@@ -67,10 +67,17 @@ class Curve:
 
     @property
     def known_lr(self) -> Floats | None:
-        """lr where it was logged for every row; a 0 is a very small lr. None where it was not, or never above 0."""
-        if self.lr is None or not np.all(np.isfinite(self.lr)) or self.lr.min() < 0 or self.lr.max() == 0:
+        """lr, a row without it that of the row before; a 0 is a very small lr.
+
+        None where half the rows have none, where one is below 0, or where none is above.
+        """
+        if self.lr is None:
             return None
-        known: Floats = np.maximum(self.lr, 1e-4 * self.lr.max())
+        there = np.flatnonzero(np.isfinite(self.lr))
+        if 2 * len(there) <= len(self) or self.lr[there].min() < 0 or self.lr[there].max() == 0:
+            return None
+        before = np.maximum(np.searchsorted(there, np.arange(len(self)), side="right") - 1, 0)
+        known: Floats = np.maximum(self.lr[there[before]], 1e-4 * self.lr[there].max())
         return known
 
     @property

@@ -13,6 +13,7 @@ from downstroke.advice.curve import Curve
 from downstroke.advice.features import CLOSE
 from downstroke.advice.verdict import AHEAD, OPERATING_POINTS, Advice, advise_every
 from downstroke.bench import hull
+from downstroke.bench import table as tables
 from downstroke.bench.histories import Recorded, load, others
 from downstroke.errors import LogError
 from downstroke.runs import files
@@ -47,6 +48,14 @@ def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Pa
         figures[name] = score(curves, walks)
         files.write_json(out, figures)
     return figures
+
+
+def table(figures: dict[str, Any]) -> str:
+    """A line a figure, a column an operating point; the patiences on the hull below."""
+    points = [name for name in default_points() if name in figures]
+    rows = ((name, *(figures[point][name] for point in points)) for name in figures[points[0]])
+    head = {name: figures[name] for name in ("corpus", "histories", "diverged")}
+    return "\n\n".join([tables.listed(head), tables.aligned(("", *points), rows), tables.listed(figures["hull"])])
 
 
 def walk(curve: Curve, point: str) -> list[Advice]:

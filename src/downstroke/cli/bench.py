@@ -92,9 +92,13 @@ def bench_find_lr(*, as_json: bool, **options: Any) -> None:
 @common
 def bench_advice(*, as_json: bool, **options: Any) -> None:
     """The advice when to stop, against every patience, on a corpus of histories."""
-    from downstroke.bench.advice import default_points, measure
+    from downstroke.bench.advice import default_points, measure, table
 
-    print_figures(measure(points=default_points(), **options, say=say), as_json)
+    figures = measure(points=default_points(), **options, say=say)
+    if as_json:
+        print_json(figures)
+    else:
+        tell(*table(figures).splitlines())
 
 
 @bench.command()

@@ -1,0 +1,146 @@
+"""Which column of a log is which, told by the words in their names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+
+from downstroke.advice.logs.table import Say, Table
+from downstroke.errors import LogError
+
+VAL = {"val", "valid", "validation", "eval", "evaluation", "dev"}
+_TRAIN = {"train", "training"}
+#: Words in the name of a score: higher is better, and advice is drawn from losses.
+SCORES = {
+    "acc",
+    "acc1",
+    "acc5",
+    "accuracy",
+    "auc",
+    "f1",
+    "dice",
+    "map",
+    "map50",
+    "iou",
+    "precision",
+    "recall",
+    "bleu",
+    "r2",
+}
+#: Words of other languages, and what they are here.
+_MEANS = {
+    "verlust": "loss",
+    "validierung": "val",
+    "epoche": "epoch",
+    "lernrate": "lr",
+    "val_loss": "val loss",
+    "validierungsverlust": "val loss",
+    "trainingsverlust": "train loss",
+    "valloss": "val loss",
+    "trainloss": "train loss",
+}
+
+
+def numbers(table: Table, name: str) -> list[float | None]:
+    """A column, row by row; None where it was not measured. LogError for what is no number."""
+    numbers: list[float | None] = []
+    for row, place in zip(table.rows, table.places, strict=True):
+        value = row.get(name)
+        try:
+            numbers.append(None if value is None else float(value))
+        except (TypeError, ValueError):
+            raise LogError(f"{table.file}, {place}: {name} is {value!r}; expected a number") from None
+    return numbers
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, small: valLoss has two."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    found = re.findall(r"[a-z0-9]+", apart.lower())
+    return " ".join(_MEANS.get(word, word) for word in found).split()
+
+
+def asked(table: Table, name: str) -> str:
+    if name in table.names:
+        scores = SCORES & set(words_of(name))
+        if scores:
+            raise LogError(f"{table.file}: {name} is a score by its name ({min(scores)}), not a loss; name a loss")
+        return name
+    near = difflib.get_close_matches(name, table.names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {listed(table.names)}"
+    raise LogError(f"{table.file} has no column {name!r}; {hint}")
+
+
+def val_column(table: Table, say: Say) -> str:
+    names = [name for name in table.names if not name.endswith(("__MIN", "__MAX"))]
+    found = _plainest(names, lambda words: "loss" in words and bool(VAL & words), {"epoch", "total"})
+    if not found:
+        found = _plainest(names, lambda words: "loss" in words and "test" in words, {"epoch"})
+        if len(found) == 1:
+            say(f"{found[0]} is taken for the val loss")
+    if not found:
+        scores = [name for name in names if SCORES & set(words_of(name))]
+        left = sorted(set(names) - set(scores), key=lambda name: ("loss" not in words_of(name), names.index(name)))
+        if scores and not any("loss" in words_of(name) for name in left):
+            raise LogError(
+                f"{table.file} has scores ({listed(scores)}) and no val loss; advice is drawn from a loss: log it, too"
+            )
+        raise LogError(
+            f"{table.file} has no val loss that can be told by its name; there are {listed(left)}: "
+            f"name it with --val-loss, or log one"
+        )
+    if len(found) > 1:
+        parts = [name for name in names if re.fullmatch(r"val/\w+_loss", name)]
+        if set(found) <= set(parts):
+            return _sum(table, parts, "val loss", say)
+        raise LogError(f"{table.file}: {listed(found)} could each be the val loss; name one with --val-loss")
+    return found[0]
+
+
+def _sum(table: Table, parts: Sequence[str], name: str, say: Say) -> str:
+    """A column that is the sum of others, in the table under `name`: ultralytics logs the parts of its loss alone."""
+    columns = [numbers(table, part) for part in parts]
+    for row, values in zip(table.rows, zip(*columns, strict=True), strict=True):
+        if None not in values:
+            row[name] = sum(value for value in values if value is not None)
+    say(f"the {name} is the sum of {listed(parts)}")
+    return name
+
+
+def train_column(table: Table, say: Say) -> str | None:
+    found = _plainest(
+        table.names, lambda words: "loss" in words and not (VAL | {"test"}) & words, {"epoch", "total", *_TRAIN}
+    )
+    parts = [name for name in table.names if re.fullmatch(r"train/\w+_loss", name)]
+    if len(found) > 1 and set(found) <= set(parts):
+        return _sum(table, parts, "training loss", say)
+    if len(found) > 1:
+        say(f"{listed(found)} could each be the training loss: it is left out, unless --loss names one")
+    return found[0] if len(found) == 1 else None
+
+
+def lr_column(table: Table) -> str | None:
+    """Of several groups of weights, each with an lr, the first: they rise and fall together.
+
+    Of ultralytics' the last: pg0 may be that of the biases, which warms up from above.
+    """
+    groups = [name for name in table.names if re.fullmatch(r"lr/pg\d|x/lr\d", name)]
+    if groups:
+        return groups[-1]
+    found = _plainest(table.names, lambda words: "lr" in words or {"learning", "rate"} <= words, {"epoch", *_TRAIN})
+    return found[0] if found else None
+
+
+def _plainest(names: Sequence[str], fits: Callable[[set[str]], bool], neutral: set[str]) -> list[str]:
+    """The names that fit and have the fewest words besides `neutral` ones; among equals, the fewest words at all."""
+    ranked = sorted(
+        (len([word for word in words if word not in neutral]), len(words), index)
+        for index, words in enumerate(map(words_of, names))
+        if fits(set(words))
+    )
+    return [names[index] for *rank, index in ranked if rank == list(ranked[0][:2])]
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

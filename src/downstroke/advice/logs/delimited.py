@@ -1,0 +1,129 @@
+"""Logs of columns: CSV, with any separator."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from downstroke.advice.logs.columns import words_of
+from downstroke.advice.logs.table import Say, Table
+from downstroke.errors import LogError, counted
+from downstroke.history import EPOCH_COLUMNS
+
+#: What stands in a cell for a value that was not measured; Keras writes NA.
+_NOTHING = {"", "na", "n/a", "none", "null"}
+_DECIMAL_COMMA = re.compile(r"^(-?\d+),(\d+(?:[eE][-+]?\d+)?)$")
+_THOUSANDS = re.compile(r"^-?[1-9]\d{0,2}(?:,\d{3})+$")
+
+
+def table_of(path: Path, text: str, say: Say) -> Table:
+    """The rows under the names in the first line, or under the last line of names; LogError where they are no table.
+
+    A later line of names begins another run, unless the epochs go on.
+    """
+    lines, separator = _lines_of(text)
+    reader = csv.reader(lines, delimiter=separator)
+    names = [name.strip() for name in next(reader)]
+    if any(": " in name or "=" in name for name in names) or (len(names) == 1 and not _is_column(lines)):
+        raise LogError(
+            f"{path} is no log that is known: its first line is {lines[0][:60]!r}; expected the names of columns, such "
+            f"as epoch,loss,val_loss, or lines that name a val loss and its value"
+        )
+    own = tuple(names) == EPOCH_COLUMNS
+    rows: list[dict[str, Any]] = []
+    places: list[str] = []
+    headers: list[int] = []  # rows before which a line of names stands
+    for cells in filter(None, reader):
+        place = f"line {reader.line_num}"
+        if _is_header(cells):
+            if [cell.strip() for cell in cells] != names:
+                say(f"{path}, {place}: other columns begin; the rows from here on are judged")
+                names, rows, places, headers = [cell.strip() for cell in cells], [], [], []
+            else:
+                headers.append(len(rows))
+            continue
+        if len(cells) != len(names):
+            if reader.line_num == len(lines) and not text.endswith("\n"):
+                break  # still being written
+            raise LogError(
+                f"{path}, {place}: {counted(len(cells), 'field')}; expected {len(names)}, as in the first line"
+            )
+        row = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
+        if separator == ";" or not any(_THOUSANDS.match(cell) for cell in cells):
+            row = {name: _DECIMAL_COMMA.sub(r"\1.\2", cell) for name, cell in row.items()}
+        rows.append({name: cell for name, cell in row.items() if own or cell.lower() not in _NOTHING})
+        places.append(place)
+    if own:
+        _tell_nan_from_nothing(rows)
+    else:
+        _refuse_runs(path, rows, names)
+    begin = next((row for row in reversed(headers) if 0 < row < len(rows) and _begins_again(rows, row, names)), 0)
+    if begin:
+        say(f"{path}, {places[begin]}: the names of the columns again: a new run; the last is judged")
+    return Table(path, rows[begin:], places[begin:], names)
+
+
+def _lines_of(text: str) -> tuple[list[str], str]:
+    """The lines, comments left out, and what stands between their cells: spaces, where each line has as many words."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")] or [""]
+    separator = max(",;\t", key=lines[0].count)
+    words = [line.split() for line in lines if line.strip()]
+    if separator not in lines[0] and len({len(row) for row in words}) == 1 and _is_number(words[-1][-1]):
+        return ["\t".join(line.split()) for line in lines], "\t"
+    return lines, separator
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Whether a line names columns: two at least, none of them a number."""
+    words = {word for cell in cells for word in words_of(cell)}
+    return len(cells) > 1 and {"loss"} <= words and not any(_is_number(cell) for cell in cells)
+
+
+def _begins_again(rows: Sequence[dict[str, Any]], row: int, names: Sequence[str]) -> bool:
+    """Whether the epochs do not go on at `row`."""
+    epoch = next((name for name in names if words_of(name) == ["epoch"]), None)
+    before, now = (rows[i].get(epoch or "") for i in (row - 1, row))
+    return not (_is_number(before) and _is_number(now)) or float(now or 0) <= float(before or 0)
+
+
+def _is_column(lines: Sequence[str]) -> bool:
+    """Whether a number stands on each line but the first."""
+    held = [line.strip() for line in lines[1:] if line.strip()]
+    return all(_is_number(line) or line.lower() in _NOTHING for line in held)
+
+
+def _refuse_runs(path: Path, rows: list[dict[str, Any]], names: Sequence[str]) -> None:
+    """A table of runs has a name in each row, and each is another."""
+    for name in names:
+        if name.lower() in ("name", "run", "run_name", "id") and len(rows) > 1:
+            held = [row.get(name, "") for row in rows]
+            if len(set(held)) == len(rows) and not any(cell.replace(".", "").isdigit() for cell in held):
+                raise LogError(
+                    f"{path} is a table of runs, one a row ({held[0]}, {held[1]}); expected the epochs of one"
+                )
+
+
+def _tell_nan_from_nothing(rows: list[dict[str, Any]]) -> None:
+    """downstroke writes NaN as an empty cell, and measures a column at every epoch or never.
+
+    A loss that was NaN at every epoch is told by the accuracy beside it, which is a number whenever it is measured.
+    """
+    for name in EPOCH_COLUMNS:
+        beside = name.replace("loss", "accuracy") if name in ("loss", "val_loss") else name
+        measured = any(row[name] or row[beside] for row in rows)
+        for row in rows:
+            if not row[name]:
+                row[name] = "nan"
+            if not measured:
+                del row[name]

@@ -1,0 +1,86 @@
+"""From a path to the table that it holds: which kind of log a file or a folder is."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from pathlib import Path
+
+from downstroke.advice.logs import catboost, delimited, events, json_files, mlflow, text, tfevents
+from downstroke.advice.logs.table import MOST_BYTES, Say, Table
+from downstroke.errors import LogError, counted
+
+#: The files that are looked for in a folder, in this order.
+_FILES = (
+    "metrics.csv",
+    "history.json",
+    "trainer_state.json",
+    "history.csv",
+    "results.csv",
+    "summary.csv",
+    catboost.TRAINING,
+)
+
+
+def table_of(path: Path, say: Say) -> Table:
+    """The table in a file; LogError where it is none."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LogError(f"{path}: {error.strerror or error}; expected a log of training, or a run") from None
+    if data[:2] == b"\x1f\x8b":
+        data = _unzipped(path, data)
+    if not data.strip():
+        raise LogError(f"{path} is empty; expected a row for each epoch")
+    if data.startswith(b"version https://git-lfs"):
+        raise LogError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`")
+    if tfevents.is_event_file(data):
+        return events.table_of(path, {"": path})
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if b"\0" in data and not wide:
+        raise LogError(f"{path} is a binary file; expected CSV, JSON or a TensorBoard event file")
+    held = data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+    if held.lstrip()[0] in "[{":
+        return json_files.table_of(path, held, say)
+    if path.name in catboost.ERRORS:
+        return catboost.errors(path, held, say)
+    return mlflow.table_of(path, held) or text.table_of(path, held) or delimited.table_of(path, held, say)
+
+
+def _unzipped(path: Path, data: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            found = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise LogError(f"{path} is a damaged gz file ({error})") from None
+    if len(found) > MOST_BYTES:
+        raise LogError(f"{path} unpacks to more than {MOST_BYTES >> 20} MB; expected a log of training")
+    return found
+
+
+def folder_of(folder: Path, say: Say) -> Table:
+    """The table in a folder: of the file that is looked for first, or of all its metrics together."""
+    for name in _FILES:
+        if (folder / name).is_file():
+            say(f"reading {folder / name}")
+            return table_of(folder / name, say)
+    checkpoints = [path for path in folder.glob("checkpoint-*/trainer_state.json") if path.is_file()]
+    if checkpoints:
+        newest = max(checkpoints, key=lambda path: int("0" + "".join(re.findall(r"\d+", path.parent.name)[-1:])))
+        say(f"reading {newest}, the newest of {counted(len(checkpoints), 'checkpoint')}")
+        return table_of(newest, say)
+    metrics = mlflow.folder_of(folder / "metrics" if (folder / "metrics").is_dir() else folder)
+    if metrics:
+        return metrics
+    found: dict[str, Path] = {}
+    written = (path for path in folder.rglob("*tfevents*") if path.is_file() and path.suffix != ".profile-empty")
+    for path in sorted(written, key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        place = path.parent.relative_to(folder).as_posix()
+        if place in found:
+            say(f"{path.parent} holds several event files; reading the newest, {path.name}")
+        found[place] = path
+    if not found:
+        raise LogError(f"{folder} holds no log; looked for {', '.join(_FILES)} and TensorBoard event files")
+    return events.table_of(folder, {"" if place == "." else f"{place}/": path for place, path in found.items()})

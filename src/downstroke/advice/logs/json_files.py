@@ -1,0 +1,92 @@
+"""Logs in JSON: Hugging Face's, skorch's, Keras' History.history, JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from downstroke.advice.logs import catboost, text
+from downstroke.advice.logs.table import Say, Table
+from downstroke.errors import LogError
+
+
+def table_of(path: Path, held: str, say: Say) -> Table:
+    """The rows of a log in JSON; LogError where it is none."""
+    try:
+        found = json.loads(held)
+    except (ValueError, RecursionError) as error:
+        found = _lines(held)
+        if found is None and (told := text.table_of(path, held)):
+            return told  # Hugging Face prints its rows as Python's dicts
+        if found is None:
+            raise LogError(f"{path} is no JSON ({' '.join(str(error).split())}); is it still being written?") from None
+    if catboost.is_training(found):
+        return catboost.training(path, found, say)
+    rows = found.get("log_history", _columns(_flat(found))) if isinstance(found, dict) else found
+    done = (isinstance(found, dict) and "log_history" in found) or not _numbered_from_0(rows)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LogError(
+            f"{path} is no log that is known; expected the trainer_state.json of Hugging Face, skorch's history.json, "
+            f"Keras' History.history, or a line of JSON for each epoch"
+        )
+    rows = [_of_its_mode(_flat(row)) for row in rows]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    # Lists are skorch's batches, true and false its marks for a best so far.
+    kept = [
+        {name: value for name, value in row.items() if value is not None and not isinstance(value, bool | list)}
+        for row in rows
+    ]
+    names = [name for name in names if any(name in row for row in kept)]
+    return Table(path, kept, [f"entry {number}" for number in range(1, len(rows) + 1)], names, epochs_done=done)
+
+
+def _numbered_from_0(rows: Any) -> bool:
+    """Whether whole epochs are counted from 0, as in JSON lines."""
+    held = [row["epoch"] for row in rows if isinstance(row, dict) and "epoch" in row] if isinstance(rows, list) else []
+    return bool(held) and held[0] == 0 and all(isinstance(epoch, int) for epoch in held)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with what its dicts hold under their names: timm writes `validation: {loss, top1}`."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        flat.update(
+            {f"{name}/{key}": held for key, held in value.items()} if isinstance(value, dict) else {name: value}
+        )
+    return flat
+
+
+def _of_its_mode(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of mmdetection, whose mode says whether its losses are of train or of val."""
+    if row.get("mode") != "val":
+        return row
+    return {f"val/{name}" if "loss" in name else name: value for name, value in row.items()}
+
+
+def _lines(text: str) -> list[dict[str, Any]] | None:
+    """A JSON object on each line, the last perhaps still being written; None where they are none."""
+    found: list[dict[str, Any]] = []
+    held = [line for line in text.splitlines() if line.strip()]
+    for number, line in enumerate(held, start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            if number == len(held) and found:
+                return found
+            return None
+        if not isinstance(row, dict):
+            return None
+        found.append(row)
+    return found
+
+
+def _columns(found: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The rows of a dict of columns, as Keras' History.history is, or the first line of JSON lines; None for others."""
+    named = {name: values for name, values in found.items() if isinstance(values, list)}
+    if not named and any("loss" in name.lower() for name in found):
+        return [found]
+    if not named or len({len(values) for values in named.values()}) != 1:
+        return None
+    return [dict(zip(named, values, strict=True)) for values in zip(*named.values(), strict=True)]

@@ -1,0 +1,37 @@
+"""MLflow's metrics: a file each, with a time, a value and a step on each line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from downstroke.advice.logs.table import MOST_BYTES, STEP, Table
+
+
+def folder_of(folder: Path) -> Table | None:
+    """MLflow's folder of metrics: a file each, joined by their steps; None where the folder is none."""
+    rows: dict[int, dict[str, Any]] = {}
+    names = []
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.suffix or path.stat().st_size > MOST_BYTES:
+            continue
+        told = table_of(path, path.read_text(errors="replace"))
+        if told:
+            names.append(path.name)
+            for row in told.rows:
+                rows.setdefault(int(row[STEP]), {})[path.name] = row[path.name]
+    if not names:
+        return None
+    return Table(folder, [rows[step] for step in sorted(rows)], [f"step {step}" for step in sorted(rows)], names)
+
+
+def table_of(path: Path, text: str) -> Table | None:
+    """A file of MLflow's metrics folder: a time, a value and a step on each line; None where it is none."""
+    cells = [line.split() for line in text.splitlines() if line.strip()]
+    if not cells or any(len(row) != 3 or not re.fullmatch(r"\d{12,}", row[0]) for row in cells):
+        return None
+    if not all(row[2].isdigit() for row in cells):
+        return None
+    rows: list[dict[str, Any]] = [{path.name: value, STEP: step} for _, value, step in cells]
+    return Table(path, rows, [f"line {number}" for number in range(1, len(rows) + 1)], [path.name, STEP])

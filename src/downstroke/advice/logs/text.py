@@ -1,0 +1,63 @@
+"""Logs of lines that a program printed, where they name a val loss and its value."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from downstroke.advice.logs.table import STEP, Table
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
+_IS = r"['\"]?\s*[:=]?\s*"
+_VAL = r"(?:val|valid|validation|eval|evaluation|dev)"
+#: What a line may name, in the order in which it is looked for; what is found is taken out of the line.
+_FOUND = {
+    "val_loss": re.compile(rf"\b{_VAL}[\s_.-]*loss{_IS}({_NUMBER})", re.IGNORECASE),
+    "test_loss": re.compile(rf"\btest(?:ing)?[\s_.-]*loss{_IS}({_NUMBER})", re.IGNORECASE),
+    "loss": re.compile(rf"\b(?:train(?:ing)?[\s_.-]*)?loss{_IS}({_NUMBER})", re.IGNORECASE),
+    "epoch": re.compile(r"\bepoch['\"]?\s*[:=#\[]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE),
+    "step": re.compile(r"\b(?:step|iter|iteration)\s*[:=#\[]?\s*(\d+)", re.IGNORECASE),
+    "lr": re.compile(rf"\b(?:lr|learning[ _]rate){_IS}({_NUMBER})", re.IGNORECASE),
+}
+#: A line about val that names its loss further on: fairseq's `| valid | epoch 001 | loss 9.6`.
+_OF_VAL = re.compile(rf"\b{_VAL}(?![a-z])(?:(?!train)[^\n])*?\bloss{_IS}({_NUMBER})", re.IGNORECASE)
+#: The best so far is told again in later lines.
+_BEST = re.compile(
+    rf"\b(?:best|lowest|min(?:imum)?)[\s_.-]*(?:\w+[\s_.-]*)?loss\b[^\d\n]*(?:{_NUMBER})?", re.IGNORECASE
+)
+
+
+def table_of(path: Path, text: str) -> Table | None:
+    """The lines that name a loss, and what they name besides; None where none names a val loss.
+
+    An epoch that a line of its own names counts for the lines after it.
+    """
+    rows: list[dict[str, Any]] = []
+    places = []
+    epoch = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        row = _row(line)
+        epoch = row.get("epoch", epoch)
+        if {"val_loss", "test_loss", "loss"} & row.keys():
+            rows.append(row if epoch is None else {**row, "epoch": epoch})
+            places.append(f"line {number}")
+    held = {name for row in rows for name in row}
+    if not held & {"val_loss", "test_loss"}:
+        return None
+    names = [name for name in ("epoch", STEP, "loss", "val_loss", "test_loss", "lr") if name in held]
+    partly = any("." in row.get("epoch", "") for row in rows)  # as Hugging Face counts: the epochs that were done
+    return Table(path, rows, places, names, epochs_done=partly)
+
+
+def _row(line: str) -> dict[str, Any]:
+    """What a line names."""
+    row: dict[str, Any] = {}
+    left = _BEST.sub("", line)
+    for name, pattern in _FOUND.items():
+        match = pattern.search(left) or (_OF_VAL.search(left) if name == "val_loss" else None)
+        if match:
+            row[name] = match[1]
+            begin = match.start() if pattern is match.re else match.start(1)
+            left = left[:begin] + left[match.end() :]
+    return row
