@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from downstroke.errors import PictureError
 from downstroke.glyphs.ink import with_paper_beside, written
-from downstroke.reading.effort import A_PIECE, Effort
+from downstroke.reading.effort import A_PIECE, MOST, Effort
 from downstroke.reading.locate import Place, distinct, locate, look, peaks, pixels_seen, resized
 
 TALL = 40.0  # pixels: how tall the digits of a line are made
@@ -114,9 +114,11 @@ def find_rows(image: NDArray[np.uint8], effort: Effort | None = None) -> Layout:
     sure = [line for line in lines if len(line) > 1 or line[0].score > _SURE_ALONE or len(places) <= _FEW]
     beside = np.array([[0, 0, -room], [0, 0, 0]])
     rows: list[Row] = []
-    too_many = 0
+    too_many, full = 0, False
     for line in sure:
-        if not effort.allows(_area(line, math.atan(slope)) + A_PIECE * len(line)):
+        takes = _area(line, math.atan(slope)) + A_PIECE * len(line)
+        if full or not effort.allows(takes):
+            full = full or takes < MOST / 2  # else it is the line that is odd, not their number
             too_many += 1
             continue
         row = _row(image, line, [p for other in lines if other is not line for p in other], slope)
