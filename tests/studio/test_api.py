@@ -677,6 +677,32 @@ def test_w_is_shown_from_inside(client: httpx2.Client) -> None:
     assert client.get("/api/runs/one/inspect/image", params={"index": 50}).status_code == 400
 
 
+def test_a_strangers_run_is_shown_and_its_code_is_never_run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strange.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for field in ("model", "criterion"):
+        folder = tmp_path / "runs" / field
+        shutil.copytree(home / "one", folder)
+        recipe = files.read_json(folder / "recipe.json")
+        files.write_json(folder / "recipe.json", {**recipe, field: "strange:made"})
+    with serving(tmp_path / "runs") as client:
+        for field in ("model", "criterion"):
+            assert client.get(f"/api/runs/{field}").json()["epochs"] == 4
+            assert client.get(f"/api/runs/{field}/history").status_code == 200
+            glyph = {"images": [[[0] * 28] * 28], "run": field}
+            for answer in (
+                *(client.get(f"/api/runs/{field}/inspect{end}") for end in ("", "/image", "/step", "/image?index=1")),
+                client.post(f"/api/runs/{field}/test", headers=TOKEN),
+                client.get("/api/compare", params={"a": field, "b": field}),
+                client.post("/api/read", json=glyph),
+            ):
+                assert answer.status_code == 400, answer.text
+                assert f"would run code: {field} strange:made" in answer.json()["error"]
+    assert not (tmp_path / "ran").exists()
+
+
 # Training
 
 
