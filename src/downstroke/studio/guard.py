@@ -32,7 +32,6 @@ MOST_BYTES = 64_000_000  # of a body with pictures
 MOST_PLAIN = 1_000_000  # of any other: bytes
 MOST_PARTS = 10_000  # of a body without pictures: commas, which part the things in it
 MOST_BYTES_HELD = 256_000_000  # of all bodies that are being received or answered
-CHUNK = 1 << 18  # bytes of a body that are parsed at a stretch: the event loop has others to answer
 BODY_S = 60.0  # in which a body must have come
 ANSWER_S = 300.0  # in which an answer must have begun
 CSP = (
@@ -229,17 +228,19 @@ def _preflight(headers: Headers) -> dict[str, str]:
     return {**_PREFLIGHT, **({"Access-Control-Allow-Private-Network": "true"} if private else {})}
 
 
-async def _body(path: str, headers: Headers, receive: Receive, hold: Callable[[int], None]) -> bytes:
-    """The whole body, each part held. Refused(413) where it is too much, Refused(408) where it does not come."""
+async def _body(path: str, headers: Headers, receive: Receive, hold: Callable[[int], None]) -> list[bytes]:
+    """The whole body in parts, each held. Refused(413) where it is too much, Refused(408) where it does not come."""
     if path == _WITH_PICTURES:
         return await _received(headers, receive, hold, MOST_BYTES, "send fewer or smaller pictures")
-    body = await _received(headers, receive, hold, MOST_PLAIN, "send less")
-    if body.count(b",") > MOST_PARTS:  # before anything parses it
+    parts = await _received(headers, receive, hold, MOST_PLAIN, "send less")
+    if sum(part.count(b",") for part in parts) > MOST_PARTS:  # before anything parses it
         raise Refused(413, f"the request has more than {MOST_PARTS:,} parts; send fewer")
-    return body
+    return parts
 
 
-async def _received(headers: Headers, receive: Receive, hold: Callable[[int], None], most: int, what: str) -> bytes:
+async def _received(
+    headers: Headers, receive: Receive, hold: Callable[[int], None], most: int, what: str
+) -> list[bytes]:
     """As `_body`, of any `most` bytes; `what` to do about more."""
     too_long = Refused(413, f"the request is larger than {most // 10**6} MB; {what}")
     length = headers.get("content-length", "0")
@@ -258,24 +259,24 @@ async def _received(headers: Headers, receive: Receive, hold: Callable[[int], No
                 if total > most:
                     raise too_long
                 if not message.get("more_body", False):
-                    return b"".join(parts)
+                    return parts
     except TimeoutError:
         raise Refused(408, f"the request did not arrive within {BODY_S:g} s; send it again") from None
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    at: int | None = 0
+def _replay(parts: list[bytes], receive: Receive) -> Receive:
+    """Gives the parts of a body as they came, and lets go of each: large ones are copied as seldom as can be."""
+    parts.reverse()
+    first = True
 
     async def again() -> Message:
-        nonlocal at
-        if at is None:
+        nonlocal first
+        if not parts:
             return await receive()  # only a disconnect can follow
-        if at:
-            await asyncio.sleep(0)
-        part, at = body[at : at + CHUNK], at + CHUNK
-        if at >= len(body):
-            at = None
-        return {"type": "http.request", "body": part, "more_body": at is not None}
+        if not first:
+            await asyncio.sleep(0)  # the event loop has others to answer
+        first = False
+        return {"type": "http.request", "body": parts.pop(), "more_body": bool(parts)}
 
     return again
 

@@ -92,7 +92,7 @@ def _cut(body: bytes) -> tuple[bytes, dict[str, bytes]]:
     secret = secrets.token_hex(8)
     cut: dict[str, bytes] = {}
     parts: list[bytes] = []
-    at = quotes = 0
+    at = quotes = plain = 0
     start = body.find(b'"')
     while start >= 0:
         end = body.find(b'"', start + 1)
@@ -107,13 +107,13 @@ def _cut(body: bytes) -> tuple[bytes, dict[str, bytes]]:
         if end - start > LONG:
             name = f"{secret} {len(cut)} {'.' * LONG}"
             cut[name] = body[start + 1 : end]
-            parts += [body[at : start + 1], name.encode()]
+            plain += start - at
+            parts += [body[at : start + 1], name.encode()] if plain <= MOST_PLAIN else []
             at = end
         start = body.find(b'"', end + 1)
-    parts.append(body[at:])
-    if sum(map(len, parts)) > MOST_PLAIN:
+    if plain + len(body) - at > MOST_PLAIN:
         raise Refused(413, f"more than {MOST_PLAIN // 10**6} MB of the JSON is no picture; send pictures in base64")
-    return b"".join(parts), cut
+    return b"".join([*parts, body[at:]]), cut
 
 
 def _backslashes(body: bytes, start: int, end: int) -> int:
