@@ -244,7 +244,7 @@ async def _received(
     """As `_body`, of any `most` bytes; `what` to do about more."""
     too_long = Refused(413, f"the request is larger than {most // 10**6} MB; {what}")
     length = headers.get("content-length", "0")
-    if length.isdigit() and (len(length) > 15 or int(length) > most):
+    if length.isdigit() and (len(length) > 15 or int(length) > MOST_BYTES):
         raise too_long
     parts, total = [], 0
     try:
@@ -253,12 +253,16 @@ async def _received(
                 message = await receive()
                 if message["type"] != "http.request":  # whoever asked has gone
                     raise Refused(400, "the request ended before it was whole")
-                parts.append(message.get("body", b""))
-                hold(len(parts[-1]))
-                total += len(parts[-1])
-                if total > most:
+                part = message.get("body", b"")
+                total += len(part)
+                # A little too long is heard to its end and forgotten: who still sends would not hear the answer.
+                ended = not message.get("more_body", False)
+                if total > MOST_BYTES or (ended and total > most):
                     raise too_long
-                if not message.get("more_body", False):
+                if total <= most:
+                    parts.append(part)
+                    hold(len(part))
+                if ended:
                     return parts
     except TimeoutError:
         raise Refused(408, f"the request did not arrive within {BODY_S:g} s; send it again") from None
