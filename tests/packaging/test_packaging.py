@@ -51,8 +51,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A wheel and an sdist of this tree, by suffix."""
     pytest.importorskip("build")
     folder = tmp_path_factory.mktemp("built")
-    ignored = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
-    source = shutil.copytree(ROOT, folder / "source", ignore=ignored)
+    source = folder / "source"
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     return {path.suffix: path for path in (folder / "dist").iterdir()}
