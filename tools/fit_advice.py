@@ -1,10 +1,12 @@
 """Fit the weights that advice judges with: src/downstroke/advice/fitted.json.
 
     python tools/fit_advice.py HISTORIES            # fit on all, write the file
-    python tools/fit_advice.py HISTORIES --check    # four parts, each judged by weights fitted on the other three
+    python tools/fit_advice.py HISTORIES --check    # each data set judged by weights that never saw it
 
-HISTORIES is a folder of CSV files (epoch,loss,val_loss) made by other code; the histories of other programs and the
-develop half of downstroke's own, which travel in the package, are added. The report half is never seen here.
+HISTORIES is a folder of CSV files (epoch,loss,val_loss) on MNIST made by other code. Added are the histories of other
+programs and the develop half of downstroke's own, which travel in the package, and simulated ones
+(`simulate_histories.py`). The report half is never seen here. For --check the data sets are cut into five folds; MNIST
+is one of them, and in each some kinds of simulated history are held out, too.
 
 A history is walked row by row. The stop is fitted by gradient descent on what counts: the expected regret (capped at 1)
 plus price times the cost of the first stop, each row stopping with the logistic probability of its score. What is
@@ -27,17 +29,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.advice.curve import Curve
-from downstroke.advice.features import CLOSE, features, level, logarithms
+from downstroke.advice.features import CLOSE, features, level, logarithms, shift
 from downstroke.advice.fitted import CUT, FILE, fitted
 from downstroke.advice.verdict import AHEAD, ENOUGH, OPERATING_POINTS
 from downstroke.bench import advice as bench
 from downstroke.bench import histories, hull
+from simulate_histories import histories as simulated
 
 Floats = NDArray[np.float64]
 WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25}  # of a history: the others are many and alike
 MOST = 1.0  # regret counts no higher
 RISEN = 1.10
-PARTS = 4
+#: Data sets and simulated kinds that are held out together.
+FOLDS = (
+    ("mnist", "nothing"),
+    ("digits", "autoencoder", "classifier", "speech"),
+    ("cancer", "wine", "iris", "fine-tuning", "trees"),
+    ("diabetes", "friedman", "regression", "language"),
+    ("moons", "blobs", "characters", "detector", "too large"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class History:
     """One training of a corpus."""
 
     corpus: str
+    data: str  # the data set, or the kind of simulated history
     curve: Curve
 
 
@@ -68,11 +79,12 @@ def collect(folder: Path) -> list[History]:
         with path.open() as file:
             rows = list(csv.DictReader(file))
         columns = [np.array([float(row[name] or "nan") for row in rows]) for name in ("epoch", "val_loss", "loss")]
-        found.append(History("plain", Curve(*columns)))
-    found += [History("own", bench.of(recorded)) for recorded in histories.load("develop")]
-    found += [History("others", other.curve) for other in histories.others()]
+        found.append(History("plain", "mnist", Curve(*columns)))
+    found += [History("own", "mnist", bench.of(recorded)) for recorded in histories.load("develop")]
+    found += [History("others", other.data, other.curve) for other in histories.others()]
+    found += [History("simulated", kind, curve) for kind, curve in simulated()]
     usual = (h for h in found if len(h.curve) >= 8 and np.isfinite(h.curve.val_loss).all())
-    return [h for h in usual if h.curve.val_loss.min() > 1e-6]
+    return [h for h in usual if not 0 <= h.curve.val_loss.min() <= 1e-6]
 
 
 def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
@@ -142,7 +154,7 @@ def stop(
     where = (place[table.history[mine]], table.rows[mine] - ENOUGH)
     at[where], open_[where] = x[mine], 1
     for k, i in enumerate(ids):
-        losses = found[i].curve.val_loss
+        losses = found[i].curve.val_loss + shift(found[i].curve.val_loss)
         ends = np.minimum(np.arange(ENOUGH, ENOUGH + longest), len(losses))
         regret[k] = np.minimum(MOST, (np.minimum.accumulate(losses) / losses.min() - 1)[ends - 1])
         cost[k] = ends / hull.needed(losses)
@@ -239,13 +251,13 @@ def main(folder: Path, check: bool) -> None:
         write(fit(found, table, names, np.ones(len(found), dtype=bool)), FILE)
         return
     corpora = [history.corpus for history in found]
-    order = np.array([corpora[:i].count(corpus) for i, corpus in enumerate(corpora)])
     walks: dict[int, Any] = {}
     before = FILE.read_text()
-    for part in range(PARTS):
-        write(fit(found, table, names, order % PARTS != part), FILE)
+    for fold in FOLDS:
+        held_out = np.array([history.data in fold for history in found])
+        write(fit(found, table, names, ~held_out), FILE)
         fitted.cache_clear()
-        for i in np.flatnonzero(order % PARTS == part):
+        for i in np.flatnonzero(held_out):
             walks[int(i)] = bench.walk(found[i].curve, "balanced")
     FILE.write_text(before)
     for corpus in WEIGHTS:
