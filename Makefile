@@ -46,7 +46,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	failed=0; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/studio/test_openapi.py || failed=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
 	$(BIN)/python -m pytest tests/studio/test_openapi.py || failed=1; \
 	exit $$failed
 endif

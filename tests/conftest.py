@@ -22,6 +22,16 @@ import pytest
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 
+#: The files that take longest. With two processes, one of them begun last would run alone at the end.
+LONGEST = "studio/test_page.py runs/test_runs.py reading/test_fuzz.py studio/test_api.py docs/test_walk.py".split()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    place = {tests / name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 @pytest.fixture(scope="session")
 def mnist() -> Dataset:

@@ -57,6 +57,17 @@ def test_a_recipe_of_before_val_data_and_transpose_is_as_it_was() -> None:
     assert Recipe.from_dict(values) == named("standard")
 
 
+def test_the_names_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
+    old = {("strays" if key == "negatives" else key): value for key, value in RECIPES["reader"].to_dict().items()}
+    assert Recipe.from_dict({**old, "augment": "pen"}) == RECIPES["reader"]
+    path = tmp_path / "mine.json"
+    path.write_text('{"base": "reader", "strays": 0.25, "augment": "pen"}')
+    assert named(str(path)) == RECIPES["reader"].replace(name="mine", strays=0.25)
+    assert named(str(path)).negatives == 0.25
+    with pytest.raises(RecipeError, match="strays is the earlier name of negatives"):
+        Recipe().replace(strays=0.5, negatives=0.5)
+
+
 def test_a_new_optimizer_brings_its_own_lr_unless_one_is_given() -> None:
     assert named("standard").replace(optimizer="adamw").lr == DEFAULT_LR["adamw"]
     assert named("standard").replace(optimizer="adamw", lr=0.02).lr == 0.02

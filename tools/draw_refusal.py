@@ -83,10 +83,10 @@ def main() -> None:
     with drawing(PICTURE, 900, 520) as figure:
         heading(figure, "What each threshold accepts", "the ring is the threshold shipped: 99% of MNIST's val digits")
         ax = figure.add_axes((84 / 900, 52 / 520, 780 / 900, 396 / 520))
-        for colour, (name, (digits_of, strays_of)) in zip(RUN_COLOURS, pairs.items(), strict=False):
-            _, accepted, wrongly = refusal.curve(digits_of, strays_of)
+        for colour, (name, (digits_of, negatives_of)) in zip(RUN_COLOURS, pairs.items(), strict=False):
+            _, accepted, wrongly = refusal.curve(digits_of, negatives_of)
             ax.plot(100 * wrongly, 100 * accepted, color=colour, linewidth=2, label=name)
-            at = (100 * share(strays_of, reader), 100 * share(digits_of, reader))
+            at = (100 * share(negatives_of, reader), 100 * share(digits_of, reader))
             ax.plot(*at, marker="o", markersize=11, markerfacecolor="none", markeredgecolor=INK, linestyle="")
         ax.axvline(5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         ax.axhline(95, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))

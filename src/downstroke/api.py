@@ -8,25 +8,22 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from downstroke.errors import DownstrokeError, LogError, RecipeError, shown
+from downstroke.errors import DownstrokeError, RecipeError
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
 if TYPE_CHECKING:
-    from downstroke.advice.curve import Curve
     from downstroke.advice.verdict import Advice
-    from downstroke.learning.evaluate import Evaluation
     from downstroke.learning.events import Event, StopReason
     from downstroke.learning.range_test import RangeTest
     from downstroke.reading.reader import Reader
-    from downstroke.runs.run import Weights
+    from downstroke.runs.curves import Log, Say
     from downstroke.runs.training import Training
 
 Watcher = Callable[["Training", "Event"], None]
@@ -106,38 +103,15 @@ class Run(run_room.Run):
 
         Returns the JSON of `downstroke test`: accuracies 0..1, `looks` the number of looks so far, this one included.
         """
-        from downstroke.runs.examine import examine
-        from downstroke.show import report
+        from downstroke.show.look import look
 
-        places = (os.fspath(path) if path else None for path in (data, val_data))
-        look, evaluation, held = examine(self, source, *places)
-        wrong = evaluation.predictions != evaluation.labels
-        confusion = report.confusion_picture(evaluation.confusion, held.classes, self.folder / "confusion.png")
-        misread = report.misread_picture(
-            held.test.images[wrong],
-            evaluation.labels[wrong],
-            evaluation.predictions[wrong],
-            evaluation.probabilities.max(1)[wrong],
-            held.classes,
-            self.folder / "misread.png",
-        )
-        shown = {key: value for key, value in look.items() if key not in ("look", "at")}
-        return {
-            "run": str(self.folder),
-            **shown,
-            "looks": look["look"],
-            "pictures": {"confusion": str(confusion), "misread": str(misread)},
-        }
+        return look(self, source, *(os.fspath(path) if path else None for path in (data, val_data)))
 
     def reader(self) -> Reader:
-        """This run's W, ready to read pictures."""
+        """A reader with this run's weights."""
         from downstroke.reading.reader import Reader
 
         return Reader.open(self)
-
-
-Log = run_room.Run | str | os.PathLike[str] | None
-Say = Callable[[str], None]
 
 
 def advise(
@@ -149,46 +123,16 @@ def advise(
     runs_dir: str | os.PathLike[str] = "runs",
     say: Say = lambda line: None,
 ) -> Advice:
-    """Whether to train on or to stop, and why, from a run or from the log of another program. See `curve_of`.
+    """Whether to train on or to stop, and why, from a run or another program's log: see `runs.curves.curve_of`.
 
     `operating_point`: quick stops soonest, thorough latest, balanced in between. Raises LogError,
     RunError, DownstrokeError.
     """
     from downstroke.advice import verdict
+    from downstroke.runs.curves import curve_of
 
     curve, run = curve_of(log, loss=loss, val_loss=val_loss, runs_dir=runs_dir, say=say)
     return verdict.advise(curve, run=run, operating_point=operating_point)
-
-
-def is_log(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs") -> bool:
-    """Whether `log` is a file or folder that is there and no run."""
-    path, runs = Path(log), (Path(log), Path(runs_dir) / log)
-    return path.is_file() or (path.is_dir() and not any((run / run_room.RECIPE).is_file() for run in runs))
-
-
-def curve_of(
-    log: Log,
-    *,
-    loss: str | None = None,
-    val_loss: str | None = None,
-    runs_dir: str | os.PathLike[str] = "runs",
-    say: Say = lambda line: None,
-) -> tuple[Curve, str | None]:
-    """What advice is drawn from, and the run's folder as one would type it here (None for another program's log).
-
-    `log`: a run, its folder or its name in `runs_dir` (left out, the newest), or what `advice.logs.read` reads: `loss`
-    and `val_loss` name its columns, and `say` is given a line for each thing that it had to decide. LogError, RunError.
-    """
-    from downstroke.advice import logs
-
-    if isinstance(log, str | os.PathLike):
-        path, runs = Path(log), (Path(log), Path(runs_dir) / log)
-        if is_log(log, runs_dir):
-            return logs.read(path, loss, val_loss, say=say), None
-        if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
-            raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
-    run = _opened(log, runs_dir)
-    return run.curve(loss, val_loss, say=say), run.typed
 
 
 @overload
@@ -202,40 +146,16 @@ def compare(
 def compare(
     first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> dict[str, Any] | list[dict[str, Any]]:
-    """The best W of the second run against that of the first, on their val images, paired; of more runs, every pair.
+    """Compare the best weights of two runs on their val images, paired; of more runs, every pair.
 
     Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
     `trust`: as in `Run.open`. Raises RunError where they do not have the same val images.
     """
-    from downstroke.runs.val_readings import read_val
+    from downstroke.runs.compare import compare_runs
 
-    runs = [_opened(run, runs_dir, trust=trust) for run in (first, second, *more)]
-    short = [run.name for run in runs]
-    names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
-    read = zip(names, runs, read_val(runs), strict=True)
-    pairs = [_pair(one, other) for one, other in itertools.combinations(read, 2)]
+    pairs = compare_runs([_opened(run, runs_dir, trust=trust) for run in (first, second, *more)])
     return pairs if more else pairs[0]
-
-
-def _pair(*pair: tuple[str, run_room.Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
-    """Two runs, each with its name and how its W reads the val images."""
-    from downstroke.advice import compare as paired
-
-    (one, first, (weights, read)), (other, second, (other_weights, other_read)) = pair
-    right = read.predictions == read.labels, other_read.predictions == other_read.labels
-    found = paired.compare((read.losses, other_read.losses), right)
-    what = "digits" if all(name.isdigit() for name in first.classes) else "images"
-    used = weights.epoch, other_weights.epoch
-    return {
-        "runs": [str(first.folder), str(second.folder)],
-        "epochs": list(used),
-        **found.to_dict(),
-        "digits": found.digits(one, other, what),
-        "losses": found.losses(one, other),
-        "lengths": paired.lengths((one, other), (first.summary()["epochs"], second.summary()["epochs"]), used),
-        "damage": weights.damage or other_weights.damage,
-    }
 
 
 def plot(runs: Sequence[run_room.Run], path: str | os.PathLike[str]) -> Path:
@@ -244,27 +164,9 @@ def plot(runs: Sequence[run_room.Run], path: str | os.PathLike[str]) -> Path:
     Around each val loss lies the noise of its epoch, where the run keeps the losses of its val images: see
     `advice.compare.paired_noise`.
     """
-    from downstroke.show import plots
+    from downstroke.show.overlay import overlay
 
-    short = [run.name for run in runs]
-    names = [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
-    histories = dict(zip(names, (run.history for run in runs), strict=True))
-    noise = dict(zip(names, _noise(runs), strict=True))
-    shared = len({run.val for run in runs}) == 1
-    return plots.overlay_plot(histories, Path(path), noise=noise, shared=shared)
-
-
-def _noise(runs: Sequence[run_room.Run]) -> list[dict[int, float]]:
-    """Epoch -> standard error of the val loss, run by run; paired among the runs that share their val images."""
-    from downstroke.advice import logs
-    from downstroke.advice.compare import paired_noise
-
-    found: list[dict[int, float]] = [{} for _ in runs]
-    for val in {run.val for run in runs}:
-        sharing = [i for i, run in enumerate(runs) if run.val == val]
-        for i, noise in zip(sharing, paired_noise([logs.val_losses(runs[i].folder) for i in sharing]), strict=True):
-            found[i] = noise
-    return found
+    return overlay(runs, Path(path))
 
 
 def find_lr(
@@ -349,23 +251,18 @@ def train(
 
 
 def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None, tensorboard: bool) -> None:
-    from downstroke.learning.events import Note, Stopped
-    from downstroke.watchers.interrupt import interruptible
-    from downstroke.watchers.progress import shown_progress
-    from downstroke.watchers.tensorboard import TensorBoard
+    """Train, show it to whoever watches, and draw the losses at the end, whatever the end was."""
+    from downstroke.learning.events import Stopped
+    from downstroke.watchers.follow import watchers
 
     first = training.learner.world.first
     run.notices = tuple(training.notices)
+    said = training.introduction() if progress and first else None
+    folder = run.folder / "tensorboard" if tensorboard and first else None
     try:
-        with ExitStack() as watching:
-            watchers: list[Callable[[Event], None]] = []
-            if tensorboard and first:
-                watchers.append(watching.enter_context(closing(TensorBoard(run.folder / "tensorboard"))))
-            watching.enter_context(interruptible(training.learner.stop))
-            if progress and first:
-                watchers.insert(0, watching.enter_context(shown_progress(map(Note, _introduction(training)))))
+        with watchers(training.learner.stop, introduction=said, tensorboard=folder) as watching:
             for event in training:
-                for watcher in watchers:
+                for watcher in watching:
                     watcher(event)
                 if watch and first:
                     watch(training, event)
@@ -376,14 +273,6 @@ def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None,
             _draw(run, first)
         raise
     _draw(run, first)
-
-
-def _introduction(training: Training) -> list[str]:
-    """What to say before the first step: what the user's own data holds, and the notices."""
-    from downstroke.runs.place import description  # loads OpenCV
-
-    own = description(training.run)
-    return [*([own] if own else []), *(f"note: {notice}" for notice in training.notices)]
 
 
 def _draw(run: Run, first: bool) -> None:

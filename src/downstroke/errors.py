@@ -7,7 +7,7 @@
     ├── LogError          a log of training that advice cannot be drawn from
     ├── RunError          a run folder that is missing, taken, in use or damaged
     │   └── CheckpointError   no whole checkpoint is left
-    └── NonFiniteError    a loss or gradient stopped being a number; W was left as it was
+    └── NonFiniteError    a loss or gradient stopped being a number; the weights were left as they were
 
 Each message is one line: the value, what was expected, what to do.
 """
@@ -63,7 +63,7 @@ class CheckpointError(RunError):
 
 
 class NonFiniteError(DownstrokeError, ArithmeticError):
-    """The loss or the gradient is not finite. W is as it was before the step.
+    """The loss or the gradient is not finite. The weights are as they were before the step.
 
     Attributes: `epoch` and `step` (both counted from 1) and `lr`, of the step that was refused.
     """
@@ -71,6 +71,6 @@ class NonFiniteError(DownstrokeError, ArithmeticError):
     def __init__(self, quantity: str, epoch: int, step: int, lr: float) -> None:
         self.epoch, self.step, self.lr = epoch, step, lr
         super().__init__(
-            f"the {quantity} is not finite at epoch {epoch}, step {step} (lr {lr:g}); W was not updated. "
+            f"the {quantity} is not finite at epoch {epoch}, step {step} (lr {lr:g}); the weights were not updated. "
             f"Try a smaller lr ({lr / 10:g}), a warm-up (--warmup-steps 100), or look for broken images."
         )

@@ -30,9 +30,26 @@ def _note(default: Any, note: str, low: float = -math.inf, high: float = math.in
 DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 5e-4, "muon": 0.1}
 
 
-#: What starts from a W that was learned before takes at most so many epochs, and so much of the recipe's lr.
+#: Training that starts from trained weights takes at most so many epochs, and this share of the recipe's lr.
 STARTED_EPOCHS, STARTED_LR = 4, 0.1
-SHIPPED = "reader"  # what `start_from` calls the W that comes with downstroke
+SHIPPED = "reader"  # what `start_from` calls the weights that come with downstroke
+
+
+#: What earlier versions called a field, and a value of one: recipe files and checkpoints of theirs are still read.
+RENAMED = {"strays": "negatives"}
+RENAMED_VALUES = {"augment": {"pen": "handwriting"}}
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a recipe under today's names. RecipeError where a field is given under both its names."""
+    for old, new in RENAMED.items():
+        if old in values and new in values:
+            raise RecipeError(f"{old} is the earlier name of {new}, and both were given; leave {old} out")
+    found = {RENAMED.get(key, key): value for key, value in values.items()}
+    for key, words in RENAMED_VALUES.items():
+        if isinstance(found.get(key), str):
+            found[key] = words.get(found[key], found[key])
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +105,24 @@ class Recipe:
 
     batch_size: int = _note(128, "images in one step", 1)
     epochs: int = _note(3, "passes over the training images", 1)
-    augment: str = _note("none", "how each training image is varied: none, shift, affine or pen")
-    strays: float = _note(
+    augment: str = _note("none", "how each training image is varied: none, shift, affine or handwriting")
+    negatives: float = _note(
         0.0, "drawn non-digits added to each batch, as a share of its images, to learn to refuse them", 0, 1
     )
     average: float = _note(
-        0.0, "k: judge and read with a running average of W over about the last 1/(k+1) of the steps; 0 is none", 0, 1e6
+        0.0,
+        "k: judge and read with a running average of the weights over about the last 1/(k+1) of the steps; 0 is none",
+        0,
+        1e6,
     )
-    seed: int = _note(0, "decides the first W, the order of the batches, augmentation and dropout", 0, 2**32 - 1)
+    seed: int = _note(
+        0, "decides the initial weights, the order of the batches, augmentation and dropout", 0, 2**32 - 1
+    )
 
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        object.__setattr__(self, "augment", RENAMED_VALUES["augment"].get(self.augment, self.augment))
         if self.lr is None:
             object.__setattr__(self, "lr", DEFAULT_LR.get(self.optimizer, 0.01))
         if self.optimizer in ("nesterov", "muon") and self.momentum == 0:
@@ -116,8 +139,8 @@ class Recipe:
             raise RecipeError(f"first_layer is {self.first_layer!r}; expected random or whitening")
         if self.label_smoothing and self.criterion != "cross-entropy":
             raise RecipeError(f"label_smoothing goes with cross-entropy only, not {self.criterion}; leave it at 0")
-        if self.strays and self.criterion != "cross-entropy":
-            raise RecipeError(f"strays go with cross-entropy only, not {self.criterion}; leave them at 0")
+        if self.negatives and self.criterion != "cross-entropy":
+            raise RecipeError(f"negatives go with cross-entropy only, not {self.criterion}; leave them at 0")
         if self.schedule in ("exponential", "step", "plateau") and not 0 < self.lr_decay <= 1:
             raise RecipeError(f"lr_decay is {self.lr_decay:g}; the {self.schedule} schedule needs 0 < lr_decay <= 1")
 
@@ -125,13 +148,14 @@ class Recipe:
         """A recipe with these fields changed.
 
         A new optimizer without an lr gets that optimizer's default lr; a new criterion without smoothing gets none, and
-        no strays. With `start_from`, epochs and lr become lower, and own data for the shipped reader is
+        no negatives. With `start_from`, epochs and lr become lower, and own data for the shipped reader is
         mixed with MNIST, so that it forgets none.
         """
+        changes = renamed(changes)
         self._refuse_unknown(changes)
         if changes.get("criterion", self.criterion) != self.criterion:
             changes.setdefault("label_smoothing", 0.0)
-            changes.setdefault("strays", 0.0)
+            changes.setdefault("negatives", 0.0)
         if changes.get("start_from") is not None and self.start_from is None:
             changes.setdefault("epochs", min(self.epochs, STARTED_EPOCHS))
             if "optimizer" not in changes and self.lr:
@@ -149,6 +173,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The recipe of these fields; what is left out has its default. RecipeError for an unknown field."""
+        values = renamed(values)
         cls._refuse_unknown(values)
         return cls(**values)
 
@@ -173,7 +198,7 @@ class Recipe:
         values.setdefault("name", path.stem)
         try:
             start = named(base).to_dict() if base is not None else {}
-            return cls.from_dict({**start, **values})
+            return cls.from_dict({**start, **renamed(values)})
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from None
 
@@ -266,8 +291,8 @@ RECIPES: dict[str, Recipe] = {
             name="reader",
             model="deep",
             schedule="cosine",
-            augment="pen",
-            strays=0.5,
+            augment="handwriting",
+            negatives=0.5,
             label_smoothing=0.05,
             epochs=30,
         ),

@@ -229,8 +229,8 @@ def test_of_three_runs_every_pair_is_compared_and_different_epochs_are_said(home
     assert said.exit_code == 0, said.output
     pairs = said.stdout.strip().split("\n\n")
     assert [len(pair.splitlines()) for pair in pairs] == [2, 3, 3]
-    assert "the runs' epochs differ: one for 2 epochs (W of epoch " in pairs[1]
-    assert "and short for 1 epoch (W of epoch 1); some" in pairs[1]
+    assert "the runs' epochs differ: one for 2 epochs (weights of epoch " in pairs[1]
+    assert "and short for 1 epoch (weights of epoch 1); some" in pairs[1]
     found = json.loads(CliRunner().invoke(main, ["compare", "one", "two", "short", *where, "--json"]).stdout)
     for pair, names in zip(found, itertools.combinations(("one", "two", "short"), 2), strict=True):
         assert [Path(run).name for run in pair["runs"]] == list(names)

@@ -82,7 +82,7 @@ def untold(seen: Curve, reason: str) -> str:
     past = re.sub(rf"({NUMBER}) at epoch ({NUMBER})", at_epoch, past)
     past = re.sub(rf"(still falls|epoch): ({NUMBER}) -> ({NUMBER}) over the last (\d+) epochs", moved, past)
     past = re.sub(rf"±({NUMBER})", noise, past)
-    past = re.sub(rf"(?:overfitting since epoch|The best W is epoch) ({NUMBER})", best_epoch, past)
+    past = re.sub(rf"(?:overfitting since epoch|The best weights are those of epoch) ({NUMBER})", best_epoch, past)
     return re.sub(rf"is (?:no number|infinite)(?: \(it was one again later\))? at epoch {NUMBER}", "", past)
 
 
@@ -163,7 +163,7 @@ def test_a_log_that_climbs_a_hundredfold_above_its_first_epoch_is_unstable() -> 
     said = advise(curve([2.0, 1.5, 1.2, 5e10]))
     assert said.verdict == "unstable"
     assert "5e+10 at epoch 4" in said.reason
-    assert "The best W is epoch 3's." in said.reason
+    assert "The best weights are those of epoch 3." in said.reason
 
 
 def test_a_run_whose_schedule_ended_is_complete_however_short() -> None:

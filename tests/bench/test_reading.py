@@ -50,3 +50,22 @@ def test_what_is_installed_reads_a_clear_number(tmp_path: Path) -> None:
     page = Image.new("L", (400, 120), 255)
     ImageDraw.Draw(page).text((40, 30), "4071", 0, ImageFont.load_default(56))
     assert {name: reads(np.asarray(page), False) for name, reads in others.items()} == dict.fromkeys(others, "4071")
+
+
+def test_the_figures_are_a_table_a_kind_of_set() -> None:
+    glyphs = {"images": 8, "accuracy": 0.75, "accuracy_interval": (0.4, 0.93), "ece": 0.1, "accepted": 0.5}
+    pages = {"pages": 2, "digits": 9, "character_error": 0.25, "character_error_interval": [0.1, 0.4], "slowest_s": 0.5}
+    none = {"images": 3, "accepted": 0.0, "accepted_interval": (0.0, 0.56)}
+    figures = {
+        "glyphs": {"few": {**glyphs, "glyph_ms": 0.123456}},
+        "not_digits": {"letters": none},
+        "pages": {"notes": pages},
+        "others": {"parrot": {"glyphs": {"few": glyphs}, "pages": {}}},
+    }
+    assert [line.split("  ")[0] for line in table(figures).splitlines()] == [
+        *("digits", "few", "mean of the sets", ""),
+        *("not digits", "letters", ""),
+        *("pages", "notes", ""),
+        *("digits, parrot", "few"),
+    ]
+    assert table(figures).splitlines()[1].split() == "few 8 75.00% 40.0% to 93.0% 10.00% 50.00% 0.123".split()

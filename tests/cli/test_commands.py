@@ -101,7 +101,7 @@ def test_what_is_printed_names_the_next_command(tiny: Path, tmp_path: Path) -> N
     assert "nothing was left to do" in finished.stdout
     tested = run("test", "--runs-dir", tmp_path)
     assert "look 1" in tested.stdout
-    assert "W of best" in tested.stdout
+    assert "with its best weights" in tested.stdout
     assert "look 2" in run("test", "--runs-dir", tmp_path).stdout
 
 
@@ -367,7 +367,7 @@ def test_read_takes_stdin_and_draws_bars(home: Path, mnist: Dataset, tmp_path: P
 def test_reading_with_a_run_by_name(home: Path, mnist: Dataset, tmp_path: Path) -> None:
     path = picture(mnist.test.images[0], tmp_path / "a.png")
     assert run("read", path, "--run", home / "mine").exit_code == 0
-    assert "reading with W of mine, best" in run("read", path, "--run", "mine", "--runs-dir", home).stderr
+    assert "reading with the best weights of mine" in run("read", path, "--run", "mine", "--runs-dir", home).stderr
 
 
 class Terminal(io.StringIO):

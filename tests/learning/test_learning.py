@@ -472,7 +472,7 @@ def test_strays_are_replayable_and_in_range_and_each_is_of_its_own_numbers() -> 
 
 
 def test_with_strays_the_loss_is_cross_entropy_with_one_more_class_whose_logit_is_zero() -> None:
-    criterion = criteria.build(Recipe(strays=0.5), 3)
+    criterion = criteria.build(Recipe(negatives=0.5), 3)
     logits = torch.tensor([[2.0, 0.0, 1.0], [-3.0, -2.0, -5.0]])
     odds = logits.exp()
     digit = odds[0, 0] / (1 + odds[0].sum())
@@ -482,7 +482,7 @@ def test_with_strays_the_loss_is_cross_entropy_with_one_more_class_whose_logit_i
 
 def test_a_batch_with_strays_holds_the_digits_first_and_is_the_same_wherever_it_is_made() -> None:
     digits = Part(np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8), np.arange(40) % 10)
-    learner = Learner(Recipe(strays=0.25, augment="pen", epochs=1), 10, device="cpu")
+    learner = Learner(Recipe(negatives=0.25, augment="handwriting", epochs=1), 10, device="cpu")
     images, labels = Variation(learner, Images(digits, "cpu"), 1)(torch.arange(8, 16))
     assert images.shape == (10, 28, 28)
     assert labels[:8].tolist() == [8, 9, 0, 1, 2, 3, 4, 5]
@@ -493,9 +493,9 @@ def test_a_batch_with_strays_holds_the_digits_first_and_is_the_same_wherever_it_
 
 def test_strays_are_refused_where_they_make_no_sense() -> None:
     with pytest.raises(RecipeError, match="the data has 26 classes"):
-        Learner(Recipe(strays=0.2), 26)
-    with pytest.raises(RecipeError, match="strays go with cross-entropy only"):
-        Recipe(strays=0.2, criterion="brier")
+        Learner(Recipe(negatives=0.2), 26)
+    with pytest.raises(RecipeError, match="negatives go with cross-entropy only"):
+        Recipe(negatives=0.2, criterion="brier")
 
 
 # -- evaluation

@@ -96,7 +96,7 @@ def test_continue_takes_threads_and_says_the_difference(tiny: Path, tmp_path: Pa
     run = downstroke.train(_recipe(tiny), runs_dir=tmp_path, name="run", threads=1)
     said = CliRunner().invoke(main, ["continue", str(run.folder), "--epochs", "1", "--threads", "2"])
     assert said.exit_code == 0
-    assert "threads was 1 and is 2: W may differ in its last bits" in said.output
+    assert "threads was 1 and is 2: the weights may differ in their last bits" in said.output
     assert run.environment["threads"] == 1
     assert run.position["threads"] == [[10, 2]]
 

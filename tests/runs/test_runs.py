@@ -540,6 +540,17 @@ def test_a_recipe_that_was_changed_since_is_refused_field_by_field_unless_it_is_
     assert run.extend(epochs=1).history[-1].epoch == 5, "the new recipe is the checkpoint's now"
 
 
+def test_a_run_of_a_version_that_called_negatives_strays_goes_on(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    held = json.loads((run.folder / "recipe.json").read_text())
+    held["strays"], held["augment"] = held.pop("negatives"), "pen"
+    old = {"recipe": {"sha256": "of other names", "fields": held}}
+    assert checkpoint.unlike(old, run.recipe) == {"augment": ("handwriting", "none")}
+    held["augment"] = "none"
+    (run.folder / "recipe.json").write_text(json.dumps(held))
+    assert run.extend(epochs=1).position["epoch"] == 4
+
+
 def test_a_run_of_a_version_that_did_not_record_its_recipe_in_the_checkpoint_goes_on(
     tiny: Path, tmp_path: Path
 ) -> None:

@@ -50,7 +50,7 @@ def test_every_recipe_that_fits_starts_from_the_shipped_reader(tiny: Path, tmp_p
 
 
 def test_a_tensor_that_does_not_fit_is_named(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"W of reader does not fit: its tensor net\.1\.weight is \[16\]"):
+    with pytest.raises(RecipeError, match=r"the weights of reader do not fit: their tensor net\.1\.weight is \[16\]"):
         train(tiny, tmp_path, "run", start_from="reader", mix=0.0)
     assert not (tmp_path / "run").exists()
     with pytest.raises(RunError, match="no run 'nobody'"):

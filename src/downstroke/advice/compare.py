@@ -1,7 +1,7 @@
-"""Two W on the same val images: which reads better, and whether the difference is more than chance.
+"""Two networks on the same val images: which reads better, and whether the difference is more than chance.
 
-Paired: what is hard about an image is hard for both, and falls out of the difference of the two. Chance is here the
-choice of the val images, and nothing else: another seed would give another W of the same recipe.
+The test is paired: how hard an image is cancels out of the difference. Chance here is the choice of the val images and
+nothing else: another seed would give the same recipe other weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEW = 200
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second W against the first, on N images."""
+    """The second network against the first, on N images."""
 
     images: int  # N
     errors: tuple[int, int]  # misread images
@@ -82,7 +82,7 @@ class Comparison:
 def compare(
     losses: tuple[NDArray[np.floating], NDArray[np.floating]], right: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 ) -> Comparison:
-    """Two W by their loss on each of N images, nats, [N] each, and by whether they read it right, [N] each.
+    """Compare two networks by their losses on N images, nats, [N] each, and by whether each was read right, [N] each.
 
     The interval takes the mean of N differences to be normal. Their tail is long: drawn from those of two runs, it held
     the truth 94 times in 100 with 1,000 images, 92 with 200 and 83 with 50.
@@ -110,12 +110,12 @@ def compare(
 def lengths(names: tuple[str, str], trained: tuple[int, int], used: tuple[int, int]) -> str | None:
     """That two runs were `trained` for different numbers of epochs, in a sentence; None where they were not.
 
-    `used`: the epochs of the W that were compared.
+    `used`: the epochs of the weights that were compared.
     """
     if trained[0] == trained[1]:
         return None
     told = (
-        f"{name} for {counted(epochs, 'epoch')} (W of epoch {epoch})"
+        f"{name} for {counted(epochs, 'epoch')} (weights of epoch {epoch})"
         for name, epochs, epoch in zip(names, trained, used, strict=True)
     )
     return f"the runs' epochs differ: {' and '.join(told)}; some of the difference may be longer training"

@@ -231,7 +231,7 @@ def _best(curve: Curve) -> str:
 
 
 def _kept(curve: Curve) -> str:
-    return f"The best W is epoch {_best(curve)}'s."
+    return f"The best weights are those of epoch {_best(curve)}."
 
 
 def _kept_if_any(curve: Curve) -> str:

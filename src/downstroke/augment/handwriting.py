@@ -1,4 +1,4 @@
-"""What differs between people, pens and papers: the `pen` augmentation.
+"""What differs between people, pens and papers: the `handwriting` augmentation.
 
 A digit is bent (turn, slant, aspect, a smooth elastic bend), its stroke made thicker or thinner, and then it is seen
 badly: blurred, coarse, faint, grained, with a neighbour's fragment or a ruled line at the rim, on paper that shows.

@@ -65,7 +65,7 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
     "none": None,
     "shift": Augmentation(shift, NUMBERS),
     "affine": Augmentation(affine, NUMBERS),
-    "pen": Augmentation(handwriting.vary, handwriting.NUMBERS),
+    "handwriting": Augmentation(handwriting.vary, handwriting.NUMBERS),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.bench.other_readers import Reads
+from downstroke.bench.table import aligned
 from downstroke.errors import DataError, PictureError
 from downstroke.glyphs.glyph import glyph
 from downstroke.glyphs.picture import open_picture
@@ -166,38 +167,31 @@ def distance(text: str, expected: str) -> int:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures as lines of text, a set a row."""
-    lines = [f"{'digits':20} {'images':>6} {'accuracy':>9} {'95% interval':>16} {'ECE':>7} {'accepted':>9} {'ms':>6}"]
-    for name, row in figures["glyphs"].items():
-        low, high = row["accuracy_interval"]
-        lines.append(
-            f"{name:20} {row['images']:6} {row['accuracy']:9.2%} {f'{low:.1%} - {high:.1%}':>16} {row['ece']:7.2%} "
-            f"{row['accepted']:9.2%} {row['glyph_ms']:6.2f}"
-        )
-    if figures["glyphs"]:
-        mean = float(np.mean([row["accuracy"] for row in figures["glyphs"].values()]))
-        lines.append(f"{'mean of the sets':20} {'':6} {mean:9.2%}")
-    for name, row in figures["not_digits"].items():
-        low, high = row["accepted_interval"]
-        lines.append(f"{name:20} {row['images']:6} {'':9} {'not digits':>16} {'':7} {row['accepted']:9.2%}")
-    lines += _table_of_pages(figures["pages"])
+    """The figures as text, a set a row: of the digits, of what is none, of the pages, and the same of the others."""
+    read, nothing = figures["glyphs"], figures["not_digits"]
+    means = {"accuracy": float(np.mean([row["accuracy"] for row in read.values()]))} if read else {}
+    tables = [
+        _table(
+            "digits", {**read, "mean of the sets": means} if read else {}, "accuracy", ("ece", "accepted", "glyph_ms")
+        ),
+        _table("not digits", nothing, "accepted"),
+        _table("pages", figures["pages"], "character_error", ("digits", "slowest_s")),
+    ]
     for name, other in figures["others"].items():
-        lines += ["", f"{name:20} {'images':>6} {'accuracy':>9} {'95% interval':>16}"]
-        for of, row in other["glyphs"].items():
-            low, high = row["accuracy_interval"]
-            lines.append(f"{of:20} {row['images']:6} {row['accuracy']:9.2%} {f'{low:.1%} - {high:.1%}':>16}")
-        lines += _table_of_pages(other["pages"])
-    return "\n".join(lines)
+        tables.append(_table(f"digits, {name}", other["glyphs"], "accuracy"))
+        tables.append(_table(f"pages, {name}", other["pages"], "character_error", ("digits", "slowest_s")))
+    return "\n\n".join(filter(None, tables))
 
 
-def _table_of_pages(sets: dict[str, Any]) -> list[str]:
-    lines = []
-    if sets:
-        lines.append(f"{'pages':20} {'pages':>6} {'digits':>9} {'character error':>16} {'95% interval':>16} {'s':>6}")
+def _table(what: str, sets: dict[str, Any], share: str, more: Sequence[str] = ()) -> str:
+    """A row a set: how many images or pages, a share with its interval, and more of its figures; "" of no sets."""
+    count = "pages" if share == "character_error" else "images"
+    rows = []
     for name, row in sets.items():
-        low, high = row["character_error_interval"]
-        lines.append(
-            f"{name:20} {row['pages']:6} {row['digits']:9} {row['character_error']:16.2%} "
-            f"{f'{low:.1%} - {high:.1%}':>16} {row['slowest_s']:6.2f}"
-        )
-    return lines
+        low, high = row.get(f"{share}_interval", (None, None))
+        interval = "" if low is None else f"{low:.1%} to {high:.1%}"
+        shares = {share, "accepted", "ece"}
+        others = ["" if row.get(key) is None else f"{row[key]:.2%}" if key in shares else row[key] for key in more]
+        rows.append((name, row.get(count, ""), f"{row[share]:.2%}", interval, *others))
+    names = [key.replace("_", " ") for key in (share, "95% interval", *more)]
+    return aligned((what, count, *names), rows) if rows else ""

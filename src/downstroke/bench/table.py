@@ -38,7 +38,7 @@ def aligned(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     columns_of_text = []
     for i in range(len(columns)):
         column = [row[i] for row in cells]
-        words = all(isinstance(row[i], str) for row in body)
+        words = any(cell and not cell[0].isdigit() and cell != "-" for cell in column[1:])
         width = max(map(len, column))
         columns_of_text.append([cell.ljust(width) if words else cell.rjust(width) for cell in column])
     return "\n".join("  ".join(row).rstrip() for row in zip(*columns_of_text, strict=True))

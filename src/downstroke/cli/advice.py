@@ -38,7 +38,7 @@ def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, a
     code 0, when the advice is to stop.
     """
     from downstroke.advice import verdict
-    from downstroke.api import curve_of
+    from downstroke.runs.curves import curve_of
 
     notes: list[str] = []
 
@@ -88,7 +88,7 @@ def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, a
 @in_runs_dir
 @common
 def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool) -> None:
-    """Compare two runs on the same val images, each with its best W: which is better, and is it more than chance?
+    """Compare two runs on the same val images, each with its best weights: which is better, and is it more than chance?
 
     Three runs or more are compared pair by pair, and the JSON is a list. The result holds for these weights: with
     another seed, either recipe would give others.
@@ -122,10 +122,11 @@ def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool)
 def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: bool) -> None:
     """Draw the losses of a run, or of several in one picture; also of the logs of other programs, with the forecast."""
     from downstroke import api
+    from downstroke.runs.curves import curve_of, is_log
     from downstroke.show.log_plot import plot_logs
 
-    if any(api.is_log(run, runs_dir) for run in runs):
-        curves = {run: api.curve_of(run, runs_dir=runs_dir, say=lambda line: say(f"note: {line}"))[0] for run in runs}
+    if any(is_log(run, runs_dir) for run in runs):
+        curves = {run: curve_of(run, runs_dir=runs_dir, say=lambda line: say(f"note: {line}"))[0] for run in runs}
         path = plot_logs(curves, out or Path("losses.png")).resolve()
         if as_json:
             print_json({"logs": list(runs), "plot": str(path)})

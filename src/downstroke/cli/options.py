@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from downstroke.recipe import Recipe
+from downstroke.recipe import RENAMED, Recipe
 
 Command = Callable[..., Any]
 
@@ -88,7 +88,8 @@ def recipe_fields(command: Command, without: Sequence[str] = ()) -> Command:
         flag = f"--{field.name.replace('_', '-')}"
         if field.type == "bool":
             flag, kind = f"{flag}/--no-{flag[2:]}", click.BOOL
-        command = click.option(flag, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
+        names = [flag, *(f"--{old.replace('_', '-')}" for old, new in RENAMED.items() if new == field.name), field.name]
+        command = click.option(*names, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
     return command
 
 

@@ -63,7 +63,7 @@ def print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> N
     )
     if summary["best_epoch"] is not None:
         tell(
-            f"best W: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, "
+            f"best weights: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, "
             f"val accuracy {summary['val_accuracy']:.2%}"
         )
     if summary["epochs"]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("run", required=False)
-@click.option("--weights", type=click.Choice(["best", "last"]), help="Which W; by default, best where there is one.")
+@click.option("--weights", type=click.Choice(["best", "last"]), help="Which to use; by default, best if it exists.")
 @moved_data
 @trusting
 @in_runs_dir
@@ -42,7 +42,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as
     low, high = result["accuracy_interval"]
     tell(
         f"look {result['looks']} at the test set of {opened.typed}, "
-        f"with W of {result['weights']}, epoch {result['epoch']}"
+        f"with its {result['weights']} weights, epoch {result['epoch']}"
     )
     tell(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     tell(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--until-done",
     is_flag=True,
-    help="Train until the advice is to stop; on a plateau, lr first falls to 0. The best W is kept.",
+    help="Train until the advice is to stop; on a plateau, lr first falls to 0. The best weights are kept.",
 )
 @at_most_epochs
 @click.option("--no-val", is_flag=True, help="Use no val images: train on all the training images.")
@@ -120,7 +120,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 @main.command("continue")
 @click.argument("run", required=False)
 @click.option("--epochs", type=int, help="Epochs to add; by default, finish what was interrupted.")
-@click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best W is kept.")
+@click.option("--until-done", is_flag=True, help="Train on until the advice is to stop; the best weights are kept.")
 @at_most_epochs
 @click.option("--lr", type=float, help="Continue with this lr, as a new leg.")
 @click.option("--schedule", help="Continue with this schedule, as a new leg.")

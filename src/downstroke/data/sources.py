@@ -40,7 +40,7 @@ def load(
 def load_mixed(
     data: str | Path, share: float, val_size: float, split_seed: int = 0, *, transpose: bool = False
 ) -> Dataset:
-    """The digits at a path among MNIST's, so that a W learns them and forgets none.
+    """The digits at a path mixed with MNIST's, so that a network learns both.
 
     `share`: that of MNIST's images in train, above 0 and below 1. There are 12,000 images in train, or more where the
     path has more: the digits at the path are repeated until they are the rest. Val is MNIST's own by `val_size` and

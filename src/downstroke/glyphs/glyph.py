@@ -2,7 +2,7 @@
 
 Ink high on zero, aspect kept, fitted in a 20x20 box with its grey levels, its centre of mass in the middle of 28x28:
 LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998. Of several things in the picture the digit
-is the one at the centre; and a pen much finer or broader than those of MNIST is brought near them.
+is the one at the centre; strokes much thinner or thicker than MNIST's are brought closer to MNIST's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Ink separated from paper: uneven light and the paper's texture taken away, the grey levels of the strokes kept.
 
-Paper is estimated locally, ink is what differs from it in proportion to the paper's own brightness (a pen takes away a
-share of the light, in the shadow as beside it), and a stroke is where that is strong, with all that hangs together
-with it and stands clear of the paper's unrest.
+The paper is estimated locally. Ink is what differs from it, in proportion to the paper's own brightness: a pen removes
+the same share of the light in shadow as outside it. A stroke is strong ink, with all ink that is connected to it and
+above the noise of the paper.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Ink:
     """What was found in a picture.
 
     `density`: float32 [H,W], 0 on paper to 1 in the middle of a stroke. `parts`: int32 [H,W], 0 on paper, else the
-    number of the part (pixels that hang together). `count`: how many parts, paper included; a part that was too faint
+    number of the connected component. `count`: how many parts, paper included; a part that was too faint
     or too small keeps its number and has no density.
     """
 
@@ -50,7 +50,7 @@ class Ink:
 
 
 class BlankError(PictureError):
-    """No ink in a picture: `how` it is blank, its `shape`, and `levels`, what is to be seen in it, in words."""
+    """No ink in a picture: `how` it is blank, its `shape`, and `levels`, what it shows instead, in words."""
 
     def __init__(self, how: str, shape: tuple[int, ...], levels: str) -> None:
         self.how, self.levels = how, levels
@@ -61,7 +61,7 @@ class BlankError(PictureError):
 
 
 def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterator[Ink]:
-    """The ink of uint8 [H,W] parted from its paper; where that is not clean, with each of the `FADES`.
+    """The ink of uint8 [H,W] separated from its paper; where the paper is not clean, once for each of the `FADES`.
 
     Raises PictureError where there is no ink.
     """
@@ -79,10 +79,10 @@ def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterat
 
 
 def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The density of what stands out of the paper as the strokes do that `mask` tells: float32 [H,W], 0..1.
+    """The density of the ink that is like the strokes in `mask`: float32 [H,W], 0..1.
 
-    `mask` [H,W]: how probably each pixel is a digit's ink. From it are told the paper around, whether ink is brighter
-    than paper, and how strong it is there, stroke by stroke. For digits of about 40 pixels.
+    `mask` [H,W]: the probability that each pixel is a digit's ink. It decides the paper's level, whether ink is
+    brighter than paper, and how strong it is, stroke by stroke. For digits of about 40 pixels.
     """
     import cv2
 
@@ -110,7 +110,7 @@ def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.f
 
 
 def _against_clean_paper(image: NDArray[np.uint8], polarity: Polarity) -> tuple[NDArray[np.float32], bool] | None:
-    """(how far each pixel is from a paper of one level, float32 [H,W], and whether ink is high); None without such one.
+    """(how far each pixel is from paper of a single level, float32 [H,W], whether ink is high); None for other paper.
 
     Raises PictureError for a picture without pixels.
     """
@@ -125,7 +125,7 @@ def _against_clean_paper(image: NDArray[np.uint8], polarity: Polarity) -> tuple[
 
 
 def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
-    """The level of a paper that has only one, as in drawings and bitmaps; None where the paper has light and texture.
+    """The level of paper that has a single one, as in drawings and bitmaps; None where it has shading or texture.
 
     It is the commonest level of the border, or the picture's lowest or highest where the digit fills its frame.
     """
@@ -152,9 +152,9 @@ def _clean_level(image: NDArray[np.uint8], polarity: Polarity) -> int | None:
 
 
 def _ink_is_high(image: NDArray[np.uint8], longest: int, around: float) -> bool:
-    """Ink is less than paper, and further from it: the skew of what differs from the middle level around it.
+    """Ink covers less area than paper and is further from the median: the sign of the skew tells.
 
-    Looked at with at most `longest` pixels a side; `around`: how wide the middle is taken, as a share of the side.
+    At most `longest` pixels a side are used; `around`: the width of the local median, as a share of the side.
     """
     import cv2
 
@@ -167,11 +167,11 @@ def _ink_is_high(image: NDArray[np.uint8], longest: int, around: float) -> bool:
 def _against_local_paper(
     image: NDArray[np.uint8], ink_is_high: bool, stroke: int
 ) -> tuple[NDArray[np.float32], float, float]:
-    """(how much darker than the paper around it, in grey levels of the middle paper, float32 [H,W]; the paper's
+    """(how much darker than the paper around it, in grey levels at the median paper, float32 [H,W]; the paper's
     grain, and its noise with any pattern on it, both as standard deviations).
 
-    A closing (what is bright within reach of each pixel) gives a first paper, brighter than the true one by its
-    texture; the mean over what then is not ink mends that.
+    A grey closing gives a first estimate of the paper, too bright by its texture; the local mean over what is then not
+    ink corrects it.
     """
     import cv2
 
@@ -204,7 +204,7 @@ def _strokes(
     *,
     clean: bool,
 ) -> Ink:
-    """Keep what hangs together with strong ink; the rest is paper. `ink` in grey levels, `paper`: (grain, noise)."""
+    """Keep the components that hold strong ink; the rest is paper. `ink` in grey levels, `paper`: (grain, noise)."""
     import cv2
 
     grain, noise = paper
@@ -253,9 +253,9 @@ def _strokes(
 
 
 def _erase_lines(inked: NDArray[np.uint8]) -> None:
-    """Take away, in place, the edges of boxes and ruled lines: long, straight, thin, and running out of the picture.
+    """Erase, in place, the edges of boxes and ruled lines: long, straight, thin, and reaching the picture's edge.
 
-    Where what is left is as large as the picture, the picture is a digit's tight crop, and its lines are the digit's.
+    Where what is left is as large as the picture, the picture is a tight crop of a digit and the lines are its own.
     """
     import cv2
 
@@ -286,12 +286,12 @@ def _erase_lines(inked: NDArray[np.uint8]) -> None:
 
 
 def _long(profile: NDArray[Any], length: int) -> bool:
-    """Whether a line of that length may be in a profile of ink, leaning over three pixels at most."""
+    """Whether a profile of ink may hold a line of that length that leans over three pixels at most."""
     return int((profile[:-2] + profile[1:-1] + profile[2:]).max()) >= 0.6 * length
 
 
 def with_paper_beside(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-    """(grey [H,W] with paper to the left and right of it where it is a narrow bar, as a tight 1 is; how much there is).
+    """(grey [H,W], padded with paper left and right where it is narrow, such as a tightly cropped 1; the padding).
 
     No digit but a 1 is so narrow, and what is at its sides is mostly paper.
     """

@@ -1,6 +1,6 @@
-"""What the locator is given and in which measures it answers, for its training and for reading alike.
+"""The locator's input, normalised for light and paper, and its units of measure: shared by training and reading.
 
-Whatever the light and the paper, ink stands out alike in the grey levels that it sees.
+Local contrast is normalised, so that ink has the same contrast in any light and on any paper.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _WINDOW, _LEAST_SPREAD = 49, 8.0  # pixels; grey levels
 
 
 def normalised(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How far each pixel of grey [H,W] is from the level around it, by the unrest there: float32 [H,W], about -5..5.
+    """Each pixel of grey [H,W] minus the local mean, over the local standard deviation: float32 [H,W], about -5..5.
 
-    0 where all around is level, as where a picture is padded.
+    0 where the surroundings are flat, as in padding.
     """
     import cv2
 

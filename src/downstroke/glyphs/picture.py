@@ -72,8 +72,8 @@ class Source:
 def sources(path: str | bytes) -> list[Source]:
     """All pages of a PDF or TIFF, one source for any other file, and those of all pictures in a folder, by their names.
 
-    A folder is looked through with its sub-folders, but for hidden ones. A folder without pictures, and a file that
-    cannot be opened, is one source: what is wrong with it is said when it is read.
+    Folders are searched recursively; hidden ones are skipped. A folder without pictures, and a file that
+    cannot be opened, is one source, whose error is reported when it is read.
     """
     if isinstance(path, bytes) or not os.path.isdir(path):
         source = Source.of(path)
@@ -134,11 +134,11 @@ def open_picture(source: str | Path | bytes | Source, name: str | None = None) -
 
 
 def read_picture(source: str | Path | bytes | Source, name: str | None = None) -> tuple[NDArray[np.uint8], list[str]]:
-    """The grey levels of a picture file or of a file's bytes, and what is to be said of it.
+    """The grey levels of a picture file, or of a file's bytes, and notes for the user.
 
-    uint8 [H, W], upright, on white where transparent; where all that is seen has one colour, alpha is dark ink.
+    uint8 [H, W], upright, on white where transparent; where all visible pixels have one colour, alpha is dark ink.
     Of an animation or of several pages the first, and that is said; `PATH#3` is the third page of a PDF or TIFF. A PDF
-    is drawn with 200 pixels an inch; it and HEIC need the extra `photos`.
+    is rendered at 200 pixels per inch; it and HEIC need the extra `photos`.
     `name` stands in messages; it is the path unless given. Raises PictureError for
     what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
     these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel, it takes 1 byte a pixel and 0.1 GB.
@@ -374,7 +374,7 @@ def bits_of(most: int) -> int:
 
 
 def _to_grey(image: Image.Image) -> tuple[NDArray[np.uint8], list[str]]:
-    """[H, W] of any of Pillow's modes, and what is to be said of its levels."""
+    """[H, W] of any of Pillow's modes, and notes on its levels."""
     notes: list[str] = []
     if image.mode == "F" or image.mode.startswith("I"):
         convert, notes = _stretched(image)
@@ -398,7 +398,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _is_drawn_in_alpha(image: Image.Image) -> bool:
-    """Whether all that is to be seen has one colour, so that only the alpha tells ink from paper."""
+    """Whether all visible pixels have one colour, so that only alpha separates ink from paper."""
     if not _is_transparent(image):
         return False
     colours, alphas = [], []
@@ -428,9 +428,9 @@ def _tile_to_grey(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _stretched(image: Image.Image) -> tuple[Callable[[Image.Image], NDArray[np.uint8]], list[str]]:
-    """How levels that are not 0..255 become grey: whole numbers of up to 16 bits, or floats of any range; and notes.
+    """Scale levels that are not 0..255 (integers of up to 16 bits, or floats of any range) to grey; and notes.
 
-    0..1, 0..255, 0..4095 and 0..65535 are taken for what they say; any other range is stretched between its 0.1st and
+    The ranges 0..1, 0..255, 0..4095 and 0..65535 are recognised; any other range is stretched between its 0.1st and
     99.9th percentile, so that a few wild pixels do not decide. A value that is no number becomes the middle one.
     """
     lows, highs, samples, whole = [], [], [], True

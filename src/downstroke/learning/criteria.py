@@ -25,12 +25,12 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 def cross_entropy(recipe: Recipe) -> Criterion:
     """-log y[label], from logits; with label smoothing s the label's share is 1 - s and s is spread over all.
 
-    With strays there is one more label, which has no weights: its logit is 0. So log(sum(exp(logits))) learns to be the
-    log odds that an image is a digit at all, and the other logits mean what they always do.
+    With negatives there is one more class, which has no weights: its logit is 0. So log(sum(exp(logits))) becomes the
+    log odds that an image is a digit at all, and the other logits keep their meaning.
     """
 
     def criterion(logits: Tensor, labels: Tensor) -> Tensor:
-        if recipe.strays:
+        if recipe.negatives:
             logits = F.pad(logits, (0, 1))
         return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
 

@@ -91,9 +91,9 @@ class Learner:
         precision: str = "auto",
         threads: int | None = None,
     ) -> None:
-        if recipe.strays and classes != 10:
+        if recipe.negatives and classes != 10:
             raise RecipeError(
-                f"strays are images that are no digits, and the data has "
+                f"negatives are images that are no digits, and the data has "
                 f"{counted(classes, 'class', 'classes')}; leave them at 0"
             )
         self.recipe = recipe

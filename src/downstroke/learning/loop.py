@@ -82,7 +82,7 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
 def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, Share]]:
     """The batches left of the epoch under way: images [B,28,28], varied as the recipe says, and labels [B].
 
-    Images that are varied are float32 in 0..1; others stay uint8, and the network takes either. Strays come last.
+    Images that are varied are float32 in 0..1; others stay uint8, and the network takes either. Negatives come last.
 
     Of several processes each gets its part of every batch.
     """
@@ -95,35 +95,35 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
 
 
 class Variation:
-    """How the images of one epoch are varied, and the strays beside them: functions of (seed, epoch, image)."""
+    """How the images of one epoch are varied, and the negatives beside them: functions of (seed, epoch, image)."""
 
     def __init__(self, learner: Learner, train: Images, epoch: int) -> None:
-        self.train, self.augmentation, self.strays = train, learner.augmentation, learner.recipe.strays
+        self.train, self.augmentation, self.negatives = train, learner.augmentation, learner.recipe.negatives
         count = self.augmentation.numbers if self.augmentation else 0
-        total = 2 * count + negatives.NUMBERS if self.strays else count
+        total = 2 * count + negatives.NUMBERS if self.negatives else count
         drawn = variation.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
-        # Of the image itself; of the stray beside it; and of how that is varied in its turn.
-        self.numbers, *self.stray_numbers = drawn.tensor_split([count, count + negatives.NUMBERS], 1)
+        # Of the image itself; of the negative beside it; and of how that is varied in its turn.
+        self.numbers, *self.negative_numbers = drawn.tensor_split([count, count + negatives.NUMBERS], 1)
 
     def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The images [B,28,28] and labels [B] of the training images at `index`, and after them the strays."""
+        """The images [B,28,28] and labels [B] of the training images at `index`, and after them the negatives."""
         images, labels = self.train.images[index], self.train.labels[index]
-        if self.augmentation or self.strays:
+        if self.augmentation or self.negatives:
             images = images.float().div_(255)
         numbers = self.numbers[index]
-        if self.strays:
-            made, made_labels, made_numbers = self._strays(images, labels, index)
+        if self.negatives:
+            made, made_labels, made_numbers = self._negatives(images, labels, index)
             images, numbers = torch.cat([images, made]), torch.cat([numbers, made_numbers])
             labels = torch.cat([labels, made_labels])
         if self.augmentation:
             images = self.augmentation.vary(images, numbers)
         return images, labels
 
-    def _strays(self, images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _negatives(self, images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One for each of the first images of the batch, their labels, and the numbers that vary them."""
-        count = round(self.strays * len(images))
+        count = round(self.negatives * len(images))
         index = index[:count]
-        numbers, varying = (part[index] for part in self.stray_numbers)
+        numbers, varying = (part[index] for part in self.negative_numbers)
         other = ((numbers[:, -1] + 1) / 2 * (len(self.train) - 1)).long()
         others = self.train.images[other].float().div_(255)
         made = negatives.draw(images[:count], labels[:count], others, self.train.labels[other], numbers)

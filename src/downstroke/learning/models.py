@@ -196,8 +196,8 @@ def take(network: Network, tensors: Mapping[str, Tensor], of: str) -> None:
             continue
         here, there = (str(list(held[name].shape)) if name in held else "missing" for held in (own, tensors))
         raise RecipeError(
-            f"W of {of} does not fit: its tensor {name} is {there}, and in this model {here}; "
-            f"start from a W of the same --model and the same number of classes"
+            f"the weights of {of} do not fit: their tensor {name} is {there}, and in this model {here}; "
+            f"start from weights of the same --model and the same number of classes"
         )
     network.load_state_dict(dict(tensors))
 

@@ -1,4 +1,4 @@
-"""Fewer operations for the same reading: batch normalisation becomes part of the convolution before it."""
+"""Batch-norm folding: each batch normalisation becomes part of the convolution before it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from downstroke.learning.models import Network
 
 
 def logits_by_torch(network: Network) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """uint8 [N,28,28] -> logits, float32 [N,C], as `network` gives them, with fewer operations."""
+    """uint8 [N,28,28] -> logits, float32 [N,C], as `network` gives them, computed by the folded network."""
     made = folded(network)
 
     def logits(glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -30,7 +30,7 @@ def logits_by_torch(network: Network) -> Callable[[NDArray[np.uint8]], NDArray[n
 def folded(network: Network) -> Network:
     """A copy for reading, in evaluation mode: the same logits to float rounding. `network` is left as it was.
 
-    When reading, batch normalisation multiplies each channel by a number and adds another; both go into the weights of
+    In evaluation mode batch normalisation is a scale and a shift per channel; both go into the weights of
     the convolution before it (Jacob et al. 2018, section 3.2). A network that is no `nn.Sequential` is only copied.
     """
     made = copy.deepcopy(network).eval().requires_grad_(False)
@@ -52,10 +52,10 @@ def _folded(layers: list[nn.Module]) -> Iterator[nn.Module]:
 
 
 def _fixed(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
-    """Whether it is batch normalisation by statistics that it holds, and not by those of what it reads."""
+    """Whether it is batch normalisation by running statistics, not by those of the batch."""
     return isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None
 
 
 def _commute(pool: nn.Module, norm: nn.Module) -> bool:
-    """Whether `norm` may move to before `pool`: a factor below 0 would turn the largest value into the smallest."""
+    """Whether `norm` may move to before `pool`: with a negative scale the maximum would become the minimum."""
     return isinstance(pool, nn.MaxPool2d) and (not isinstance(norm.weight, Tensor) or bool((norm.weight > 0).all()))

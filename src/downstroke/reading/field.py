@@ -34,7 +34,7 @@ class Field:
         return cls(text.partition("=")[0].strip() if found["name"] else found["box"], (x, y, width, height))
 
     def of(self, image: NDArray[uint8]) -> NDArray[uint8]:
-        """Its part of a picture [H,W]. PictureError where it is not within."""
+        """The field's part of a picture [H,W]. PictureError where the box is not inside it."""
         x, y, width, height = self.box
         if x + width > image.shape[1] or y + height > image.shape[0]:
             told = "" if self.name == ",".join(map(str, self.box)) else f" ({x},{y},{width},{height})"
@@ -45,7 +45,7 @@ class Field:
         return image[y : y + height, x : x + width]
 
     def placed(self, lines: Sequence[Line]) -> list[Line]:
-        """Lines that were read in its part, with their boxes in the whole picture's pixels."""
+        """Lines read in the field, their boxes moved to the pixels of the whole picture."""
 
         def moved(box: Box) -> Box:
             return (box[0] + self.box[0], box[1] + self.box[1], box[2], box[3])

@@ -1,4 +1,4 @@
-"""What logits say of a glyph: which digit it is, how surely, and whether that is to be relied on."""
+"""From the logits of a glyph to a decision: the digit, its probability, and whether it is accepted."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _VERY_THIN, _VERY_BROAD = 1.4, 4.5  # pixels of the box of 20: one in a hundred 
 @dataclass(frozen=True)
 class Judge:
     """`classes`: their names; `threshold`: a glyph whose `refusal.score` is below it is refused; `negatives`: whether
-    the network was taught what is no digit."""
+    the network was trained with negatives, glyphs of no digit."""
 
     classes: tuple[int | str, ...]
     threshold: float
     negatives: bool
 
     def surely(self, logits: Floats) -> Floats:
-        """Of the best class of each glyph the probability that it is that digit and a digit at all: [N] of [N,C]."""
+        """For each glyph, the probability of its best class times the probability that it is a digit: [N,C] -> [N]."""
         y: Floats = refusal.softmax(logits).max(axis=1)
         return y * refusal.sure(logits) if self.negatives else y
 
     def accepts(self, logits: Floats) -> bool:
-        """Whether the reading of one glyph, [C], is to be relied on."""
+        """Whether the reading of one glyph is accepted, from its logits [C]."""
         return bool(refusal.score(logits[None])[0] >= self.threshold)
 
     def digit(self, logits: Floats, box: Box, warnings: list[str], steps: Steps | None, *, there: bool = True) -> Digit:
-        """One glyph, read, from its logits [C]; where there may be no digit at all it is not accepted."""
+        """The reading of one glyph from its logits [C]; refused where it may be no digit."""
         y = refusal.softmax(logits[None])[0]
         first, second = (int(i) for i in np.argsort(-y, kind="stable")[:2]) if len(y) > 1 else (0, 0)
         if second != first and y[second] > 0.2:
@@ -45,7 +45,7 @@ class Judge:
 
 
 def about_stroke(stroke: float) -> list[str]:
-    """What is to be said of a pen's width, in pixels of the box of 20."""
+    """Warnings about a stroke width, given in pixels of the 20x20 box."""
     if stroke < _VERY_THIN:
         return ["very thin stroke, thickened"]
     return ["very broad stroke, thinned"] if stroke > _VERY_BROAD else []

@@ -30,7 +30,7 @@ _IS_THERE = (0.24, 2.46, -1.88)
 
 @dataclass(frozen=True)
 class Seen:
-    """A digit before it has a name: its logits [C], and what goes into a `Digit`."""
+    """A digit before it is named: its logits [C], and the rest of a `Digit`."""
 
     logits: Floats
     surely: float
@@ -41,7 +41,7 @@ class Seen:
 
     @property
     def evidence(self) -> tuple[float, float]:
-        """That a digit is here: the reader's score, and the logarithm of the locator's heat."""
+        """Evidence for a digit: the reader's score, and the logarithm of the locator's heat."""
         score = float(refusal.score(self.logits[None])[0])
         return min(max(score, -10.0), 12.0), math.log((self.heat or 0.0) + 0.02)
 
@@ -102,7 +102,7 @@ class PageRead:
 
 @dataclass(frozen=True)
 class Page:
-    """A picture, uint8 [H,W], parted into what may be digits."""
+    """A picture, uint8 [H,W], divided into candidates for digits."""
 
     image: NDArray[uint8]
     rows: list[Row]

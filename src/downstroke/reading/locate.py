@@ -1,4 +1,4 @@
-"""Where on a picture digits stand: the locator over a pyramid of sizes, and what overlaps taken for one."""
+"""Find the digits on a picture: the locator over an image pyramid, then non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAME = 0.55  # what two boxes share of the smaller one: they are one digit
 
 @dataclass(frozen=True)
 class Place:
-    """A digit that the locator sees: its box in the picture's pixels, and how sure it is of each class, 0..1."""
+    """A digit that the locator finds: its box in the picture's pixels, and a score for each class, 0..1."""
 
     x: float
     y: float
@@ -46,7 +46,7 @@ class Place:
 
 
 def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Said:
-    """What the locator says of grey [H,W] at its size; where `there` [H,W] is False the picture has an end."""
+    """The locator's output for grey [H,W] at this scale; `there` [H,W] is False outside the picture."""
     x = normalised(image)
     return locator()(x if there is None else x * there)
 
@@ -65,7 +65,7 @@ def locate(image: NDArray[np.uint8]) -> list[Place]:
 
 
 def scales(shape: tuple[int, ...]) -> list[float]:
-    """At which sizes a picture is looked at, from the largest on, as factors."""
+    """The factors of the image pyramid, largest first."""
     longest = max(shape)
     scale = min(_LONGEST / longest, max(1.0, min(_SHORTEST / longest, _LARGEST_STEP)))
     found = [scale]
@@ -85,7 +85,7 @@ def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:
-    """The places where the heat is highest among its neighbours; boxes in pixels of the picture before scaling."""
+    """The local maxima of the heat map; boxes in pixels of the picture before scaling."""
     import cv2
 
     heat = said.heat.max(axis=2)
@@ -101,7 +101,7 @@ def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:
 
 
 def distinct(places: list[Place]) -> list[Place]:
-    """Of places that share most of their boxes only the one that is surest."""
+    """Non-maximum suppression: of places whose boxes mostly overlap, the one with the highest score."""
     kept: list[Place] = []
     boxes = np.zeros((len(places), 4))
     for place in sorted(places, key=lambda place: -place.score):

@@ -1,4 +1,4 @@
-"""The locator of `learning/locator.py` in NumPy: its convolutions as products of matrices, a band of rows at a time."""
+"""The locator of `learning/locator.py` in NumPy: convolutions as matrix products, a band of rows at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Said:
-    """What the locator says of a picture [H,W]: see `learning/locator.py`. As probabilities where those are logits."""
+    """The locator's output for a picture [H,W], as in `learning/locator.py`, with probabilities in place of logits."""
 
     heat: Floats  # [H/4,W/4,15]
     boxes: Floats  # [H/4,W/4,4]
@@ -33,7 +33,7 @@ class Said:
 
 
 class NumpyLocator:
-    """The locator of arrays as `learning.locator.arrays` gives them."""
+    """The locator with the weights that `learning.locator.arrays` gives."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.float16]]) -> None:
         self._layers: dict[str, Layer] = {}
@@ -90,7 +90,7 @@ class NumpyLocator:
 
 
 def _doubled(x: Floats) -> Floats:
-    """Every place four times: [H,W,C] -> [2H,2W,C]."""
+    """Nearest-neighbour upsampling: [H,W,C] -> [2H,2W,C]."""
     return x.repeat(2, axis=0).repeat(2, axis=1)
 
 

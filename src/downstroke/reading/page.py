@@ -1,7 +1,7 @@
 """A page becomes lines of pieces: parts of ink in reading order, each a digit, a part of one, or several that touch.
 
-Where digits stand, and which ink is theirs, the locator says (`locate.py`). Each line is cut out, made level, brought
-to one size and looked at again. Which pieces make one digit is decided in `split.py`, with the reader's help.
+The locator (`locate.py`) finds the digits and their ink. Each line is cut out, levelled, scaled to one digit height
+and located again. `split.py` decides which pieces make one digit, from the reader's probabilities.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of ink: where it lies in its line, in pixels, and its density, float32 [height,width], 0..1."""
+    """A part of ink: its place in its line, in pixels, and its density, float32 [height,width], 0..1."""
 
     x: int
     y: int
@@ -70,8 +70,8 @@ class Piece:
 class Row:
     """One line of a page: its pieces from left to right, and how tall its digits are, in its pixels.
 
-    `places`, `marks`: where the locator sees digits in it, and marks such as a comma; `ink` [h,w]: all that its pieces
-    are of; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y.
+    `places`, `marks`: the digits that the locator finds in it, and marks such as a comma; `ink` [h,w]: the ink of all
+    its pieces; `to_picture` [2,3] turns its x, y, 1 into the picture's x, y.
     """
 
     pieces: list[Piece]
@@ -91,7 +91,7 @@ class Layout:
 
 
 def find_rows(image: NDArray[np.uint8]) -> Layout:
-    """The lines of digits of grey [H,W]; none where no digit is seen.
+    """The lines of digits on grey [H,W]; none where no digit is found.
 
     Raises PictureError where there are far too many.
     """
@@ -113,7 +113,7 @@ def find_rows(image: NDArray[np.uint8]) -> Layout:
 
 
 def turns(image: NDArray[np.uint8]) -> list[int]:
-    """By how many quarter turns to the left the locator sees more in grey [H,W] than as it is; the likeliest first."""
+    """The quarter turns to the left after which the locator finds more in grey [H,W]; the likeliest first."""
     image = resized(image, min(1.0, _LOOK / max(image.shape)))
     sums = [sum(place.score for place in locate(np.ascontiguousarray(np.rot90(image, turn)))) for turn in range(4)]
     better = [turn for turn in (1, 2, 3) if sums[turn] > sums[0]]
@@ -121,13 +121,13 @@ def turns(image: NDArray[np.uint8]) -> list[int]:
 
 
 def _tall(places: list[Place]) -> float:
-    """How tall the digits of a line or page are: the middle of those that are not much smaller than the tallest."""
+    """The height of a line's or page's digits: the median of those that are not much smaller than the tallest."""
     heights = np.sort([place.height for place in places])
     return float(np.median(heights[heights >= 0.5 * heights[int(0.9 * (len(heights) - 1))]]))
 
 
 def _slope(places: list[Place]) -> float:
-    """How far lines fall per pixel to the right: where the digits, seen along it, hide each other best."""
+    """The slope of the lines, pixels down per pixel to the right: the one along which the digits overlap most."""
     tall = _tall(places)
     if len(places) < 3:
         return 0.0
@@ -146,7 +146,7 @@ def _slope(places: list[Place]) -> float:
 
 
 def group(places: list[Place], slope: float) -> list[list[Place]]:
-    """Digits that stand beside each other along the slope, line by line, from top to bottom and left to right."""
+    """Digits grouped into lines along the slope, from top to bottom, each from left to right."""
     lines: list[list[Place]] = []
     for place in sorted(places, key=lambda place: place.middle[0]):
         best, chosen = 0.35, None
@@ -172,7 +172,7 @@ def group(places: list[Place], slope: float) -> list[list[Place]]:
 
 
 def _parted(line: list[Place]) -> list[list[Place]]:
-    """A line cut where a gap is much wider than its others: two columns of numbers."""
+    """The line, split at gaps much wider than its others: columns of numbers."""
     gaps = np.array([after.x - before.x - before.width for before, after in itertools.pairwise(line)])
     if not len(gaps):
         return [line]
@@ -240,7 +240,7 @@ def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _moved(place: Place, matrix: NDArray[np.float64]) -> Place:
-    """The place as `matrix` [2,3] moves its middle, as large as it makes it."""
+    """The place after the affine map `matrix` [2,3]."""
     x, y = matrix @ [*place.middle, 1.0]
     scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
     width, height = place.width * scale, place.height * scale

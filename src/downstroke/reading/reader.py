@@ -1,4 +1,4 @@
-"""A W ready to be used: pictures in, digits out."""
+"""A trained network ready to be used: pictures in, digits out."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Prepared:
 
 
 class Reader:
-    """Reads pages, or single digits, with a run's W.
+    """Reads pages, or single digits, with the weights of a run.
 
     >>> Reader.open("runs/calm-otter").read("note.jpg").text    # doctest: +SKIP
     '05221859'
@@ -62,16 +62,16 @@ class Reader:
         note: str = "",
         threshold: float = -math.inf,
         *,
-        strays: bool = False,
+        negatives: bool = False,
     ) -> None:
-        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]; `strays`: it knows them."""
+        """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]; `negatives`: see `Judge`."""
         self._logits = logits
         self.classes: tuple[int | str, ...] = classes
         if all(name.isascii() and name.isdigit() for name in classes):
             self.classes = tuple(int(name) for name in classes)
         self.note = note  # what it reads with, in words
         self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused
-        self.judge = Judge(self.classes, threshold, strays)
+        self.judge = Judge(self.classes, threshold, negatives)
 
     @classmethod
     def open(
@@ -81,7 +81,7 @@ class Reader:
         *,
         trust: bool = False,
     ) -> Self:
-        """The reader of a run: its best W, or its last where there is no best. RunError, CheckpointError.
+        """The reader of a run: with its best weights, or its last where there are none. RunError, CheckpointError.
 
         `trust`: as in `Run.open`.
         """
@@ -89,17 +89,17 @@ class Reader:
 
         opened = run if isinstance(run, Run) else Run.open(run, runs_dir, trust=trust)
         weights = opened.weights()
-        note = f"W of {opened.name}, {weights.source} (epoch {weights.epoch})"
+        note = f"the {weights.source} weights of {opened.name} (epoch {weights.epoch})"
         note = f"{note}; {weights.damage}" if weights.damage else note
         threshold = -math.inf if weights.least_score is None else weights.least_score
-        strays = opened.recipe.strays > 0
-        return cls(logits_by_torch(weights.network), opened.classes, note, threshold, strays=strays)
+        negatives = opened.recipe.negatives > 0
+        return cls(logits_by_torch(weights.network), opened.classes, note, threshold, negatives=negatives)
 
     @classmethod
     def shipped(cls) -> Self:
         """The reader that comes with downstroke. Raises CheckpointError."""
         one = shipped()
-        return cls(one.logits(), one.classes, one.note, one.threshold, strays=True)
+        return cls(one.logits(), one.classes, one.note, one.threshold, negatives=True)
 
     def read(
         self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
@@ -192,8 +192,8 @@ class Reader:
     def logits(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
         """Of every class for each of many glyphs at once: [N,28,28], ink high on zero -> float32 [N,C].
 
-        uint8, or levels as `data.picture.levels` takes them, floats 0..1 among them. PictureError; RunError where W
-        gives no numbers.
+        uint8, or levels as `glyphs.picture.levels` takes them, floats 0..1 among them. PictureError; RunError where the
+        weights give no numbers.
         """
         glyphs = levels(glyphs)
         if glyphs.shape[1:] != (SIZE, SIZE):

@@ -1,8 +1,8 @@
-"""When to say "I am not sure": a score for each glyph, and the least score that is accepted.
+"""Refusal: a score for each glyph, and the threshold from which it is accepted.
 
 The score is log(sum(exp(logits))), the negative free energy (Liu et al. 2020, "Energy-based Out-of-distribution
-Detection"): high where any digit fits the glyph. A network that was taught with strays has learned it as the log odds
-that the glyph is a digit (see `learning/criteria.py`); one that was not has it too, but it tells less.
+Detection"): high where any digit fits the glyph. In a network trained with negatives it is the log odds that the glyph
+is a digit (see `learning/criteria.py`); without them it is a weaker sign.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def score(logits: Floats) -> Floats:
 
 
 def sure(logits: Floats) -> Floats:
-    """The probability that each glyph is a digit: [N] from logits [N,C], of a network that was taught with strays."""
+    """The probability that each glyph is a digit: [N] from logits [N,C], of a network trained with negatives."""
     probability: Floats = 1 / (1 + np.exp(-score(logits)))
     return probability
 
@@ -54,12 +54,12 @@ def fit_threshold(logits: Floats, share: float = ACCEPTED) -> float:
     return least_score(score(logits), share)
 
 
-def curve(digits: Floats, strays: Floats, points: int = 400) -> tuple[Floats, Floats, Floats]:
-    """What each threshold accepts: (thresholds, share of digits, share of strays), each [points], falling.
+def curve(digits: Floats, negatives: Floats, points: int = 400) -> tuple[Floats, Floats, Floats]:
+    """What each threshold accepts: (thresholds, share of digits, share of negatives), each [points], falling.
 
-    `digits`, `strays`: scores, [N] and [M].
+    `digits`, `negatives`: scores, [N] and [M].
     """
-    every = np.concatenate([digits, strays])
+    every = np.concatenate([digits, negatives])
     thresholds = np.linspace(every.min(), every.max(), points)
-    of_digits, of_strays = ((scores[:, None] >= thresholds).mean(axis=0) for scores in (digits, strays))
-    return thresholds, of_digits, of_strays
+    of_digits, of_negatives = ((scores[:, None] >= thresholds).mean(axis=0) for scores in (digits, negatives))
+    return thresholds, of_digits, of_negatives

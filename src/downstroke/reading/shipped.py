@@ -1,4 +1,4 @@
-"""The reader that comes with downstroke: a W made by `downstroke train reader`, and the record of how it was made.
+"""The reader that comes with downstroke: weights made by `downstroke train reader`, and the record of how it was made.
 
 A process that has not loaded torch reads without it: see `numpy_network.py`.
 """
@@ -30,7 +30,7 @@ LOCATOR, LOCATOR_RECORD = "locator.safetensors", "locator.json"
 
 @dataclass(frozen=True)
 class Shipped:
-    """A W to read with, as bytes that are those of its record."""
+    """The shipped weights as bytes, verified against their record."""
 
     weights: bytes  # safetensors
     record: dict[str, Any]  # command, seed, recipe, val figures, checksum

@@ -1,7 +1,7 @@
 """Which pieces of a line make one digit: hypotheses, judged by the reader's probabilities.
 
-A piece that may be several digits is cut along the paths of least ink, pieces that stand close may be one digit, and of
-all ways to read the line the most probable one is taken (dynamic programming over the cuts).
+A piece that may be several digits is cut along the paths of least ink, and neighbouring pieces may be one digit. Of all
+ways to read the line the most probable one is taken (dynamic programming over the cuts).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def choices(row: Row) -> Choices:
 
 
 def _in_boxes(row: Row) -> list[tuple[Place, NDArray[np.uint8]]]:
-    """Each place that the locator sees in the row, with the ink in its box as a glyph, whatever the ink hangs on."""
+    """Each place that the locator finds in the row, with the ink in its box as a glyph, connected to others or not."""
     found = []
     for place in row.places:
         if place.score < _SURE:
@@ -132,7 +132,7 @@ def _seen(piece: Piece, places: list[Place]) -> tuple[Place | None, float]:
 
 
 def _skip_cost(atom: Piece, tall: float) -> float:
-    """Dots, dashes and scraps are often no digit; what is as tall as the line's digits hardly ever."""
+    """The cost of taking an atom for no digit, nats: low for dots and dashes, high for what is as tall as digits."""
     return _LEAST_SKIP + _SKIP_COST * min(1.0, atom.height / tall)
 
 
@@ -144,7 +144,7 @@ def _trim(piece: Piece) -> Piece | None:
 
 
 def best_path(found: list[Hypothesis], skips: list[float], probabilities: NDArray[np.floating]) -> list[int]:
-    """The hypotheses (their positions in `found`) that read the atoms at the least cost in nats, left to right.
+    """The hypotheses (positions in `found`) that cover the atoms at the least cost in nats, left to right.
 
     `skips`: what it costs to take each atom for no digit; `probabilities`: of the best class of each of `found`, [N].
     """

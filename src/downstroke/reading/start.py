@@ -1,4 +1,4 @@
-"""The W that a recipe starts from: the shipped reader's, or a run's."""
+"""The weights that a recipe starts from: the shipped reader's, or a run's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from downstroke.runs.run import Run
 
 
 def starting_weights(recipe: Recipe, runs_dir: Path) -> tuple[Recipe, dict[str, Tensor] | None]:
-    """(the recipe, with the run's folder in full, the tensors of W by name); None where it starts at random.
+    """(the recipe, with the run's folder in full, the weights, tensors by name); None where it starts at random.
 
-    Of a run it is the best W, or the last where there is no best. Raises RunError, CheckpointError.
+    Of a run they are the best, or the last where there is no best. Raises RunError, CheckpointError.
     """
     if recipe.start_from is None:
         return recipe, None

@@ -20,7 +20,7 @@ import safetensors.torch
 from torch import Tensor
 
 from downstroke.errors import CheckpointError, shown
-from downstroke.recipe import Recipe
+from downstroke.recipe import Recipe, renamed
 from downstroke.regular import read_regular
 from downstroke.runs import files
 from downstroke.runs.run import refuse_absurd
@@ -91,7 +91,7 @@ def unlike(state: dict[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     made, now = state.get("recipe"), bond(recipe)
     if made is None or made["sha256"] == now["sha256"]:
         return {}
-    then = made["fields"]
+    then = renamed(made["fields"])
     return {
         key: (then[key], value)
         for key, value in now["fields"].items()

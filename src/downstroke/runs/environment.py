@@ -1,7 +1,7 @@
 """What a run was made with besides its recipe: versions, device, precision, threads, data.
 
 It is written once, when the run starts, and `continue` uses the same again. Where it cannot, the difference is
-reported, because the last bits of W depend on it.
+reported, because the last bits of the weights depend on it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def same_machine(environment: dict[str, Any], threads: int | None) -> tuple[Mach
     for key in ("torch", "processor", "downstroke", "processes", "threads"):
         if now[key] != environment[key]:
             notices.append(
-                f"{key} was {environment[key]} and is {now[key]}: W may differ in its last bits from an unbroken run"
+                f"{key} was {environment[key]} and is {now[key]}: the weights may differ in their last bits from an "
+                f"unbroken run"
             )
     return machine, notices
 

@@ -25,11 +25,11 @@ def examine(
     data: str | Path | None = None,
     val_data: str | Path | None = None,
 ) -> tuple[dict[str, Any], Evaluation, Dataset]:
-    """Read the test images with the run's W and record the look: (what is recorded, the evaluation, the data).
+    """Read the test images with the run's weights and record the look: (what is recorded, the evaluation, the data).
 
     `source`: best or last; left out, best where there is one. `data`, `val_data`: where the data is now, if it
     was moved.
-    Raises RunError where the data is not the run's, and where W gives no numbers; neither is recorded.
+    Raises RunError where the data is not the run's, and where the weights give no numbers; neither is recorded.
     """
     held = load_of(run, data, val_data)
     weights = run.weights(source)

@@ -125,7 +125,7 @@ class Inside:
             learner.restore(found.tensors, found.state)
         except (RuntimeError, KeyError, TypeError) as error:  # a model of one's own that was changed since
             text = " ".join(str(error).split())
-            raise CheckpointError(f"W of {run.folder / 'last'} does not fit the run's recipe: {text}") from None
+            raise CheckpointError(f"the weights of {run.folder / 'last'} do not fit the run's recipe: {text}") from None
         return learner
 
     def _epoch_start(self, last: Weights) -> Network | None:

@@ -217,7 +217,7 @@ class Record:
                 path.unlink(missing_ok=True)
 
     def set_damaged_rows_aside(self) -> None:
-        """Keep a damaged `metrics.csv` or `steps.csv` under another name and begin a new one: W does not need it."""
+        """Keep a damaged `metrics.csv` or `steps.csv` under another name and begin a new one."""
         for file, columns, read in ((METRICS, EPOCH_COLUMNS, History.read), (STEPS, STEP_COLUMNS, read_steps)):
             path = self.folder / file
             try:

@@ -33,7 +33,7 @@ def restore(record: Record, learner: Learner, train: Images, *, accept_recipe: b
             learner.restore(found.tensors, found.state)
         except (RuntimeError, KeyError, TypeError) as error:  # the recipe, or a model of one's own, was changed
             text = " ".join(str(error).split())
-            raise CheckpointError(f"W of {folder / 'last'} does not fit the run's recipe: {text}") from None
+            raise CheckpointError(f"the weights of {folder / 'last'} do not fit the run's recipe: {text}") from None
     elif checkpoint.exists(folder, "best") or ((folder / METRICS).exists() and run.history):
         raise CheckpointError(
             f"{folder} has epochs but no checkpoint to continue from: last/ is missing. Nothing was changed; "
@@ -41,7 +41,7 @@ def restore(record: Record, learner: Learner, train: Images, *, accept_recipe: b
         )
     elif learner.recipe.start_from is not None:
         raise CheckpointError(
-            f"{folder} began with the W of {learner.recipe.start_from} and has no checkpoint; start a new run"
+            f"{folder} began with the weights of {learner.recipe.start_from} and has no checkpoint; start a new run"
         )
     else:  # killed before the first checkpoint was written
         learner.begin(train.images)
@@ -73,11 +73,11 @@ def _report_gaps(record: Record, done: int) -> None:
     recorded = {row.epoch for row in record.run.history}
     missing = [str(epoch) for epoch in range(1, done + 1) if epoch not in recorded]
     if missing:
-        record.say(f"{METRICS} lacks epoch {', '.join(missing)} of {done}: it was cut or changed; W itself is whole")
+        record.say(f"{METRICS} lacks epoch {', '.join(missing)} of {done}: it was cut or changed; no weights are lost")
 
 
 def _keep_the_best(record: Record, learner: Learner) -> None:
-    """Take the best val loss from `best/`, so that a worse W never replaces it.
+    """Take the best val loss from `best/`, so that worse weights never replace it.
 
     `best/` may be ahead of `last/` after a crash, or behind it where a newer one was damaged.
     """

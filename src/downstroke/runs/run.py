@@ -29,12 +29,12 @@ MOST_COUNTED = 10**12  # epochs, steps, images
 
 @dataclass(frozen=True)
 class Weights:
-    """A W taken from a run, ready to be used."""
+    """The weights of a run, in a network that is ready to be used."""
 
     network: Network
     source: str  # "best" or "last"
     epoch: int
-    step: int  # updates of W that led to it; 0 is the W that was drawn at random
+    step: int  # updates that led to them; 0: the random initial weights
     damage: str | None  # one line, where a damaged checkpoint was passed over
     least_score: float | None  # log(sum(exp(logits))) that 99% of val's images reach; None without val, or in mid-epoch
 
@@ -201,7 +201,7 @@ class Run:
         return verdict.outlook(logs.read(self.folder))
 
     def weights(self, source: str | None = None) -> Weights:
-        """The W of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or where asked for.
+        """The weights of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or on request.
 
         Raises CheckpointError where no whole checkpoint is left, RunError where it would run a stranger's code.
         """
@@ -218,7 +218,7 @@ class Run:
         except RuntimeError as error:  # a model of one's own that was changed since
             text = " ".join(str(error).split())
             raise CheckpointError(
-                f"W of {self.folder / wanted} does not fit model {self.recipe.model}: {text}"
+                f"the weights of {self.folder / wanted} do not fit model {self.recipe.model}: {text}"
             ) from None
         at = loaded.state["position"]
         least = loaded.state.get("least_score")
@@ -273,10 +273,10 @@ def standing(position: Mapping[str, Any]) -> str:
 
 
 def refuse_diverged(run: Run, weights: Weights, lost: int, images: int) -> None:
-    """RunError where W gives no number for `lost` of the `images` that it was to read."""
+    """RunError where the weights give no number for `lost` of the `images` that it was to read."""
     if lost:
         raise RunError(
-            f"{run.name} diverged: its W ({weights.source}, epoch {weights.epoch}) gives no number for {lost:,} of "
+            f"{run.name} diverged: its {weights.source} weights (epoch {weights.epoch}) give no number for {lost:,} of "
             f"{counted(images, 'image')}; train it anew with a smaller lr (it was {run.recipe.lr:g})"
         )
 

@@ -64,7 +64,7 @@ class Training:
 
         With `until_done` it trains until the advice is to stop, however many epochs the recipe names; for `max_epochs`
         at most (left out, 1000), the fall of lr at the end included.
-        `start`: the W that the recipe's `start_from` names.
+        `start`: the weights that the recipe's `start_from` names.
         """
         assert (start is None) == (recipe.start_from is None), recipe.start_from
         if name is not None:
@@ -167,6 +167,11 @@ class Training:
             raise
         return self
 
+    def introduction(self) -> list[str]:
+        """What to say before the first step: what the user's own data holds, and the notices."""
+        own = place.description(self.run)
+        return [*([own] if own else []), *(f"note: {notice}" for notice in self.notices)]
+
     def __enter__(self) -> Self:
         return self
 
@@ -267,8 +272,8 @@ class Training:
             steps = ", ".join(f"{threads} from step {step + 1}" for step, threads in changes[:3])
             more = f", and {counted(len(changes) - 3, 'change')} more" if len(changes) > 3 else ""
             self._say(
-                f"threads changed as other programs used the cores: {steps}{more}; W's last bits depend on them. "
-                f"--threads N keeps them"
+                f"threads changed as other programs used the cores: {steps}{more}; the weights' last bits depend on "
+                f"them. --threads N keeps them"
             )
 
     def _say(self, line: str) -> None:

@@ -83,7 +83,7 @@ class Readers:
         self._large.shutdown(cancel_futures=True)
 
     def of_run(self, run: Run) -> Reader:
-        """The reader of a run's best W as it is now. RunError, CheckpointError."""
+        """A reader with a run's best weights as they are now. RunError, CheckpointError."""
         position = run.position
         return self._kept_or(lambda: Reader.open(run), run.folder, position.get("step"), position.get("best_epoch"))
 

@@ -207,7 +207,7 @@ def results(studio: Studio) -> APIRouter:
         "A val image, and y before and after the epoch",
         schemas.InspectedImage,
         *(400, 404, 422),
-        note="Without an index: the one of the first 1,000 that the judged W is least certain of.",
+        note="Without an index: the one of the first 1,000 that the judged weights are least certain of.",
         heavy=True,
     )
     def image(name: str = _NAME, index: int | None = _INDEX_OR_NONE) -> Any:

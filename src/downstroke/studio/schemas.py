@@ -85,7 +85,7 @@ class Run(Shape):
     )
     epochs: int = Field(description="Epochs done.", examples=[3])
     target_epochs: int = Field(description="Epochs when the training that was asked for is done.", examples=[6])
-    steps: int = Field(description="Updates of W so far.", examples=[1290])
+    steps: int = Field(description="Updates of the weights so far.", examples=[1290])
     val_loss: float | None = Field(description="Of the best epoch: mean cross-entropy on val, nats.", examples=[0.031])
     val_accuracy: float | None = Field(description="Of the best epoch, 0 to 1.", examples=[0.991])
     best_epoch: int | None
@@ -146,7 +146,7 @@ class EpochRow(Shape):
 
 
 class StepRow(Shape):
-    """One update of W."""
+    """One update of the weights."""
 
     step: int
     lr: float | None
@@ -386,7 +386,7 @@ class Noise(Shape):
 
 
 class Inspected(Shape):
-    """The current W from inside."""
+    """The current weights from inside."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -405,7 +405,7 @@ class InspectedImage(Shape):
     label: int
     classes: list[str]
     probabilities: list[Share]
-    before: list[Share] | None = Field(description="At the epoch's start; null where that W is not kept.")
+    before: list[Share] | None = Field(description="At the epoch's start; null where those weights are not kept.")
     loss: float | None
 
 

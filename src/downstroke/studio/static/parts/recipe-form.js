@@ -124,7 +124,7 @@ export function recipeForm({ recipes, fields }, onMade) {
       mark("lr");
     }
     if (key === "criterion" && inputs.get("criterion").value !== "cross-entropy")
-      for (const own of ["label_smoothing", "strays"]) {
+      for (const own of ["label_smoothing", "negatives"]) {
         inputs.get(own).value = 0;
         mark(own);
       }

@@ -1,7 +1,7 @@
 // A sentence on what each choice does. A choice that is not here has the recipe's own note, as all other fields do.
 
 export const RECIPES = {
-  standard: "The default: Adam at a constant lr, small turns and shifts, an average of W. It can be continued.",
+  standard: "The default: Adam at a constant lr, small turns and shifts, an average of the weights. It can be continued.",
   sprint: "A coarser network, with lr falling to zero: about 99% in seconds.",
   reader: "The recipe of the shipped reader: varied pens and hands, and drawn shapes that are not digits.",
   best: "A wider network with dropout: the most accurate, and the slowest.",
@@ -27,7 +27,7 @@ export const CHOICES = {
     momentum: "Like a rolling ball: each step keeps part of the steps before.",
     nesterov: "Momentum that looks ahead: it uses the gradient of where it is about to be.",
     adam: "Each weight’s step is scaled by running means of its gradient and its square.",
-    adamw: "Adam, with the weight decay taken from W itself.",
+    adamw: "Adam, with the weight decay taken from the weights themselves.",
     rmsprop: "The gradient over the root of its running mean square.",
     muon: "Makes the updates of inner convolutions orthogonal; the rest as nesterov.",
   },

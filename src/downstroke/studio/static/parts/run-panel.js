@@ -258,7 +258,7 @@ export class RunPanel {
       .map(([key, value]) => [words(key), value === null ? "–" : String(value)]);
     replace(
       this.recipe,
-      scroller("The recipe", table("All the fields that decide W", ["field", "value"], rows, { class: "words" })),
+      scroller("The recipe", table("All the fields that decide the weights", ["field", "value"], rows, { class: "words" })),
     );
   }
 
@@ -291,7 +291,7 @@ export class RunPanel {
     if (run.state === "training") set("Pause", ["/pause", {}, "Pausing; it can be continued from there."]);
     else if (run.state === "paused") set(`Continue to epoch ${run.target_epochs}`, ["/continue", { epochs: null }]);
     else set(`Continue ${this.more()} more`, ["/continue", { epochs: this.more() }]);
-    this.secondDoes = ["/stop", {}, "Stopped here. The best W is kept; it can be continued at any time."];
+    this.secondDoes = ["/stop", {}, "Stopped here. The best weights are kept; it can be continued at any time."];
     const stops = ["plateau", "overfitting", "unstable"].includes(run.advice?.verdict) && run.state !== "training";
     this.first.classList.toggle("primary", !stops);
     this.second.classList.toggle("primary", stops);
@@ -304,7 +304,7 @@ export class RunPanel {
       this.next,
       rests
         ? [
-            "With this W: ",
+            "With these weights: ",
             to("inside", "look inside"),
             " · ",
             to("examine", "examine it on the sealed test set"),

@@ -1,4 +1,4 @@
-// The whole W: the first layer's filters, the sizes in each layer, and how far a batch's gradient is off.
+// All the weights: the first layer's filters, the sizes in each layer, and how far a batch's gradient is off.
 
 import { h, paint, replace, scroller, table } from "../lib/dom.js";
 import { number } from "../lib/format.js";

@@ -122,7 +122,7 @@ function report(name, found, looks) {
   const [low, high] = found.accuracy_interval;
   const figures = [
     ["errors", `${count(found.errors)} of ${count(found.images)}`],
-    ["W", `${found.weights ?? "best"}, epoch ${found.epoch ?? "–"}`],
+    ["weights", `${found.weights ?? "best"}, epoch ${found.epoch ?? "–"}`],
     ["loss (nats)", number(found.nll)],
     ["calibration error", percent(found.ece)],
   ];

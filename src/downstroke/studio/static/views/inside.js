@@ -1,4 +1,4 @@
-// Look inside: the current W, the gradient and its noise, and what one step does to one image.
+// Look inside: the current weights, the gradient and its noise, and what one step does to one image.
 
 import { get, runPath } from "../lib/api.js";
 import { h, replace, say, write } from "../lib/dom.js";
@@ -14,8 +14,8 @@ export async function mount(root, names, { runs }) {
   const run = chosen(runs, names);
   page = run && new Page(run, leaving.signal);
   root.append(
-    lead("Look inside", "The current W: what it looks at, how it moves, and what one step does.", page?.picker.node),
-    page?.node ?? (names[0] ? unknown(names[0]) : nothing("There is no W to look into.")),
+    lead("Look inside", "The current weights: what they look at, how they move, and what one step does.", page?.picker.node),
+    page?.node ?? (names[0] ? unknown(names[0]) : nothing("There are no weights to look into.")),
   );
 }
 
@@ -31,7 +31,7 @@ class Page {
     this.seen = null; // epochs
     this.looking = false;
     this.picker = new Picker("Run", name, "inside");
-    this.at = h("p", { class: "muted small", role: "status" }, `Looking into W of ${name}…`);
+    this.at = h("p", { class: "muted small", role: "status" }, `Looking into the weights of ${name}…`);
     this.weights = new Weights(signal);
     this.image = new OneImage(name, signal);
     this.node = h("div", { class: "stack" }, this.at, this.image.node, this.weights.node);
@@ -55,9 +55,9 @@ class Page {
       const step = found.step.toLocaleString("en");
       write(
         this.at,
-        `W of ${this.name} after epoch ${found.epoch}, step ${step}. While it trains, this follows each checkpoint.`,
+        `The weights of ${this.name} after epoch ${found.epoch}, step ${step}. While it trains, this follows each checkpoint.`,
       );
-      if (again) say(`W of epoch ${found.epoch}`);
+      if (again) say(`weights of epoch ${found.epoch}`);
     } catch (error) {
       if (!this.signal.aborted) replace(this.at, h("span", { class: "problem" }, error.message));
     }

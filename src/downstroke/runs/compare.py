@@ -1,4 +1,4 @@
-"""Runs read the same val images, each with its best W.
+"""Runs compared on the same val images, each with its best weights.
 
 The images are read anew rather than taken from `val_losses.npy`: that holds losses alone, in half precision, and of the
 last epochs only, among which the best need not be.
@@ -6,10 +6,13 @@ last epochs only, among which the best need not be.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
+from downstroke.advice import compare as paired
 from downstroke.data.dataset import Dataset, split
 from downstroke.errors import DownstrokeError, RunError, counted
 from downstroke.learning import machine
@@ -19,10 +22,40 @@ from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights, refuse_diverged
 
 
-def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
-    """Each run's W, its best where there is one, and how that W reads their val images, in one order.
+def compare_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The JSON of `downstroke compare` for every pair of the runs, in order. `runs`: two at least. RunError."""
+    read = zip(names_of(runs), runs, read_val(runs), strict=True)
+    return [_pair(one, other) for one, other in itertools.combinations(read, 2)]
 
-    `runs`: one at least. Raises RunError where they do not have the same val images, or none, or where a W gives no
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """The name of each run; its folder, where two have one name."""
+    short = [run.name for run in runs]
+    return [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
+
+
+def _pair(*pair: tuple[str, Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
+    """Two runs, each with its name, its weights and how they read the val images."""
+    (one, first, (weights, read)), (other, second, (other_weights, other_read)) = pair
+    right = read.predictions == read.labels, other_read.predictions == other_read.labels
+    found = paired.compare((read.losses, other_read.losses), right)
+    what = "digits" if all(name.isdigit() for name in first.classes) else "images"
+    used = weights.epoch, other_weights.epoch
+    return {
+        "runs": [str(first.folder), str(second.folder)],
+        "epochs": list(used),
+        **found.to_dict(),
+        "digits": found.digits(one, other, what),
+        "losses": found.losses(one, other),
+        "lengths": paired.lengths((one, other), (first.summary()["epochs"], second.summary()["epochs"]), used),
+        "damage": weights.damage or other_weights.damage,
+    }
+
+
+def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
+    """Each run's weights, its best where there are any, and how they read the val images, in one order.
+
+    `runs`: one at least. Raises RunError where they do not have the same val images, or none, or where weights give no
     numbers.
     """
     first, *others = runs
