@@ -4,9 +4,9 @@
     python tools/fit_advice.py HISTORIES --check    # each data set judged by weights that never saw it
 
 HISTORIES is a folder of CSV files (epoch,loss,val_loss) on MNIST made by other code. Added are the histories of other
-programs and the develop half of downstroke's own, which travel in the package, and simulated ones
-(`simulate_histories.py`). The report half is never seen here. For --check the data sets are cut into five folds; MNIST
-is one of them, and in each some kinds of simulated history are held out, too.
+programs and the develop half of downstroke's own, which travel in the package. The report half is never seen here. For
+--check the data sets are cut into five folds; MNIST is one of them. Simulated histories (`simulate_histories.py`) are
+judged there, too, and never fitted on, unless they are given a weight.
 
 A history is walked row by row. The stop is fitted by gradient descent on what counts: the expected regret (capped at 1)
 plus price times the cost of the first stop, each row stopping with the logistic probability of its score. What is
@@ -37,7 +37,8 @@ from downstroke.bench import histories, hull
 from simulate_histories import histories as simulated
 
 Floats = NDArray[np.float64]
-WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25}  # of a history: the others are many and alike
+#: Of a history: the others are many and alike; the simulated ones are for --check alone.
+WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25, "simulated": 0.0}
 MOST = 1.0  # regret counts no higher
 RISEN = 1.10
 #: Data sets and simulated kinds that are held out together.
@@ -114,8 +115,15 @@ def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
     return Table(**arrays, ahead={epochs: np.array(values) for epochs, values in ahead.items()}), names
 
 
-def fit(found: Sequence[History], table: Table, names: Sequence[str], kept: NDArray[np.bool_]) -> dict[str, Any]:
-    """The weights, from the rows whose history is `kept` [H]."""
+def fit(
+    found: Sequence[History],
+    table: Table,
+    names: Sequence[str],
+    kept: NDArray[np.bool_],
+    points: Sequence[str] = tuple(OPERATING_POINTS),
+) -> dict[str, Any]:
+    """The weights, from the rows whose history is `kept` [H]; stops at `points`, balanced among them."""
+    kept = kept & np.array([WEIGHTS[history.corpus] > 0 for history in found])
     chosen = kept[table.history]
     mean = np.nanmean(table.told[chosen], 0)
     filled = np.where(np.isfinite(table.told), table.told, mean)
@@ -127,8 +135,8 @@ def fit(found: Sequence[History], table: Table, names: Sequence[str], kept: NDAr
     balanced = stop(found, table, x, kept, OPERATING_POINTS["balanced"], None)
     told: dict[str, Any] = {"names": list(names), "mean": mean, "spread": spread}
     told["stop"] = {
-        name: balanced if name == "balanced" else stop(found, table, x, kept, price, balanced)
-        for name, price in OPERATING_POINTS.items()
+        name: balanced if name == "balanced" else stop(found, table, x, kept, OPERATING_POINTS[name], balanced)
+        for name in points
     }
     for name in ("better", "lower", "risen"):
         told[name] = logistic(at, torch.tensor(getattr(table, name)[chosen]), w)
@@ -162,13 +170,14 @@ def stop(
     weight = torch.tensor([WEIGHTS[found[i].corpus] for i in ids])
     weight = weight / weight.sum()
     fixed = None if start is None else torch.tensor(start, dtype=torch.float32)
+    known = None if fixed is None else rows @ fixed
     weights = torch.zeros(x.shape[1] if fixed is None else 1)
     weights[-1] = -0.7 if fixed is None else 0.0
     weights.requires_grad_()
     optimizer = torch.optim.Adam([weights], lr=0.05)
     steps = 400
     for step in range(steps):
-        score = rows @ weights if fixed is None else rows @ fixed + weights
+        score = rows @ weights if known is None else known + weights
         stops = torch.sigmoid(score * (1 + 3 * step / steps)) * may
         still = torch.exp(torch.cumsum(torch.log1p(-stops.clamp(max=1 - 1e-6)), 1))
         first = stops * torch.cat([torch.ones_like(still[:, :1]), still[:, :-1]], 1)
@@ -255,7 +264,7 @@ def main(folder: Path, check: bool) -> None:
     before = FILE.read_text()
     for fold in FOLDS:
         held_out = np.array([history.data in fold for history in found])
-        write(fit(found, table, names, ~held_out), FILE)
+        write(fit(found, table, names, ~held_out, ("balanced",)), FILE)
         fitted.cache_clear()
         for i in np.flatnonzero(held_out):
             walks[int(i)] = bench.walk(found[i].curve, "balanced")

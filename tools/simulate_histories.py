@@ -1,4 +1,4 @@
-"""Histories as public logs hold them, drawn from a prior that is written down here; `fit_advice.py` adds them.
+"""Histories as public logs hold them, drawn from the prior below; `fit_advice.py --check` judges them.
 
 Trainings on small data, which anyone can repeat, leave out what most public logs are of: language models whose loss
 falls for hundreds of evaluations, fine-tuning that is best after two, detectors with noisy sums of losses, boosted
@@ -28,7 +28,7 @@ import numpy as np
 
 from downstroke.advice.curve import Curve, Floats
 
-COUNT = 640
+COUNT = 450
 
 
 @dataclass(frozen=True)

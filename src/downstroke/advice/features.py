@@ -130,28 +130,13 @@ def _of_val(z: Floats) -> dict[str, float]:
         "far_above": float(np.mean(z[-6:] > low + np.log(1.2))),
         "range": np.log(z.max() - low + 1e-3),
         "against_first": min(1.0, z[-1] - z[0]),
-        **_since_best(z, best, np.exp(noise)),
-    }
-
-
-def _since_best(z: Floats, best: int, noise: float) -> dict[str, float]:
-    """How surely val loss rises since its best row, number `best` from 1."""
-    after = z[best - 1 :]
-    if len(after) < 3:
-        return {"rises_since_best": 0.0, "certain_since_best": 0.0, "clear_of_best": 0.0, "second_best": 0.0}
-    slope, error = _slope(z, len(after))
-    return {
-        "rises_since_best": float(np.clip(slope * len(after), -1, 1)),
-        "certain_since_best": _certain(slope, error),
-        "clear_of_best": float(np.clip((np.median(after[1:]) - after[0]) / noise, 0, 20)),
-        "second_best": float(np.clip((after[2:].min() - after[0]) / noise, 0, 20)),
     }
 
 
 def _of_training(z: Floats, loss: Floats | None) -> dict[str, float]:
     names = ("train_fell", "gap", "gap_grew", "train_moved_4", "train_moved_quarter", "train_moved_half", "train_above")
     if loss is None:
-        return {"has_train": 0.0, **dict.fromkeys(names, np.nan), "train_rose": 0.0, "opens": np.nan}
+        return {"has_train": 0.0, **dict.fromkeys(names, np.nan), "train_rose": 0.0}
     y, rows, best = logarithms(loss), len(z), int(np.argmin(z))
     values = (
         y[best] - y[-1],
@@ -163,10 +148,7 @@ def _of_training(z: Floats, loss: Floats | None) -> dict[str, float]:
         y[-1] - y.min(),
     )
     rose = float(y[-3:].min() > y[best] + np.log(1.1))
-    # The gap that opens while val loss leaves its best: the sign of overfitting that comes first.
-    above = float(np.median(z[-3:]) - z[best])
-    opens = float(np.sqrt(np.clip(above, 0, 1) * np.clip(y[best] - np.median(y[-3:]), 0, 1)))
-    return {"has_train": 1.0, **dict(zip(names, values, strict=True)), "train_rose": rose, "opens": opens}
+    return {"has_train": 1.0, **dict(zip(names, values, strict=True)), "train_rose": rose}
 
 
 def _of_lr(curve: Curve) -> dict[str, float]:
