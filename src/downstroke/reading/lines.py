@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from downstroke.errors import PictureError, counted
 from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
 from downstroke.reading import refusal
+from downstroke.reading.effort import Effort
 from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
 from downstroke.reading.locate import Place
 from downstroke.reading.outcome import Digit, Line, Mark, Steps
@@ -54,12 +55,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class PageRead:
-    """What was read on a page; how many `unread` parts of ink and `doubtful` digits were left out."""
+    """What was read on a page; how many `unread` parts of ink and `doubtful` digits were left out, and how many lines
+    because there were `too_many`."""
 
     lines: list[Line]
     certainty: float  # of its digits, the mean of how sure they are, 0..1; 0 without digits
     unread: int
     doubtful: int
+    too_many: int
 
     @property
     def count(self) -> int:
@@ -90,6 +93,9 @@ class PageRead:
     def notes(self, *, with_marks: bool) -> list[str]:
         """What was seen and is not in the text, in words."""
         notes = []
+        if self.too_many:
+            which = f"{counted(self.too_many, 'line')} of marks"
+            notes.append(f"{which} left out: more than is read in one picture; cut it into parts to read them")
         marks = "".join(mark.mark for line in self.lines for mark in line.marks)
         if marks and not with_marks:
             notes.append(f"{counted(len(marks), 'mark')} passed over: {' '.join(marks)} (--marks keeps them)")
@@ -109,14 +115,15 @@ class Page:
     choices: list[Choices]  # of each row
     alone: list[Cut]  # all its ink as one digit, looked at in several ways; none where it can be none
     doubtful: int
+    too_many: int  # lines that were left out
 
     @classmethod
-    def of(cls, image: NDArray[uint8]) -> Page:
-        """Raises PictureError where there are far too many marks."""
-        layout = find_rows(image)
-        return cls(
-            image, layout.rows, [choices(row) for row in layout.rows], _alone(image, layout.rows), layout.doubtful
-        )
+    def of(cls, image: NDArray[uint8], effort: Effort | None = None) -> Page:
+        """`effort`: what the picture has taken so far. Raises PictureError where there are far too many marks."""
+        layout = find_rows(image, effort or Effort())
+        alone = [] if layout.too_many else _alone(image, layout.rows)
+        made = [choices(row) for row in layout.rows]
+        return cls(image, layout.rows, made, alone, layout.doubtful, layout.too_many)
 
     @property
     def glyphs(self) -> NDArray[uint8]:
@@ -136,7 +143,7 @@ class Page:
                 marks = self._marks(self.rows[index], digits) if index < len(self.rows) else []
                 lines.append(Line.of(digits, marks))
         every = [one.surely for seen in found for one in seen]
-        return PageRead(lines, float(np.mean(every)) if every else 0.0, unread, self.doubtful)
+        return PageRead(lines, float(np.mean(every)) if every else 0.0, unread, self.doubtful, self.too_many)
 
     def seen(self, logits: Floats, judge: Judge, *, explain: bool = False) -> tuple[list[list[Seen]], int]:
         """(the digits on each row, how many parts of ink are none), from the logits [N,C] of the page's glyphs."""

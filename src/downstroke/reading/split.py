@@ -120,10 +120,13 @@ def _in_boxes(row: Row) -> list[tuple[Place, NDArray[np.uint8]]]:
 def _seen(piece: Piece, places: list[Place]) -> tuple[Place | None, float]:
     """(the place that a piece is most likely to be, how far it is: what their boxes share, by how sure it is; 0..1)."""
     best, found = 0.0, None
+    left, right = piece.x, piece.right
     for place in places:
-        wide = min(piece.right, place.x + place.width) - max(piece.x, place.x)
+        wide = min(right, place.x + place.width) - max(left, place.x)
+        if wide <= 0:
+            continue
         high = min(piece.bottom, place.y + place.height) - max(piece.y, place.y)
-        if wide > 0 and high > 0:
+        if high > 0:
             both = piece.width * piece.height + place.width * place.height - wide * high
             share = wide * high / both * min(1.0, 2 * place.score)
             if share > best:
