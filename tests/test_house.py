@@ -28,6 +28,7 @@ FLOORS = {
     "watchers": 7,
     "api": 8,
     "callbacks": 8,
+    "sklearn": 8,
     "studio": 9,
     "bench": 9,
     "cli": 10,

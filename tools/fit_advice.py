@@ -1,10 +1,12 @@
 """Fit the weights that advice judges with: src/downstroke/advice/fitted.json.
 
     python tools/fit_advice.py HISTORIES            # fit on all, write the file
-    python tools/fit_advice.py HISTORIES --check    # four parts, each judged by weights fitted on the other three
+    python tools/fit_advice.py HISTORIES --check    # each data set judged by weights that never saw it
 
-HISTORIES is a folder of CSV files (epoch,loss,val_loss) made by other code; the histories of other programs and the
-develop half of downstroke's own, which travel in the package, are added. The report half is never seen here.
+HISTORIES is a folder of CSV files (epoch,loss,val_loss) on MNIST made by other code. Added are the histories of other
+programs and the develop half of downstroke's own, which travel in the package. The report half is never seen here. For
+--check the data sets are cut into five folds; MNIST is one of them. Simulated histories (`simulate_histories.py`) are
+judged there, too, and never fitted on, unless they are given a weight.
 
 A history is walked row by row. The stop is fitted by gradient descent on what counts: the expected regret (capped at 1)
 plus price times the cost of the first stop, each row stopping with the logistic probability of its score. What is
@@ -27,17 +29,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.advice.curve import Curve
-from downstroke.advice.features import CLOSE, features, level, logarithms
+from downstroke.advice.features import CLOSE, features, level, logarithms, shift
 from downstroke.advice.fitted import CUT, FILE, fitted
 from downstroke.advice.verdict import AHEAD, ENOUGH, OPERATING_POINTS
 from downstroke.bench import advice as bench
 from downstroke.bench import histories, hull
+from simulate_histories import histories as simulated
 
 Floats = NDArray[np.float64]
-WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25}  # of a history: the others are many and alike
+#: Of a history: the others are many and alike; the simulated ones are for --check alone.
+WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25, "simulated": 0.0}
 MOST = 1.0  # regret counts no higher
 RISEN = 1.10
-PARTS = 4
+#: Data sets and simulated kinds that are held out together.
+FOLDS = (
+    ("mnist", "nothing"),
+    ("digits", "autoencoder", "classifier", "speech"),
+    ("cancer", "wine", "iris", "fine-tuning", "trees"),
+    ("diabetes", "friedman", "regression", "language"),
+    ("moons", "blobs", "characters", "detector", "too large"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class History:
     """One training of a corpus."""
 
     corpus: str
+    data: str  # the data set, or the kind of simulated history
     curve: Curve
 
 
@@ -68,11 +80,12 @@ def collect(folder: Path) -> list[History]:
         with path.open() as file:
             rows = list(csv.DictReader(file))
         columns = [np.array([float(row[name] or "nan") for row in rows]) for name in ("epoch", "val_loss", "loss")]
-        found.append(History("plain", Curve(*columns)))
-    found += [History("own", bench.of(recorded)) for recorded in histories.load("develop")]
-    found += [History("others", other.curve) for other in histories.others()]
+        found.append(History("plain", "mnist", Curve(*columns)))
+    found += [History("own", "mnist", bench.of(recorded)) for recorded in histories.load("develop")]
+    found += [History("others", other.data, other.curve) for other in histories.others()]
+    found += [History("simulated", kind, curve) for kind, curve in simulated()]
     usual = (h for h in found if len(h.curve) >= 8 and np.isfinite(h.curve.val_loss).all())
-    return [h for h in usual if h.curve.val_loss.min() > 1e-6]
+    return [h for h in usual if not 0 <= h.curve.val_loss.min() <= 1e-6]
 
 
 def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
@@ -102,8 +115,15 @@ def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
     return Table(**arrays, ahead={epochs: np.array(values) for epochs, values in ahead.items()}), names
 
 
-def fit(found: Sequence[History], table: Table, names: Sequence[str], kept: NDArray[np.bool_]) -> dict[str, Any]:
-    """The weights, from the rows whose history is `kept` [H]."""
+def fit(
+    found: Sequence[History],
+    table: Table,
+    names: Sequence[str],
+    kept: NDArray[np.bool_],
+    points: Sequence[str] = tuple(OPERATING_POINTS),
+) -> dict[str, Any]:
+    """The weights, from the rows whose history is `kept` [H]; stops at `points`, balanced among them."""
+    kept = kept & np.array([WEIGHTS[history.corpus] > 0 for history in found])
     chosen = kept[table.history]
     mean = np.nanmean(table.told[chosen], 0)
     filled = np.where(np.isfinite(table.told), table.told, mean)
@@ -115,8 +135,8 @@ def fit(found: Sequence[History], table: Table, names: Sequence[str], kept: NDAr
     balanced = stop(found, table, x, kept, OPERATING_POINTS["balanced"], None)
     told: dict[str, Any] = {"names": list(names), "mean": mean, "spread": spread}
     told["stop"] = {
-        name: balanced if name == "balanced" else stop(found, table, x, kept, price, balanced)
-        for name, price in OPERATING_POINTS.items()
+        name: balanced if name == "balanced" else stop(found, table, x, kept, OPERATING_POINTS[name], balanced)
+        for name in points
     }
     for name in ("better", "lower", "risen"):
         told[name] = logistic(at, torch.tensor(getattr(table, name)[chosen]), w)
@@ -142,7 +162,7 @@ def stop(
     where = (place[table.history[mine]], table.rows[mine] - ENOUGH)
     at[where], open_[where] = x[mine], 1
     for k, i in enumerate(ids):
-        losses = found[i].curve.val_loss
+        losses = found[i].curve.val_loss + shift(found[i].curve.val_loss)
         ends = np.minimum(np.arange(ENOUGH, ENOUGH + longest), len(losses))
         regret[k] = np.minimum(MOST, (np.minimum.accumulate(losses) / losses.min() - 1)[ends - 1])
         cost[k] = ends / hull.needed(losses)
@@ -150,13 +170,14 @@ def stop(
     weight = torch.tensor([WEIGHTS[found[i].corpus] for i in ids])
     weight = weight / weight.sum()
     fixed = None if start is None else torch.tensor(start, dtype=torch.float32)
+    known = None if fixed is None else rows @ fixed
     weights = torch.zeros(x.shape[1] if fixed is None else 1)
     weights[-1] = -0.7 if fixed is None else 0.0
     weights.requires_grad_()
     optimizer = torch.optim.Adam([weights], lr=0.05)
     steps = 400
     for step in range(steps):
-        score = rows @ weights if fixed is None else rows @ fixed + weights
+        score = rows @ weights if known is None else known + weights
         stops = torch.sigmoid(score * (1 + 3 * step / steps)) * may
         still = torch.exp(torch.cumsum(torch.log1p(-stops.clamp(max=1 - 1e-6)), 1))
         first = stops * torch.cat([torch.ones_like(still[:, :1]), still[:, :-1]], 1)
@@ -239,13 +260,13 @@ def main(folder: Path, check: bool) -> None:
         write(fit(found, table, names, np.ones(len(found), dtype=bool)), FILE)
         return
     corpora = [history.corpus for history in found]
-    order = np.array([corpora[:i].count(corpus) for i, corpus in enumerate(corpora)])
     walks: dict[int, Any] = {}
     before = FILE.read_text()
-    for part in range(PARTS):
-        write(fit(found, table, names, order % PARTS != part), FILE)
+    for fold in FOLDS:
+        held_out = np.array([history.data in fold for history in found])
+        write(fit(found, table, names, ~held_out, ("balanced",)), FILE)
         fitted.cache_clear()
-        for i in np.flatnonzero(order % PARTS == part):
+        for i in np.flatnonzero(held_out):
             walks[int(i)] = bench.walk(found[i].curve, "balanced")
     FILE.write_text(before)
     for corpus in WEIGHTS:

@@ -64,24 +64,26 @@ class Run(run_room.Run):
         is False. Returns this run. See `Training.resume`.
         """
         from downstroke.learning.distributed import joined
+        from downstroke.runs import asked
         from downstroke.runs.training import Training
 
-        with (
-            joined(self.environment["device"]),
-            Training.resume(
-                self,
-                epochs=epochs,
-                lr=lr,
-                schedule=schedule,
-                until_done=until_done,
-                max_epochs=max_epochs,
-                threads=threads,
-                data=os.fspath(data) if data else None,
-                val_data=os.fspath(val_data) if val_data else None,
-                accept_recipe=accept_recipe,
-            ) as training,
-        ):
-            _follow(training, self, progress, watch, tensorboard)
+        with joined(self.environment["device"]):
+            with asked.kept(self, epochs, until_done=until_done) as unbegun:
+                resumed = Training.resume(
+                    self,
+                    epochs=epochs,
+                    lr=lr,
+                    schedule=schedule,
+                    until_done=until_done,
+                    max_epochs=max_epochs,
+                    threads=threads,
+                    data=os.fspath(data) if data else None,
+                    val_data=os.fspath(val_data) if val_data else None,
+                    accept_recipe=accept_recipe,
+                )
+            with resumed as training:
+                training.notices.extend(unbegun)
+                _follow(training, self, progress, watch, tensorboard)
         return self
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:

@@ -51,6 +51,7 @@ def test_a_loss_that_is_no_number_is_unstable_and_a_wrong_state_is_named() -> No
     assert not stopper.update(0.5).stop
     assert stopper.update(math.nan).verdict == "unstable"
     assert not stopper.improved
+    assert AdviceStopper().update(math.nan, loss=0.5).verdict == "unstable", "in the first epoch too"
     with pytest.raises(DownstrokeError, match="expected what state_dict"):
         stopper.load_state_dict({"weights": 1})
     with pytest.raises(DownstrokeError, match="quick, balanced, thorough"):

@@ -548,6 +548,27 @@ def test_names_of_classes_and_runs_reach_the_terminal_escaped(
     assert {f"run{shown(odd)}", shown(odd)} <= set(re.split(r"[ ,:(]+", said.replace("'", "").replace("\n", " ")))
 
 
+@pytest.mark.parametrize("odd", ["\x1b[31mred", "a\nb", "\x1b]0;title\x07", "\u202eabc", "-\x1b"])
+def test_what_click_says_of_wrong_usage_is_escaped(odd: str, tmp_path: Path) -> None:
+    for args in (
+        [odd],
+        [f"--{odd}"],
+        ["train", f"--{odd}"],
+        ["train", "--epochs", odd],
+        ["train", "standard", odd],
+        ["find-lr", "--lr-" + odd],
+        ["continue", "--max-epochs", odd],
+        ["read", "--box", odd, "x.png"],
+        ["studio", "--port", odd],
+        ["train", "--epochs", odd, "--json"],
+    ):
+        said = run(*args)
+        assert said.exit_code == 2, (args, said.output)
+        assert all(line.isprintable() for line in said.output.split("\n")), (args, said.output)
+        assert said.stderr.startswith("Usage: "), "and the usage as ever"
+        assert "Error: " in said.stderr
+
+
 def test_what_people_read_is_printed_in_one_place_which_escapes() -> None:
     for file in (HOME / "cli").glob("*.py"):
         assert file.name == "printing.py" or not re.search(r"click\.s?echo\(|\bprint\(", file.read_text()), file

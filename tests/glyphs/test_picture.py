@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from downstroke.errors import PictureError
-from downstroke.glyphs.picture import levels, open_picture, read_picture, to_grey
+from downstroke.glyphs.picture import levels, open_picture, pixels_of, read_picture, to_grey
 from downstroke.reading.reader import Reader
 
 GREYS = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (30, 1))  # [30, 40]: dark on the left
@@ -168,6 +168,25 @@ def gif(screen, frame):
     return head + b"," + struct.pack("<HHHH", 0, 0, *frame) + b"\0\x02\x02\x44\x01\0;"
 
 
+def webp(kind, head):
+    """A WebP whose first chunk begins with its sizes, and that holds nothing else."""
+    chunk = kind + struct.pack("<I", 40) + head.ljust(40, b"\0")
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "PPM", "WEBP", "lossless WEBP", "moving WEBP"])
+def test_a_pictures_size_is_known_without_decoding_it(kind):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (37, 300), np.uint8))
+    more = {"lossless WEBP": {"lossless": True}, "moving WEBP": {"save_all": True, "append_images": [image.rotate(9)]}}
+    buffer = io.BytesIO()
+    image.save(buffer, kind.split()[-1], **more.get(kind, {}))
+    assert pixels_of(buffer.getvalue()) == 37 * 300
+
+
+def test_what_is_no_picture_has_no_size():
+    assert [pixels_of(content) for content in (b"", b"hello", b"%PDF-1.4", b"RIFF\0\0\0\0WEBP")] == [None] * 4
+
+
 def test_a_bomb_in_a_small_picture_is_not_unpacked():
     assert (open_picture(png(10, 10, bytes(30_000_000))) == 0).all()
 
@@ -184,6 +203,9 @@ BAD = {
     "a bomb for a text": (png(1, 1, b"\0\0", bytes(30_000_000)), "damaged or cut short"),
     "a GIF of 65,535 x 65,535": (gif((65_535, 65_535), (1, 1)), "4294 megapixels"),
     "a frame larger than its GIF": (gif((10, 10), (65_535, 65_535)), "4294 megapixels"),
+    "a WebP of 9,900 x 9,900": (webp(b"VP8L", b"\x2f" + (9_899 | 9_899 << 14).to_bytes(4, "little")), "25 megapixels"),
+    "a moving WebP of 9,900 x 9,900": (webp(b"VP8X", b"\x02\0\0\0\xab\x26\0\xab\x26\0"), "25 megapixels"),
+    "a lossy WebP of 9,900 x 9,900": (webp(b"VP8 ", b"\0\0\0\x9d\x01\x2a\xac\x26\xac\x26"), "25 megapixels"),
     "a picture of another kind": (b"%PDF-1.4 and more", "not a picture"),
 }
 

@@ -10,6 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from downstroke.data import sources
+from downstroke.errors import PictureError
+from downstroke.reading import effort
+from downstroke.reading.locate import pixels_seen
 from downstroke.reading.reader import Reader
 
 Page = NDArray[np.uint8]
@@ -173,3 +176,36 @@ def test_a_page_without_digits_gives_none_that_is_accepted(reader: Reader, what:
     [found] = reader.read_all([encoded(without_digits()[what])])
     assert not any(digit.accepted for line in found.lines for digit in line.digits)
     assert found.lines or "no digit found" in str(found.error)
+
+
+def test_of_too_many_marks_the_first_lines_are_read_and_the_rest_is_said(
+    reader: Reader, digits: Callable[[str, int], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = np.full((700, 900), 230, np.uint8)
+    lines = ["0123456789", "9876543210", "0246813579", "9753186420"]
+    for number, text in enumerate(lines):
+        on_paper(page, digits(text, 2), 100, 60 + 150 * number)
+    assert reader.read(page).text.split("\n") == lines
+    whole = effort.Effort()
+    reader.prepare(page, effort=whole)
+    monkeypatch.setattr(effort, "MOST", (whole.spent + pixels_seen(page.shape)) / 2)  # half of the lines
+    reading = reader.read(page)
+    read = reading.text.split("\n")
+    assert 1 <= len(read) <= 3
+    assert read == lines[: len(read)]
+    left = 4 - len(read)
+    assert any(note.startswith(f"{left} line{'s' * (left > 1)} of marks left out") for note in reading.notes)
+    monkeypatch.setattr(effort, "MOST", 0.0)
+    with pytest.raises(PictureError, match="far more marks than is read in one picture"):
+        reader.read(page)
+
+
+def test_whoever_cannot_wait_is_told_before_the_work_is_done(
+    reader: Reader, digits: Callable[[str, int], Page]
+) -> None:
+    page = np.full((400, 900), 230, np.uint8)
+    on_paper(page, digits("0123456789", 2), 100, 60)
+    with pytest.raises(effort.TooLongError):
+        reader.prepare(page, effort=effort.Effort(quick=1e5))
+    made = reader.prepare(page, effort=effort.Effort(quick=1e8))
+    assert made.read(reader.logits(made.glyphs)).text == "0123456789"

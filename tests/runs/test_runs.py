@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import downstroke
 from downstroke.api import Run
 from downstroke.bench.core import differences, in_the_middle
+from downstroke.cli import main
 from downstroke.errors import CheckpointError, DownstrokeError, NonFiniteError, RunError
 from downstroke.history import ValLosses
 from downstroke.learning.events import EpochDone, StepDone, StopReason
@@ -713,3 +715,34 @@ def test_killed_at_every_touch_of_the_disk_it_ends_where_the_unbroken_run_ends(
         assert list(run.folder.glob(".*.writing")) == [], f"touch {k}"
     assert status == 0
     assert k > 20
+
+
+KILLED_AT_LOADING = """
+import os, sys
+from downstroke.cli import main
+from downstroke.runs import place
+place.load_of = lambda *_: os._exit(9)
+main(sys.argv[1:])
+"""
+
+
+def test_a_continue_that_was_killed_before_its_goal_was_kept_is_said_the_next_time(tiny: Path, tmp_path: Path) -> None:
+    run = downstroke.train(
+        "textbook", data=str(tiny), val_size=50, epochs=1, runs_dir=tmp_path, name="a", progress=False
+    )
+    for flags, said in (
+        (["--epochs", "5"], "continue --epochs 5 was ended before"),
+        (["--until-done"], "--until-done"),
+    ):
+        command = ["continue", str(run.folder), *flags]
+        killed = subprocess.run([sys.executable, "-c", KILLED_AT_LOADING, *command], capture_output=True, check=False)
+        assert killed.returncode == 9
+        again = CliRunner().invoke(main, ["continue", str(run.folder)])
+        assert again.exit_code == 0, again.output
+        assert said in again.stderr
+        assert "0 of 5 epochs done" in again.stderr or flags == ["--until-done"]
+        quiet = CliRunner().invoke(main, ["continue", str(run.folder)])
+        assert "was ended before" not in quiet.stderr, "it is said once"
+    refused = CliRunner().invoke(main, ["continue", str(run.folder), "--epochs", "0"])
+    assert refused.exit_code != 0
+    assert not (run.folder / "asked.json").exists()

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from downstroke.cli import main
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.runs import files
-from downstroke.studio import guard, serve, uploads
+from downstroke.studio import guard, serve, service, uploads
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
@@ -117,7 +117,14 @@ def png(image: Any) -> bytes:
 # Who may ask
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", ""),
+        *("127.0.0.1:evil", "127.0.0.1:80:evil.example", "localhost:99999", "localhost:", "[127.0.0.1]:80", "[::1"),
+        *("::1", "[::1]evil.example", "evil@localhost", "localhost, evil.example", "localhost/"),
+    ],
+)
 def test_a_name_that_was_made_to_point_here_is_refused(client: httpx2.Client, host: str) -> None:
     for path in ("/", "/api/runs", "/healthz"):
         answer = client.get(path, headers={"Host": host})
@@ -375,7 +382,132 @@ def test_what_nobody_foresaw_is_a_line_too(client: httpx2.Client, monkeypatch: p
     assert answer.json() == {"error": "something unexpected happened; the studio's own log says what"}
 
 
+def test_what_is_no_picture_is_a_megabyte_at_most(client: httpx2.Client) -> None:
+    kind = {"Content-Type": "application/json", **TOKEN}
+    keys = b"{" + b", ".join(b'"k%d": 1' % number for number in range(5_000)) + b"}"
+    zeros = b'{"images": [[[' + b"0," * 1_000_000 + b"0]]]}"
+    text = b'{"images": ["' + b"A" * 1_500_000 + b'"], "%s": 1}'
+    for path, body, status in (
+        ("/api/runs", b'{"recipe": "' + b"a" * 1_100_000 + b'"}', 413),
+        ("/api/runs", b'{"recipe": {"a": [' + b"0," * 11_000 + b"0]}}", 413),
+        ("/api/runs/one/pause", b" " * 1_100_000, 413),
+        ("/healthz", b" " * 1_100_000, 413),
+        ("/api/read", keys, 422),
+        ("/api/read", zeros, 413),
+        ("/api/read", text % (b"b" * 1_500_000), 422),
+        ("/api/read", b'{"images": ["' + b'\\"' * 1_000_000 + b'"]}', 422),
+        ("/api/read", b"[" * 900_000, 422),
+    ):
+        answer = client.request("GET" if path == "/healthz" else "POST", path, content=body, headers=kind)
+        assert (answer.status_code, len(answer.content) < 400) == (status, True), (path, body[:20], answer.text[:400])
+
+
+def test_of_many_faults_the_first_is_told(client: httpx2.Client) -> None:
+    answer = client.post("/api/read", json={"images": [[[256] * 28] * 28] * 64})
+    assert answer.json()["error"].startswith("images.0.")
+    assert "more)" not in answer.json()["error"] or int(answer.json()["error"].split("(and ")[1].split()[0]) < 5
+
+
+def test_every_answer_of_the_api_is_stored_nowhere(client: httpx2.Client) -> None:
+    read = client.post("/api/read", json={"images": [[[0] * 28] * 28]})
+    kept = [client.get(path) for path in ("/api", "/api/runs", "/api/recipes", "/api/runs/one/history")]
+    refused = [client.get("/api/runs/nosuch"), client.get("/api/nosuch"), client.post("/api/runs"), client.put("/api")]
+    refused += [client.get("/api/runs", headers={"Host": "evil"}), client.get("/api/runs", headers={"Origin": "null"})]
+    assert {answer.headers.get("Cache-Control") for answer in (read, *kept, *refused)} == {"no-store"}
+    with client.stream("GET", "/api/runs/one/events") as events:
+        assert events.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_headers_that_trickle_time_out(home: Path, monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
+    monkeypatch.setattr(serve, "FIRST_S", 0.3)
+    with serving(home, read_only=True) as client:
+        address = (client.base_url.host, client.base_url.port)
+        with socket.create_connection(address, timeout=30) as raw:
+            if first:
+                raw.sendall(first)
+                assert raw.recv(4096).startswith(b"HTTP/1.1 200")
+
+            def closed() -> bool:
+                try:
+                    raw.sendall(b"a")  # of a header without end
+                except OSError:
+                    return True
+                return False
+
+            wait_for(closed, "the end of the connection")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_no_burst_passes_the_cap_of_watchers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_STREAMS", 5)
+    ask = b"GET /api/runs/one/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(home, read_only=True) as client, ExitStack() as open_:
+        address = (client.base_url.host, client.base_url.port)
+        raws = [open_.enter_context(socket.create_connection(address, timeout=30)) for _ in range(40)]
+        for raw in raws:
+            raw.sendall(ask)
+        told = [raw.recv(12) for raw in raws]
+        assert sorted(told) == [b"HTTP/1.1 200"] * 5 + [b"HTTP/1.1 503"] * 35
+        open_.close()
+        wait_for(lambda: client.stream("GET", "/api/runs/one/events").__enter__().status_code == 200, "room again")
+
+
 # Reading
+
+
+def test_a_drawing_does_not_wait_for_a_huge_picture_of_few_bytes() -> None:
+    squares = np.full((3000, 4000), 255, np.uint8)
+    squares[::40] = squares[:, ::40] = 120
+    drawing = np.full((200, 400), 255, np.uint8)
+    drawing[40:160, 195:205] = 0
+    huge, small = (Picture(name, png(image)) for name, image in (("huge", squares), ("small", drawing)))
+    assert isinstance(huge.content, bytes)
+    assert len(huge.content) < 30_000
+    readers = Readers()
+
+    async def both() -> list[str]:
+        ended: list[str] = []
+
+        async def one(picture: Picture) -> None:
+            await readers.read(readers.shipped, uploads.bounded(Wanted([picture])))
+            ended.append(picture.name)
+
+        await asyncio.gather(*(one(picture) for picture in (huge, small, small)))
+        return ended
+
+    try:
+        assert asyncio.run(both()) == ["small", "small", "huge"]
+    finally:
+        readers.close()
+
+
+def test_a_small_picture_with_many_marks_is_read_beside_the_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = np.full((400, 400), 255, np.uint8)
+    for y in range(10, 390, 20):
+        crowd[y : y + 14, 10:390:12] = crowd[y : y + 14, 11:390:12] = 0
+    readers, threads = Readers(), []
+    shipped = readers.shipped
+    logits = shipped.logits
+    monkeypatch.setattr(
+        shipped, "logits", lambda glyphs: threads.append(threading.current_thread().name) or logits(glyphs)
+    )
+    wanted = uploads.bounded(Wanted([Picture("crowd", png(crowd))]))
+    try:
+        read = json.loads(asyncio.run(readers.read(shipped, wanted))[0])
+    finally:
+        readers.close()
+    assert threads[-1].startswith("large pictures")
+    assert read == {**json.loads(json.dumps(shipped.read(png(crowd)).to_dict())), "file": "crowd"}
+
+
+def test_one_picture_without_digits_does_not_take_the_others_answers(client: httpx2.Client, mnist: Dataset) -> None:
+    page = np.hstack([255 - mnist.test.images[i] for i in (0, 1, 2)])
+    squares = np.full((600, 800), 255, np.uint8)
+    squares[::40] = squares[:, ::40] = 120
+    read = client.post("/api/read", files=[("files", png(squares)), ("files", png(page))]).json()["readings"]
+    assert "no digit found" in read[0]["error"]
+    assert read[1]["lines"][0]["text"] == "721"
 
 
 def test_reading_answers_what_the_command_answers(client: httpx2.Client, mnist: Dataset, tmp_path: Path) -> None:
@@ -409,6 +541,20 @@ def test_a_picture_comes_in_any_base64_or_as_the_body(client: httpx2.Client, mni
     read = client.post("/api/read", json={"images": ways, "digit": True}).json()["readings"]
     body = client.post("/api/read?digit=true", content=content, headers={"Content-Type": "image/png"}).json()
     assert [reading["lines"][0]["text"] for reading in read + body["readings"]] == ["7"] * 5
+    padded = png(np.pad(255 - mnist.test.images[0], 200, constant_values=255)) + os.urandom(400_000)
+    for data in (
+        base64.b64encode(padded).decode(),
+        "data:image/png;base64," + base64.encodebytes(padded).decode(),
+        base64.urlsafe_b64encode(padded).decode().rstrip("="),
+    ):
+        for text in (json.dumps(data), json.dumps(data).replace("/", "\\/").replace("=", "\\u003d")):
+            sent = ('{"images": [' + text + '], "digit": true}').encode()
+            said = client.post("/api/read", content=sent, headers={"Content-Type": "application/json"}).json()
+            assert said["readings"][0]["lines"][0]["text"] == "7"
+        for wrong_end in ("!", "=A", "\\\\"):
+            sent = ('{"images": ["' + data.replace("\n", "") + wrong_end + '"]}').encode()
+            said = client.post("/api/read", content=sent, headers={"Content-Type": "application/json"}).json()
+            assert "not base64" in said["readings"][0]["error"]
     wrong = client.post("/api/read?digit=yes", content=content, headers={"Content-Type": "image/png"})
     assert (wrong.status_code, "'digit' is 'yes'" in wrong.json()["error"]) == (422, True)
 
@@ -529,6 +675,32 @@ def test_w_is_shown_from_inside(client: httpx2.Client) -> None:
     step = client.get("/api/runs/one/inspect/step", params={"index": 3}).json()
     assert len(step["lrs"]) == len(step["losses"]) > 20
     assert client.get("/api/runs/one/inspect/image", params={"index": 50}).status_code == 400
+
+
+def test_a_strangers_run_is_shown_and_its_code_is_never_run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strange.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for field in ("model", "criterion"):
+        folder = tmp_path / "runs" / field
+        shutil.copytree(home / "one", folder)
+        recipe = files.read_json(folder / "recipe.json")
+        files.write_json(folder / "recipe.json", {**recipe, field: "strange:made"})
+    with serving(tmp_path / "runs") as client:
+        for field in ("model", "criterion"):
+            assert client.get(f"/api/runs/{field}").json()["epochs"] == 4
+            assert client.get(f"/api/runs/{field}/history").status_code == 200
+            glyph = {"images": [[[0] * 28] * 28], "run": field}
+            for answer in (
+                *(client.get(f"/api/runs/{field}/inspect{end}") for end in ("", "/image", "/step", "/image?index=1")),
+                client.post(f"/api/runs/{field}/test", headers=TOKEN),
+                client.get("/api/compare", params={"a": field, "b": field}),
+                client.post("/api/read", json=glyph),
+            ):
+                assert answer.status_code == 400, answer.text
+                assert f"would run code: {field} strange:made" in answer.json()["error"]
+    assert not (tmp_path / "ran").exists()
 
 
 # Training

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from downstroke.advice import logs
-from downstroke.advice.curve import Curve
-from downstroke.advice.features import CLOSE
+from downstroke.advice.curve import Curve, Floats
+from downstroke.advice.features import CLOSE, shift
 from downstroke.advice.verdict import AHEAD, OPERATING_POINTS, Advice, advise_every
 from downstroke.bench import hull
 from downstroke.bench import table as tables
@@ -31,7 +31,7 @@ def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Pa
     it, CSV files, instead.
     """
     curves = from_folder(folder) if folder else corpus(half)
-    ended = [c.val_loss for c in curves if np.isfinite(c.val_loss[-1])]
+    ended = [_raised(c) for c in curves if np.isfinite(c.val_loss[-1])]
     corners = hull.lower_hull(hull.patience_points(ended))
     figures: dict[str, Any] = {
         "corpus": str(folder or half),
@@ -87,7 +87,7 @@ def score(curves: Sequence[Curve], walks: Sequence[Sequence[Advice]]) -> dict[st
     pairs = list(zip(curves, walks, strict=True))
     ended = [(c, w) for c, w in pairs if np.isfinite(c.val_loss[-1])]
     lost = [w for c, w in pairs if not np.isfinite(c.val_loss[-1])]
-    losses = [c.val_loss for c, _ in ended]
+    losses = [_raised(c) for c, _ in ended]
     stops = [first_stop(w) for _, w in ended]
     corners = hull.lower_hull(hull.patience_points(losses))
     ours = hull.point("advice", losses, stops)
@@ -107,6 +107,11 @@ def score(curves: Sequence[Curve], walks: Sequence[Sequence[Advice]]) -> dict[st
         **rises(ended),
         "diverged_told_unstable": float(np.mean([w[-1].verdict == "unstable" for w in lost])) if lost else None,
     }
+
+
+def _raised(curve: Curve) -> Floats:
+    """Val loss [E], shifted above 0 as advice does it where some of it is below."""
+    return curve.val_loss if np.isnan(curve.val_loss).any() else curve.val_loss + shift(curve.val_loss)
 
 
 def first_stop(walk: Sequence[Advice]) -> int:
@@ -132,7 +137,7 @@ def calibration(ended: Sequence[tuple[Curve, Sequence[Advice]]]) -> dict[str, fl
     """How far the probability of a better val loss lies from how often one came, by tenths of the probability."""
     said, came = [], []
     for curve, walk in ended:
-        z = np.log(np.maximum(curve.val_loss, 1e-12))
+        z = np.log(np.maximum(_raised(curve), 1e-12))
         for row, advice in enumerate(walk[:-1]):
             if advice.likely_better is not None:
                 said.append(advice.likely_better)
@@ -151,7 +156,7 @@ def rises(ended: Sequence[tuple[Curve, Sequence[Advice]]]) -> dict[str, Any]:
     """
     right, heard = [], []
     for curve, walk in ended:
-        loss = curve.val_loss
+        loss = _raised(curve)
         said = [row for row, advice in enumerate(walk, start=1) if advice.verdict in ("overfitting", "unstable")]
         if said:
             right.append(loss.min() >= (1 - hull.NEAR) * loss[: said[0]].min())

@@ -50,7 +50,6 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
             "loop": lambda: loop_overhead(home, say),
             "memory": lambda: memory(home, say),
             "accuracy": lambda: accuracy(home, seeds, say),
-            "until-done": lambda: until_done(home, seeds, say),
             "continue": lambda: continuing(home, trials, say),
             "kill": lambda: killing(home, trials, say),
             "together": lambda: together(home, say),
@@ -76,40 +75,6 @@ def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
         "standard_test_accuracy": found,
         "standard_train_seconds_median": statistics.median(seconds),
     }
-
-
-def until_done(home: Path, seeds: int, say: Say) -> dict[str, Any]:
-    """The default recipe until the advice is to stop, against as many epochs of a schedule that knew its length.
-
-    The latter judges W itself, not an average, and its lr falls to 0 in a straight line. Both keep their best epoch.
-    """
-    names = ("epochs", "val_accuracy", "val_loss", "known_val_accuracy", "known_val_loss")
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for seed in range(seeds):
-        free = completed(
-            train(progress=False, runs_dir=home, name=f"until-done-{seed}", seed=seed, until_done=True)
-        ).summary()
-        known = completed(
-            train(
-                progress=False,
-                runs_dir=home,
-                name=f"known-{seed}",
-                seed=seed,
-                epochs=free["epochs"],
-                average=0,
-                schedule="linear",
-            )
-        ).summary()
-        values = (free["epochs"], *(run[key] for run in (free, known) for key in ("val_accuracy", "val_loss")))
-        for name, value in zip(names, values, strict=True):
-            found[name].append(value)
-        say(
-            f"until done, seed {seed}: {counted(free['epochs'], 'epoch')}, val {free['val_accuracy']:.2%}, "
-            f"loss {free['val_loss']:.4f}; as many, known beforehand: {known['val_accuracy']:.2%}, "
-            f"{known['val_loss']:.4f}"
-        )
-    means = {f"until_done_{name}_mean": statistics.mean(values) for name, values in found.items()}
-    return {**means, "until_done": found}
 
 
 def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:

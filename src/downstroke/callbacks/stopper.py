@@ -62,7 +62,9 @@ class AdviceStopper:
             return None if np.isnan(values).all() and name != "val_loss" else values
 
         val_loss = np.array(self._held["val_loss"], dtype=np.float64)
-        return Curve(np.arange(1.0, len(val_loss) + 1), val_loss, column("loss"), column("lr"))
+        # A nan was measured here; beside a training loss that is a number, nothing but nan would be taken for no val.
+        loss = None if np.isnan(val_loss).all() else column("loss")
+        return Curve(np.arange(1.0, len(val_loss) + 1), val_loss, loss, column("lr"))
 
     def state_dict(self) -> dict[str, Any]:
         """All that an unbroken training would remember; a dict of lists of numbers."""

@@ -23,7 +23,7 @@ def bench() -> None:
 @click.option("--trials", default=20, show_default=True, help="Random trials of continuing, and of being killed.")
 @click.option(
     "--only",
-    type=click.Choice(["loop", "memory", "accuracy", "until-done", "continue", "kill", "together", "precision"]),
+    type=click.Choice(["loop", "memory", "accuracy", "continue", "kill", "together", "precision"]),
     multiple=True,
     help="Only these parts.",
 )
@@ -34,6 +34,27 @@ def core(*, as_json: bool, **options: Any) -> None:
     from downstroke.bench.core import measure
 
     print_figures(measure(**options, say=say), as_json)
+
+
+@bench.command("until-done")
+@click.option("--seeds", default=3, show_default=True, help="Seeds 0..N-1.")
+@click.option("--max-epochs", type=int, help="The most epochs of a training; left out, until the advice is to stop.")
+@click.option("--train-size", type=float, help="Training images; left out, all.")
+@click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("bench-until-done"), show_default=True)
+@saved_to("bench-until-done.json")
+@common
+def until_done(*, as_json: bool, **options: Any) -> None:
+    """The default recipe until it is done, against a cosine that knew as many epochs beforehand: val loss.
+
+    Every training stays in --runs-dir, and the same command goes on from there.
+    """
+    from downstroke.bench.until_done import measure, table
+
+    figures = measure(**options, say=say)
+    if as_json:
+        print_json(figures)
+    else:
+        tell(*table(figures).splitlines())
 
 
 @bench.command()
@@ -95,6 +116,24 @@ def bench_advice(*, as_json: bool, **options: Any) -> None:
     from downstroke.bench.advice import default_points, measure, table
 
     figures = measure(points=default_points(), **options, say=say)
+    if as_json:
+        print_json(figures)
+    else:
+        tell(*table(figures).splitlines())
+
+
+@bench.command("callbacks")
+@click.argument("frameworks", nargs=-1, type=click.Choice(["Keras", "Lightning", "skorch", "transformers"]))
+@saved_to("bench-callbacks.json")
+@common
+def bench_callbacks(frameworks: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
+    """Early stopping by advice inside FRAMEWORKS, beside their own at patience 3, 5 and 10: epochs and val loss.
+
+    FRAMEWORKS: left out, all that are installed.
+    """
+    from downstroke.bench.callbacks import measure, table
+
+    figures = measure(names=frameworks, **options, say=say)
     if as_json:
         print_json(figures)
     else:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from downstroke.recipe import RENAMED, Recipe
+from downstroke.recipe import RENAMED, STANDARD, Recipe
 
 Command = Callable[..., Any]
 
@@ -89,7 +89,7 @@ def recipe_fields(command: Command, without: Sequence[str] = ()) -> Command:
         if field.type == "bool":
             flag, kind = f"{flag}/--no-{flag[2:]}", click.BOOL
         names = [flag, *(f"--{old.replace('_', '-')}" for old, new in RENAMED.items() if new == field.name), field.name]
-        command = click.option(*names, type=kind, default=None, help=_sentence(field.metadata["note"]))(command)
+        command = click.option(*names, type=kind, default=None, help=_sentence(field))(command)
     return command
 
 
@@ -101,9 +101,12 @@ def swept_fields(command: Command) -> Command:
     return recipe_fields(command, _NOT_SWEPT)
 
 
-def _sentence(note: str) -> str:
-    """The note as help: a capital first, unless it begins with a symbol such as f(W, x)."""
-    return f"{note[0].upper() if note[1].isalpha() else note[0]}{note[1:]}."
+def _sentence(field: Field[Any]) -> str:
+    """Its note as help: a capital first, unless it begins with a symbol such as f(W, x); and what standard has."""
+    note, value = field.metadata["note"], getattr(STANDARD, field.name)
+    shown = f"{value:.4g}" if isinstance(value, float) else value
+    told = "" if value is None or isinstance(value, bool) else f"  [standard: {shown}]"
+    return f"{note[0].upper() if note[1].isalpha() else note[0]}{note[1:]}.{told}"
 
 
 def saved_to(name: str) -> Callable[[Command], Command]:

@@ -17,6 +17,12 @@ FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 class Program(click.Group):
     """The group of commands; turns what downstroke raises into one line and an exit code."""
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **more)
+        except click.UsageError as error:
+            raise escaped(error) from None
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["json"] = "--json" in args  # known also where the command's own options cannot be parsed
         return super().parse_args(ctx, args)
@@ -25,8 +31,9 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            answer_error(ctx, shown(error.format_message()))
-            raise
+            error = escaped(error)
+            answer_error(ctx, error.message)
+            raise error from None
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
             raise
         except KeyboardInterrupt:
@@ -43,6 +50,11 @@ class Program(click.Group):
             say(f"error: {line}")
             answer_error(ctx, line)
             ctx.exit(USAGE if isinstance(error, RecipeError) else FAILED)
+
+
+def escaped(error: click.UsageError) -> click.UsageError:
+    """The same with what does not print as its escape: it quotes what was typed, and what files are called."""
+    return click.UsageError(shown(error.format_message()), error.ctx)
 
 
 def answer_error(ctx: click.Context, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Reading digits: the sealed test set, and pictures."""
+"""Reading digits: the sealed test set, pictures, and data without labels."""
 
 from __future__ import annotations
 
@@ -137,6 +137,61 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
         end_items(none=count == 0)
     if failed or (strict and refused):
         sys.exit(FAILED if failed else REFUSED)
+
+
+@main.command()
+@click.argument("run")
+@click.argument("data", type=click.Path())
+@click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="The table to write; by default, stdout.")
+@click.option("--probabilities", is_flag=True, help="Add a column for each class, 0 to 1.")
+@click.option(
+    "--transpose/--no-transpose", default=None, help="The file stores each image transposed; by default, as RUN's data."
+)
+@trusting
+@in_runs_dir
+@common
+def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, **options: Any) -> None:
+    """Read every image of DATA with RUN, and write ImageId,Label: what Kaggle's digit recognizer takes.
+
+    RUN is a run or `reader`, the shipped reader. DATA has no labels, or they are left out: a .csv such as Kaggle's
+    test.csv, an .npz, an IDX file of images, or a folder of pictures of one digit each. ImageId counts from 1; in a
+    folder it is the picture's path.
+    """
+    from downstroke.data.unlabelled import load_images
+    from downstroke.reading import predict as predicting
+    from downstroke.recipe import SHIPPED
+    from downstroke.runs.files import write_bytes
+    from downstroke.runs.run import Run
+
+    reader = reader_of(None if run == SHIPPED else run, runs_dir, trust=trust)
+    transpose = options["transpose"]
+    if transpose is None:
+        transpose = run != SHIPPED and Run.open(run, runs_dir).recipe.transpose
+    found = load_images(data, transpose=transpose)
+    say(f"reading with {reader.note}")
+    for notice in found.notices:
+        say(f"note: {notice}")
+    read = predicting.predict(reader, found)
+    path, wanted = options["csv"], options["probabilities"]
+    if path:
+        write_bytes(path, read.to_csv(probabilities=wanted).encode())
+        say(f"written: {path} ({counted(len(read.ids), 'image')})")
+    if as_json:
+        held = {"probabilities": read.probabilities.tolist()} if wanted else {}
+        print_json(
+            {
+                "data": str(Path(data).resolve()),
+                "images": len(read.ids),
+                "csv": str(path.resolve()) if path else None,
+                "classes": list(read.classes),
+                "ids": list(read.ids),
+                "labels": read.labels,
+                **held,
+                "notes": list(found.notices),
+            }
+        )
+    elif not path:
+        click.echo(read.to_csv(probabilities=wanted), nl=False)
 
 
 def _table(path: Path) -> ReadingsTable:

@@ -126,6 +126,24 @@ def _read_part(
     """The pictures of a part; what is to be said of them is added to `notices`."""
     paths = [path for name in files for path in files[name]]
     labels = np.repeat([names.index(name) for name in files], [len(files[name]) for name in files])
+    return Raw(_read_pictures(folder, paths, polarity, notices, turned=turned), labels, str(folder))
+
+
+def read_unlabelled(folder: Path, notices: list[str]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """(all pictures in a folder and its sub-folders as glyphs, uint8 [N, 28, 28]; their paths in it). DataError."""
+    inner = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    names = sorted(path for path in inner if not any(part.startswith(".") for part in path.parts))
+    if not names:
+        raise DataError(f"{folder}: no pictures ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
+    paths = [folder / name for name in names]
+    images = _read_pictures(folder, paths, _polarity(paths), notices, turned=False)
+    return images, tuple(name.as_posix() for name in names)
+
+
+def _read_pictures(
+    folder: Path, paths: list[Path], polarity: Polarity, notices: list[str], *, turned: bool
+) -> NDArray[np.uint8]:
+    """The pictures as glyphs, uint8 [N, 28, 28]; what is to be said of them is added to `notices`."""
     images = np.empty((len(paths), SIZE, SIZE), np.uint8)
     as_they_are = []
     said: Counter[str] = Counter()
@@ -142,4 +160,4 @@ def _read_part(
         for index in as_they_are:
             images[index] = to_glyph(images[index], polarity, str(paths[index]))
     notices += [f"{folder}: {count:,} of {counted(len(paths), 'picture')}: {note}" for note, count in said.items()]
-    return Raw(images, labels, str(folder))
+    return images

@@ -132,6 +132,13 @@ def part_of(found: Found, classes: tuple[str, ...], *, transpose: bool = False) 
     return Part(glyphs, np.array([classes.index(label) for label in labels], np.int64)), notices
 
 
+def glyphs_of(images: NDArray[Any], where: str, notices: list[str], *, transpose: bool = False) -> NDArray[np.uint8]:
+    """Images as a file holds them, [N, ...], as uint8 [N, 28, 28], ink high on zero; `where`: their file. DataError."""
+    grey = _grey(Raw(images, np.zeros(0), where), transpose)
+    levels = _levels(grey, where, notices)
+    return _glyphs(levels, find_polarity(levels), where)
+
+
 def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
     """What a person should know of the images and labels: blank images, rare classes, images in two parts."""
     lines = []

@@ -11,7 +11,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +28,7 @@ _NPZ = (  # train and, where there are, val and test: the names in common use, i
     (("x_val", "y_val"),),  # alone, as --val-data
     (("val_images", "val_labels"),),
 )
+_UNLABELLED = ("x_test", "test_images", "images", "x", "x_val", "val_images", "x_train", "train_images")
 _CSV = re.compile(r"(?P<set>.*?)(?P<part>train|val|test)\.csv(\.gz)?", re.IGNORECASE)
 _LABELS = ("label", "class")
 #: Rows and numbers read at a time, so that a table of 42,000 x 785 never stands in memory as floats.
@@ -41,15 +42,8 @@ def read_npz(file: Path) -> Found:
 
     Arrays of Python objects are refused: loading them could run code.
     """
-    if not zipfile.is_zipfile(file):
-        raise DataError(f"{file}: not an .npz archive, or cut short; expected what numpy.savez writes")
     arrays: dict[str, NDArray[Any]] = {}
-    with ExitStack() as opened:
-        try:
-            archive = opened.enter_context(np.load(opened.enter_context(file.open("rb")), allow_pickle=False))
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
-            text = shown(" ".join(str(error).split()))[:200]
-            raise DataError(f"{file}: the archive is damaged ({text}); save or download it again") from None
+    with _archive(file) as archive:
         found = {key.lower(): key for key in archive.files}
         form = next((pairs for pairs in _NPZ if found.keys() >= set(pairs[0])), None)
         if form is None:
@@ -72,6 +66,36 @@ def read_npz(file: Path) -> Found:
     unused = sorted(set(archive.files) - used)
     notices = (f"{file}: left out {', '.join(unused[:8])}{', ...' if len(unused) > 8 else ''}",) if unused else ()
     return Found(parts["train"], parts.get("test"), parts.get("val"), notices=notices)
+
+
+def read_unlabelled_npz(file: Path, notices: list[str]) -> NDArray[Any]:
+    """The images of an .npz, [N, ...]: the first of the usual names that is there, or the only array. DataError."""
+    with _archive(file) as archive:
+        names = {name.lower(): name for name in archive.files}
+        usual = [names[name] for name in _UNLABELLED if name in names]
+        wanted = usual or (archive.files if len(archive.files) == 1 else [])
+        if not wanted:
+            held = ", ".join(sorted(archive.files)[:8]) or "none"
+            raise DataError(f"{file}: the arrays are {held}; expected one of {', '.join(_UNLABELLED)}")
+        if others := sorted(set(archive.files) - {wanted[0]}):
+            notices.append(
+                f"{file}: {wanted[0]} is read; left out {', '.join(others[:8])}{', ...' * (len(others) > 8)}"
+            )
+        return _array(file, archive, wanted[0])
+
+
+@contextmanager
+def _archive(file: Path) -> Iterator[Any]:
+    """An .npz, open. DataError where it is none or damaged."""
+    if not zipfile.is_zipfile(file):
+        raise DataError(f"{file}: not an .npz archive, or cut short; expected what numpy.savez writes")
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(np.load(opened.enter_context(file.open("rb")), allow_pickle=False))
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+            text = shown(" ".join(str(error).split()))[:200]
+            raise DataError(f"{file}: the archive is damaged ({text}); save or download it again") from None
+        yield archive
 
 
 def _array(file: Path, archive: Any, key: str, entries: int | None = None) -> NDArray[Any]:
@@ -173,9 +197,29 @@ def read_csv(file: Path) -> Raw:
     The header may be missing where the label is first. Images: [N, pixels] uint8, or float32 where some are no whole
     numbers of 0..255. Raises DataError.
     """
+    with _named_errors(file), _open_text(file) as text:
+        return _read_rows(file, text)
+
+
+def read_unlabelled_csv(file: Path, notices: list[str]) -> NDArray[Any]:
+    """As `read_csv`, the images alone: [N, pixels]. The column of labels may be missing, and is left out. DataError."""
+    with _named_errors(file), _open_text(file) as text:
+        first_line = next(_lines(file, text, 1), "")
+        header = _fields(first_line, _delimiter(first_line))
+        named = not _is_number(header[0])
+        side = math.isqrt(len(header))
+        labelled = any(name.lower() in _LABELS for name in header) if named else side * side != len(header)
+        if labelled:
+            notices.append(f"{file}: has labels, which are left out")
+        text.seek(0)
+        return _read_rows(file, text, labelled=labelled).images
+
+
+@contextmanager
+def _named_errors(file: Path) -> Iterator[None]:
+    """What goes wrong in reading a text file, as DataError."""
     try:
-        with _open_text(file) as text:
-            return _read_rows(file, text)
+        yield
     except UnicodeDecodeError:
         raise DataError(f"{file}: not a text file; expected CSV with the columns label,pixel0,pixel1,...") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -201,16 +245,17 @@ def _lines(file: Path, text: TextIO, most: int) -> Iterator[str]:
         yield line
 
 
-def _read_rows(file: Path, text: TextIO) -> Raw:
+def _read_rows(file: Path, text: TextIO, *, labelled: bool = True) -> Raw:
+    """The images and labels; the labels are all 0 where the table has none."""
     first_line = next(_lines(file, text, 1), "")
     if not first_line.strip():
         raise DataError(f"{file}: the file is empty; expected the columns label,pixel0,pixel1,...")
     delimiter = _delimiter(first_line)
     header = _fields(first_line, delimiter)
     if has_header := not _is_number(header[0]):
-        label, pixels = _columns(file, header)
+        label, pixels = _columns(file, header, labelled=labelled)
     else:
-        label, pixels = 0, list(range(1, len(header)))
+        label, pixels = (0, list(range(1, len(header)))) if labelled else (None, list(range(len(header))))
         _check_square(file, len(pixels), f"{counted(len(header), 'column')} and no header")
         text.seek(0)
     labels, images = [], _Rows(len(pixels))
@@ -220,7 +265,8 @@ def _read_rows(file: Path, text: TextIO) -> Raw:
         block = _parse(file, lines, row, header, has_header, delimiter)
         row += len(lines)
         if len(block):
-            labels.append(block[:, label].astype(np.float64))  # exact up to 2^53
+            # Floats are exact up to 2^53.
+            labels.append(np.zeros(len(block)) if label is None else block[:, label].astype(np.float64))
             images.add(_compact(block[:, pixels]))
     if not labels:
         raise DataError(f"{file}: a header and no rows; expected a row an image")
@@ -291,21 +337,21 @@ def _compact(pixels: NDArray[Any]) -> NDArray[Any]:
     return as_bytes if np.array_equal(as_bytes, pixels) else pixels.astype(np.float32)
 
 
-def _columns(file: Path, header: list[str]) -> tuple[int, list[int]]:
-    """(the label's column, the pixels' columns in order)."""
+def _columns(file: Path, header: list[str], *, labelled: bool = True) -> tuple[int | None, list[int]]:
+    """(the label's column, None where the table has none; the pixels' columns in order)."""
     lowered = [name.lower() for name in header]
     labels = [column for column, name in enumerate(lowered) if name in _LABELS]
-    if len(labels) != 1:
+    if len(labels) != labelled:
         names = ", ".join(name[:20] for name in header[:4]) + (", ..." if len(header) > 4 else "")
         raise DataError(
             f"{file}: {'more than one' if labels else 'no'} column 'label' among {names}; "
-            f"expected label,pixel0,pixel1,... (a Kaggle test.csv has no labels and cannot be learned from)"
+            f"expected label,pixel0,pixel1,... (a Kaggle test.csv has no labels: `downstroke predict` reads it)"
         )
-    label = labels[0]
+    label = labels[0] if labelled else None
     others = [column for column in range(len(header)) if column != label]
     numbers = {int(match[1]): column for column in others if (match := re.fullmatch(r"pixel_?(\d+)", lowered[column]))}
     if not numbers:  # other names, such as 1x1, 1x2, ...: taken in the order they have
-        _check_square(file, len(others), f"{counted(len(others), 'column')} beside the label")
+        _check_square(file, len(others), f"{counted(len(others), 'column')}{' beside the label' if labelled else ''}")
         return label, others
     known = set(numbers.values())
     if strangers := [header[column] for column in others if column not in known]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 100_000_000
+MAX_WEBP = MAX_PIXELS // 4  # of a WebP picture: Pillow holds it four times while it decodes
 MAX_BYTES = 200_000_000
 
 _FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM")  # Pillow's PPM reads PGM, PBM and PFM too
@@ -132,6 +133,36 @@ def _pages_of_tiff(content: bytes) -> list[int]:
     return pages
 
 
+def pixels_of(content: bytes) -> int | None:
+    """How many pixels a picture file says that it has, without decoding it; None where that does not tell: of a PDF,
+    or of what is no picture."""
+    from PIL import Image
+
+    try:
+        size = _webp_size(content)
+        if size is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Image.open(io.BytesIO(content), formats=_formats(content, "")) as image:
+                    size = image.size
+        return size[0] * size[1]
+    except Exception:  # said when it is read
+        return None
+
+
+def _webp_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height of a WebP picture by its header; None of any other file. Pillow would decode it to tell."""
+    kind, head = content[12:16], content[20:30]
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(head) < 10:
+        return None
+    if kind == b"VP8X":
+        return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
+
+
 def open_picture(source: str | Path | bytes | Source, name: str | None = None) -> NDArray[np.uint8]:
     """As `read_picture`, the grey levels alone."""
     return read_picture(source, name)[0]
@@ -144,8 +175,9 @@ def read_picture(source: str | Path | bytes | Source, name: str | None = None) -
     Of an animation or of several pages the first, and that is said; `PATH#3` is the third page of a PDF or TIFF. A PDF
     is rendered at 200 pixels per inch; it and HEIC need the extra `photos`.
     `name` stands in messages; it is the path unless given. Raises PictureError for
-    what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels; none of
-    these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel, it takes 1 byte a pixel and 0.1 GB.
+    what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels (25 of
+    WebP); none of these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel (16 of WebP), it takes
+    1 byte a pixel and 0.1 GB.
     """
     source = Source.of(source)
     name = shown(name or ("the picture" if isinstance(source.file, bytes) else source.name))
@@ -167,6 +199,9 @@ def _decode(content: bytes, page: int | None, name: str) -> tuple[NDArray[np.uin
         # What Pillow warns of (a huge picture, a damaged tag) is either refused here or does no harm.
         warnings.simplefilter("ignore")
         try:
+            width, height = _webp_size(content) or (0, 0)
+            if width * height > MAX_WEBP:
+                raise _too_many(name, f"{width} x {height} pixels of WebP", MAX_WEBP)
             with Image.open(io.BytesIO(content), formats=_formats(content, name)) as image:
                 # To count the frames of a file made for it takes minutes; whether there is a second one is soon known.
                 several = page is None and getattr(image, "is_animated", False)
@@ -357,8 +392,8 @@ def _read(path: Path, name: str) -> bytes:
         raise PictureError(f"{name}: cannot be read ({reason}); check the path") from None
 
 
-def _too_many(name: str, what: str) -> PictureError:
-    return PictureError(f"{name}: {what}; expected at most {MAX_PIXELS // 10**6} megapixels: make it smaller")
+def _too_many(name: str, what: str, most: int = MAX_PIXELS) -> PictureError:
+    return PictureError(f"{name}: {what}; expected at most {most // 10**6} megapixels: make it smaller")
 
 
 def _upright(grey: NDArray[np.uint8], orientation: int | None) -> NDArray[np.uint8]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from downstroke.errors import PictureError, counted
 from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
 from downstroke.reading import refusal
+from downstroke.reading.effort import Effort
 from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
+from downstroke.reading.locate import Place
 from downstroke.reading.outcome import Digit, Line, Mark, Steps
 from downstroke.reading.page import Layout, Row, find_rows
 from downstroke.reading.split import Choices, Hypothesis, best_path, choices
@@ -22,9 +24,12 @@ _UNSEEN = 0.03  # heat: what a class has that the locator does not see
 _MARK = 0.3  # heat: of a mark that is told
 _WIDEST = 1.2  # times its height: ink that is wider is more than one digit
 _LEAST = 1e-6  # a probability
+_PREVAIL = 3.0  # times as much heat of letters as of digits
+_AROUND, _ITSELF = 2.5, 0.03  # digits' heights: the reach of what is around one; square of the reach: what is itself
 #: Weights of `Seen.evidence`, and what their sum is at least where a digit is accepted: a logistic regression
-#: (tools/fit_is_there.py); of digits read right on drawn pages 95% reach it.
-_IS_THERE = (0.35, 1.15, 0.23, -2.75, -1.87)
+#: (tools/fit_is_there.py); of digits read right on drawn pages, many hardly
+#: readable, 80% reach it, on photographed sheets nine in ten.
+_IS_THERE = (0.35, 1.07, 0.29, 0.11, -3.64, -0.96)
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,13 @@ class Seen:
     steps: Steps | None
     heat: float | None = None  # how sure the locator is that a digit stands there; None where it was not asked
     other: float = 0.0  # and how sure that it is a letter or a mark
-    company: float = 0.0  # how far what stands beside it on its line is letters and marks, 0..1
+    company: tuple[float, float] = (0.0, 0.0)  # how far letters and marks stand around it, and on the whole page, 0..1
 
     @property
-    def evidence(self) -> tuple[float, float, float, float]:
-        """The reader's score, the logarithms of the locator's heat of a digit and of others, and the company it keeps."""
+    def evidence(self) -> tuple[float, ...]:
+        """The reader's score, the logarithms of the locator's heat of a digit and of others, and the company."""
         score = min(max(float(refusal.score(self.logits[None])[0]), -10.0), 12.0)
-        return score, math.log((self.heat or 0.0) + 0.02), math.log(self.other + 0.02), self.company
+        return score, math.log((self.heat or 0.0) + 0.02), math.log(self.other + 0.02), *self.company
 
     @property
     def is_there(self) -> bool:
@@ -55,12 +60,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class PageRead:
-    """What was read on a page; how many `unread` parts of ink and `doubtful` digits were left out."""
+    """What was read on a page; how many `unread` parts of ink and `doubtful` digits were left out, and how many lines
+    because there were `too_many`."""
 
     lines: list[Line]
     certainty: float  # of its digits, the mean of how sure they are, 0..1; 0 without digits
     unread: int
     doubtful: int
+    too_many: int
 
     @property
     def count(self) -> int:
@@ -91,13 +98,17 @@ class PageRead:
     def notes(self, *, with_marks: bool) -> list[str]:
         """What was seen and is not in the text, in words."""
         notes = []
+        if self.too_many:
+            which = f"{counted(self.too_many, 'line')} of marks"
+            notes.append(f"{which} left out: more than is read in one picture; cut it into parts to read them")
         marks = "".join(mark.mark for line in self.lines for mark in line.marks)
         if marks and not with_marks:
             notes.append(f"{counted(len(marks), 'mark')} passed over: {' '.join(marks)} (--marks keeps them)")
         if self.unread:
             notes.append(f"{counted(self.unread, 'part')} of the ink left out, as no digits")
         if self.doubtful:
-            notes.append(f"{counted(self.doubtful, 'doubtful digit')} left out, alone beside the lines")
+            doubtful = counted(self.doubtful, "doubtful digit")
+            notes.append(f"{doubtful} left out, alone beside the lines or among letters")
         return notes
 
 
@@ -110,13 +121,24 @@ class Page:
     choices: list[Choices]  # of each row
     alone: list[Cut]  # all its ink as one digit, looked at in several ways; none where it can be none
     doubtful: int
+    too_many: int  # lines that were left out
+    places: list[Place]  # all that the locator sees, in the picture's pixels
 
     @classmethod
-    def of(cls, image: NDArray[uint8], *, windows: bool) -> Page:
-        """`windows`: for a reader that has learned to read them. PictureError where there are far too many marks."""
-        layout = find_rows(image)
-        every = [choices(row, windows=windows) for row in layout.rows]
-        return cls(image, layout.rows, every, _alone(image, layout), layout.doubtful)
+    def of(cls, image: NDArray[uint8], effort: Effort | None = None, *, windows: bool) -> Page:
+        """`effort`: what the picture has taken so far; `windows`: for a reader that has learned to read them.
+
+        Raises PictureError where there are far too many marks.
+        """
+        layout = find_rows(image, effort or Effort())
+        alone = [] if layout.too_many else _alone(image, layout)
+        made = [choices(row, windows=windows) for row in layout.rows]
+        return cls(image, layout.rows, made, alone, layout.doubtful, layout.too_many, layout.places)
+
+    @property
+    def among_letters(self) -> bool:
+        """Whether far more letters and marks are seen than digits: what is doubtful there is a letter too."""
+        return sum(place.is_other - _PREVAIL * float(place.classes[:10].max()) for place in self.places) > 0
 
     @property
     def glyphs(self) -> NDArray[uint8]:
@@ -129,14 +151,16 @@ class Page:
         found, unread = self.seen(logits, judge, explain=explain)
         if self.alone:
             found = self._alone_or(found, logits[-len(self.alone) :], judge, explain)
-        lines = []
+        lines, doubtful = [], self.doubtful
         for index, seen in enumerate(found):
-            if seen:
-                digits = [judge.digit(one.logits, one.box, one.warnings, one.steps, there=one.is_there) for one in seen]
+            digits = [judge.digit(one.logits, one.box, one.warnings, one.steps, there=one.is_there) for one in seen]
+            if self.among_letters and not any(digit.accepted for digit in digits):
+                doubtful += len(digits)
+            elif digits:
                 marks = self._marks(self.rows[index], digits) if index < len(self.rows) else []
                 lines.append(Line.of(digits, marks))
         every = [one.surely for seen in found for one in seen]
-        return PageRead(lines, float(np.mean(every)) if every else 0.0, unread, self.doubtful)
+        return PageRead(lines, float(np.mean(every)) if every else 0.0, unread, doubtful, self.too_many)
 
     def seen(self, logits: Floats, judge: Judge, *, explain: bool = False) -> tuple[list[list[Seen]], int]:
         """(the digits on each row, how many parts of ink are none), from the logits [N,C] of the page's glyphs."""
@@ -156,7 +180,7 @@ class Page:
         steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
         heat = found.place.score if found.place else 0.0
         other = max(found.place.is_other if found.place else 0.0, found.other)
-        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, other, row.company(found.place))
+        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, other, _company(box, self.places))
 
     def _alone_or(self, found: list[list[Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[Seen]]:
         """What was found, or all the ink as one digit, whichever is likelier; `looked`: the logits of that."""
@@ -184,6 +208,18 @@ class Page:
             if place.score > _MARK and not any(_holds(digit.box, box) for digit in digits):
                 found.append(Mark(place.mark, box))
         return found
+
+
+def _company(box: Box, places: list[Place]) -> tuple[float, float]:
+    """The share of letters and marks in all that the locator sees: around the box, and on the whole page."""
+    if not places:
+        return 0.0, 0.0
+    x, y, width, height = box
+    known = np.array([(*place.middle, float(place.classes[:10].max()), place.is_other) for place in places])
+    away = ((known[:, 0] - x - width / 2) ** 2 + (known[:, 1] - y - height / 2) ** 2) / (_AROUND * height) ** 2
+    near = np.exp(-away / 2) * (away > _ITSELF)
+    around, page = (weight @ known[:, 2:] for weight in (near, np.ones(len(known))))
+    return float(around[1] / (around.sum() + 0.5)), float(page[1] / (page.sum() + 0.5))
 
 
 def _holds(box: Box, other: Box) -> bool:
@@ -233,7 +269,8 @@ def _alone(image: NDArray[uint8], layout: Layout) -> list[Cut]:
     except PictureError:
         return []
     found = [replace(cut, box=(cut.box[0] + x, cut.box[1] + y, *cut.box[2:])) for cut in found]
-    return [] if any(other.shares(found[0].box) > _IS_PLACE for other in layout.others) else found
+    letters = (place for place in layout.places if not place.is_digit)
+    return [] if any(letter.shares(found[0].box) > _IS_PLACE for letter in letters) else found
 
 
 def box_in_picture(row: Row, x: float, y: float, right: float, bottom: float, shape: tuple[int, ...]) -> Box:

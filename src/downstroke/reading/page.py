@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from downstroke.errors import PictureError
 from downstroke.glyphs.ink import with_paper_beside, written
-from downstroke.reading.locate import Place, distinct, locate, look, peaks, resized
+from downstroke.reading.effort import A_PIECE, MOST, Effort
+from downstroke.reading.locate import Place, distinct, locate, look, peaks, pixels_seen, resized
 
 TALL = 40.0  # pixels: how tall the digits of a line are made
 _MARGIN = 0.8  # of a digit's height, around a line
 _WIDEST = 6000  # pixels: a longer line is made smaller
 _MOST = 3000  # digits that are seen; a page of digits as small as can be read has fewer
+_MOST_PIECES = 600  # of a line: digits need more room, or the line is longer than can be read
 _SLOPES = np.tan(np.radians(np.arange(-16, 16.5, 0.5)))
 _SURE_ALONE, _FEW = 0.5, 2  # heat of a digit alone on its line, where there are more digits than so few
 _LOOK = 640  # pixels: a longer picture is made smaller to see which way up it is
@@ -82,45 +84,61 @@ class Row:
     ink: Floats
     grey: NDArray[np.uint8]
 
-    def company(self, but: Place | None) -> float:
-        """How far the locator sees letters and marks in the row, but for one place: their share of all heat, 0..1."""
-        others = [place for place in (*self.places, *self.others) if place is not but]
-        of_others = sum(place.is_other for place in others)
-        return of_others / (of_others + sum(float(place.classes[:10].max()) for place in others) + 0.5)
-
 
 @dataclass(frozen=True)
 class Layout:
-    """What is on a page: its lines of digits in reading order; in the picture's pixels what the locator sees of marks
-    and letters; and how many `doubtful` digits were left out."""
+    """What is on a page: its lines of digits in reading order; all `places` that the locator sees, in the picture's
+    pixels; how many `doubtful` digits were left out, and how many lines, as `too_many` for the effort that a picture is
+    worth."""
 
     rows: list[Row]
-    others: list[Place]
+    places: list[Place]
     doubtful: int
+    too_many: int = 0
 
 
-def find_rows(image: NDArray[np.uint8]) -> Layout:
+def find_rows(image: NDArray[np.uint8], effort: Effort | None = None) -> Layout:
     """The lines of digits on grey [H,W]; none where no digit is found.
 
     Raises PictureError where there are far too many.
     """
+    effort = effort or Effort()
     image, room = with_paper_beside(image)
+    effort.spend(pixels_seen(image.shape))
     every = locate(image)
     places = [place for place in every if place.is_digit]
-    others = [replace(place, x=place.x - room) for place in every if not place.is_digit]
+    every = [replace(place, x=place.x - room) for place in every]
     if len(places) > _MOST:
         raise PictureError(
             f"{len(places):,} marks like digits, expected at most {_MOST:,}; cut the picture down to the digits"
         )
     if not places:
-        return Layout([], others, 0)
+        return Layout([], every, 0)
     slope = _slope(places)
     lines = group(places, slope)
     sure = [line for line in lines if len(line) > 1 or line[0].score > _SURE_ALONE or len(places) <= _FEW]
-    rows = [_row(image, line, [p for other in lines if other is not line for p in other], slope) for line in sure]
     beside = np.array([[0, 0, -room], [0, 0, 0]])
-    rows = [replace(row, to_picture=row.to_picture + beside) for row in rows if row.pieces]
-    return Layout(rows, others, len(lines) - len(sure))
+    rows: list[Row] = []
+    too_many, full = 0, False
+    for line in sure:
+        takes = _area(line, math.atan(slope)) + A_PIECE * len(line)
+        if full or not effort.allows(takes):
+            full = full or takes < MOST / 2  # else it is the line that is odd, not their number
+            too_many += 1
+            continue
+        row = _row(image, line, [p for other in lines if other is not line for p in other], slope)
+        effort.spend(row.ink.size + A_PIECE * len(row.pieces))
+        if len(row.pieces) > _MOST_PIECES:
+            too_many += 1
+        elif row.pieces:
+            rows.append(replace(row, to_picture=row.to_picture + beside))
+    return Layout(rows, every, len(lines) - len(sure), too_many)
+
+
+def pixels_of_turns(shape: tuple[int, ...]) -> float:
+    """How many pixels `turns` looks at in a picture of this shape."""
+    scale = min(1.0, _LOOK / max(shape))
+    return 4 * pixels_seen((shape[0] * scale, shape[1] * scale))
 
 
 def turns(image: NDArray[np.uint8]) -> list[int]:
@@ -161,22 +179,27 @@ def _slope(places: list[Place]) -> float:
 def group(places: list[Place], slope: float) -> list[list[Place]]:
     """Digits grouped into lines along the slope, from top to bottom, each from left to right."""
     lines: list[list[Place]] = []
+    ends: list[tuple[float, float, float]] = []  # of each line: middle, top and bottom of its last few digits
     for place in sorted(places, key=lambda place: place.middle[0]):
-        best, chosen = 0.35, None
-        for line in lines:
-            # The last few decide: a line may bend, and its digits may differ in size.
-            last = line[-3:]
-            shift = slope * (place.middle[0] - float(np.mean([p.middle[0] for p in last])))
-            top = float(np.mean([p.y for p in last])) + shift
-            bottom = float(np.mean([p.y + p.height for p in last])) + shift
-            both = min(bottom, place.y + place.height) - max(top, place.y)
-            share = both / min(bottom - top, place.height)
+        best, chosen = 0.35, len(lines)
+        across = place.middle[0]
+        for number, (middle, top, bottom) in enumerate(ends):
+            shift = slope * (across - middle)
+            both = min(bottom + shift, place.y + place.height) - max(top + shift, place.y)
+            share = both / min((bottom + shift) - (top + shift), place.height)
             if share > best:
-                best, chosen = share, line
-        if chosen is None:
-            lines.append([place])
-        else:
-            chosen.append(place)
+                best, chosen = share, number
+        if chosen == len(lines):
+            lines.append([])
+            ends.append((0.0, 0.0, 0.0))
+        lines[chosen].append(place)
+        # The last few decide: a line may bend, and its digits may differ in size.
+        last = lines[chosen][-3:]
+        ends[chosen] = (
+            sum(p.middle[0] for p in last) / len(last),
+            sum(p.y for p in last) / len(last),
+            sum(p.y + p.height for p in last) / len(last),
+        )
     level = [float(np.median([p.middle[1] - slope * p.middle[0] for p in line])) for line in lines]
     parted: list[list[Place]] = []
     for _, line in sorted(zip(level, lines, strict=True), key=lambda pair: pair[0]):
@@ -203,7 +226,7 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     said = look(strip, there)
     to_strip = _inverse(to_picture)
     own = [_moved(place, to_strip) for place in line]
-    foreign = [_moved(place, to_strip) for place in others]
+    foreign = [_moved(place, to_strip) for place in _near(others, to_strip, strip.shape)]
     foreign = [
         p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0
     ]
@@ -216,6 +239,35 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     return Row(_in_order(pieces), TALL, places, others, to_picture, kept, grey)
 
 
+def _near(places: list[Place], matrix: NDArray[np.float64], shape: tuple[int, ...]) -> list[Place]:
+    """Those that may lie in a strip of `shape` [h,w] when `matrix` [2,3] has moved them; `_moved` takes long."""
+    if not places:
+        return []
+    boxes = np.array([(*place.middle, place.width, place.height) for place in places])
+    middles = boxes[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    reach = math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))) * boxes[:, 2:] / 2 + 1
+    inside = ((middles + reach > 0) & (middles - reach < shape[::-1])).all(axis=1)
+    return [places[index] for index in np.flatnonzero(inside)]
+
+
+def _bounds(line: list[Place], tall: float, angle: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low and high corner, each x, y, of the line made level with its margin, in the picture's pixels."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    corners = np.array(
+        [(p.x + u * p.width, p.y + v * p.height) for p in line for u, v in ((0, 0), (1, 0), (0, 1), (1, 1))]
+    )
+    turned = corners @ np.array([[cos, -sin], [sin, cos]])
+    return turned.min(axis=0) - _MARGIN * tall, turned.max(axis=0) + _MARGIN * tall
+
+
+def _area(line: list[Place], angle: float) -> float:
+    """How many pixels the line will have when it is cut out."""
+    tall = _tall(line)
+    low, high = _bounds(line, tall, angle)
+    width, height = high - low
+    return float(width * height * min(TALL / tall, _WIDEST / width) ** 2)
+
+
 def _cut_out(
     image: NDArray[np.uint8], line: list[Place], tall: float, angle: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float64]]:
@@ -224,11 +276,7 @@ def _cut_out(
     import cv2
 
     cos, sin = math.cos(angle), math.sin(angle)
-    corners = np.array(
-        [(p.x + u * p.width, p.y + v * p.height) for p in line for u, v in ((0, 0), (1, 0), (0, 1), (1, 1))]
-    )
-    turned = corners @ np.array([[cos, -sin], [sin, cos]])
-    low, high = turned.min(axis=0) - _MARGIN * tall, turned.max(axis=0) + _MARGIN * tall
+    low, high = _bounds(line, tall, angle)
     scale = min(TALL / tall, _WIDEST / (high[0] - low[0]))
     width, height = (max(1, round(float(v) * scale)) for v in high - low)
     # Shrinking has to average, which turning does not: first the region smaller, then level.

@@ -18,11 +18,13 @@ from downstroke.glyphs.glyph import SIZE, Cut, looks
 from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
 from downstroke.glyphs.window import windows
 from downstroke.reading import refusal
+from downstroke.reading.effort import Effort
 from downstroke.reading.field import Field
 from downstroke.reading.judge import Judge, about_stroke
 from downstroke.reading.lines import Page, crop
+from downstroke.reading.locate import pixels_seen
 from downstroke.reading.outcome import REFUSED, Digit, Line, Mark, Reading, Steps
-from downstroke.reading.page import Piece, Row, turns
+from downstroke.reading.page import Piece, Row, pixels_of_turns, turns
 from downstroke.reading.shipped import shipped
 from downstroke.reading.split import choices
 from downstroke.runs.run import Run
@@ -30,6 +32,7 @@ from downstroke.runs.run import Run
 __all__ = ["REFUSED", "Digit", "Line", "Mark", "Reader", "Reading", "Steps"]
 
 _NOTHING = "no digit found in the picture; if it is one digit, say --digit"
+_TOO_MUCH = "far more marks than is read in one picture; cut it down to the digits"
 _TURNED = {1: "by a quarter to the left", 2: "upside down", 3: "by a quarter to the right"}
 _CERTAIN, _BETTER = 0.95, 0.1  # mean of how sure digits are: below the first, a page is looked at turned as well
 _LEAST_TOLD, _AS_MANY = 4, 0.7  # digits that tell which way up a page is, at least; and of those seen otherwise
@@ -120,11 +123,20 @@ class Reader:
         return prepared.read(self.logits(prepared.glyphs))
 
     def prepare(
-        self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
+        self,
+        picture: Picture | InMemory,
+        *,
+        digit: bool = False,
+        explain: bool = False,
+        marks: bool = False,
+        effort: Effort | None = None,
     ) -> Prepared:
-        """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError."""
+        """All of `read` but the network, so that it can see the glyphs of many pictures at once. PictureError.
+
+        `effort`: what it may take; TooLongError from here or from `Prepared.read` where that is too little.
+        """
         source, image, notes = _opened(picture)
-        return self._prepared(source, image, notes, digit=digit, explain=explain, marks=marks)
+        return self._prepared(source, image, notes, digit=digit, explain=explain, marks=marks, effort=effort)
 
     def _prepared(
         self,
@@ -136,11 +148,12 @@ class Reader:
         explain: bool,
         marks: bool,
         field: Field | None = None,
+        effort: Effort | None = None,
     ) -> Prepared:
         name = shown(source.name if field is None else f"{source.name} {field.name}")
         part = image if field is None else field.of(image)
         try:
-            glyphs, lines = self._one(part, explain) if digit else self._page(part, explain, marks)
+            glyphs, lines = self._one(part, explain) if digit else self._page(part, explain, marks, effort or Effort())
         except PictureError as error:
             raise PictureError(f"{name}: {error}") from None
 
@@ -168,7 +181,7 @@ class Reader:
 
         With `fields`, or what it gives for a source, of each picture those alone, a Reading each.
         """
-        how = {"digit": digit, "explain": explain, "marks": marks}
+        how: dict[str, Any] = {"digit": digit, "explain": explain, "marks": marks}
         for picture in pictures:
             source = Source.of(picture)
             try:
@@ -270,23 +283,31 @@ class Reader:
         best = int(value.argmax())
         return (cuts[best], looked[best]) if value[best] > value[0] + _MORE_LIKE else None
 
-    def _page(self, image: NDArray[uint8], explain: bool, marks: bool) -> tuple[NDArray[uint8], Lines]:
-        page = Page.of(image, windows=self.windows)
+    def _page(self, image: NDArray[uint8], explain: bool, marks: bool, effort: Effort) -> tuple[NDArray[uint8], Lines]:
+        page = Page.of(image, effort, windows=self.windows)
         glyphs = page.glyphs
-        ways = functools.cache(lambda: turns(image))  # looked for only where upright does not do
+
+        @functools.cache
+        def ways() -> list[int]:
+            """Looked for only where upright does not do."""
+            effort.spend(pixels_of_turns(image.shape))
+            return turns(image)
+
         if not len(glyphs) and not ways():
-            raise PictureError(_NOTHING)
+            raise PictureError(_TOO_MUCH if page.too_many else _NOTHING)
 
         def read(logits: Floats) -> tuple[list[Line], list[str]]:
             best, notes = page.read(logits, self.judge, explain), []
             for turn in ways() if best.certainty < _CERTAIN else []:
-                turned = Page.of(np.ascontiguousarray(np.rot90(image, turn)), windows=self.windows)
+                if best.certainty > 1 - _BETTER or not effort.allows(pixels_seen(image.shape)):
+                    break
+                turned = Page.of(np.ascontiguousarray(np.rot90(image, turn)), effort, windows=self.windows)
                 other = turned.read(self.logits(turned.glyphs), self.judge, explain)
                 enough = max(_LEAST_TOLD, _AS_MANY * best.count)
                 if other.count >= enough and other.certainty > best.certainty + _BETTER:
                     best, notes = other.turned(turn, image.shape), [f"read turned {_TURNED[turn]}"]
             if not best.count:
-                raise PictureError(_NOTHING)
+                raise PictureError(_TOO_MUCH if page.too_many else _NOTHING)
             lines = [Line.of(line.digits, line.marks, with_marks=marks) for line in best.lines]
             return lines, notes + best.notes(with_marks=marks)
 

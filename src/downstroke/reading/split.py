@@ -126,7 +126,10 @@ def _in_boxes(row: Row, *, windows: bool) -> list[tuple[Place, NDArray[np.uint8]
 def _seen(piece: Piece, places: list[Place]) -> tuple[Place | None, float]:
     """(the place that a piece is most likely to be, how far it is: what their boxes share, by how sure it is; 0..1)."""
     best, found = 0.0, None
+    left, right = piece.x, piece.right
     for place in places:
+        if min(right, place.x + place.width) <= max(left, place.x):
+            continue
         share = place.shares((piece.x, piece.y, piece.width, piece.height)) * min(1.0, 2 * place.score)
         if share > best:
             best, found = share, place

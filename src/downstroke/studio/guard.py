@@ -28,9 +28,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from downstroke.errors import DownstrokeError
 from downstroke.studio.errors import Refused
 
-MOST_BYTES = 64_000_000  # of a request's body
+MOST_BYTES = 64_000_000  # of a body with pictures
+MOST_PLAIN = 1_000_000  # of any other: bytes
+MOST_PARTS = 10_000  # of a body without pictures: commas, which part the things in it
 MOST_BYTES_HELD = 256_000_000  # of all bodies that are being received or answered
-CHUNK = 1 << 18  # bytes of a body that are parsed at a stretch: the event loop has others to answer
 BODY_S = 60.0  # in which a body must have come
 ANSWER_S = 300.0  # in which an answer must have begun
 CSP = (
@@ -44,6 +45,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_WITH_PICTURES = "/api/read"
 _PORTS = {"http": 80, "https": 443}
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PREFLIGHT = {  # what a browser is told that it may send for a page of a named site
@@ -129,14 +131,7 @@ class Guard:
             nonlocal began
             if message["type"] == "http.response.start":
                 began = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                if self.settings.origins:
-                    headers.add_vary_header("Origin")
-                if shared:
-                    headers["Access-Control-Allow-Origin"] = asked["origin"]
-                    headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+                self._head(MutableHeaders(scope=message), scope["path"], asked["origin"] if shared else None)
             await send(message)
 
         async def refuse(refused: Refused) -> None:
@@ -157,7 +152,7 @@ class Guard:
             if shared and scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
                 await Response(status_code=204, headers=_preflight(asked))(scope, receive, sending)
                 return
-            body = await _body(asked, receive, hold)
+            body = await _body(scope["path"], asked, receive, hold)
             async with asyncio.timeout(ANSWER_S) as patience:
 
                 async def answering(message: Message) -> None:
@@ -178,11 +173,22 @@ class Guard:
         finally:
             self._held -= held
 
+    def _head(self, headers: MutableHeaders, path: str, site: str | None) -> None:
+        """Add to an answer's headers what every one has; `site`: the one whose page asks, where it may."""
+        headers.update(HEADERS)
+        if path.startswith("/api"):
+            headers["Cache-Control"] = "no-store"
+        if self.settings.origins:
+            headers.add_vary_header("Origin")
+        if site is not None:
+            headers["Access-Control-Allow-Origin"] = site
+            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+
     def _admit(self, scope: Scope) -> None:
         """Refused where the request is not one that this page or a program with the token makes."""
         headers, path, changes = Headers(scope=scope), scope["path"], scope["method"] not in _SAFE
         host = headers.get("host", "")
-        if self.settings.loopback and not is_loopback(_without_port(host)):
+        if self.settings.loopback and not is_loopback(_name_of(host)):
             raise Refused(403, f"the Host header is {host!r}; this studio answers only to 127.0.0.1 and localhost")
         origin = headers.get("origin")
         foreign = origin is not None and _netloc(origin) != host
@@ -196,7 +202,7 @@ class Guard:
         preflight = scope["method"] == "OPTIONS" and self._shares(headers, path)  # browsers send it without the token
         if self._needs_token(path, changes) and not preflight and not self._has_token(headers):
             raise Refused(401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN")
-        if self.settings.read_only and changes and path != "/api/read":
+        if self.settings.read_only and changes and path != _WITH_PICTURES:
             raise Refused(403, "this studio reads only; nothing can be changed through it")
 
     def _shares(self, headers: Headers, path: str) -> bool:
@@ -208,7 +214,7 @@ class Guard:
     def _needs_token(self, path: str, changes: bool) -> bool:
         if not self.settings.loopback:
             return not (path in _OPEN or path.startswith("/static/"))
-        return changes and path != "/api/read"
+        return changes and path != _WITH_PICTURES
 
     def _has_token(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
@@ -222,11 +228,23 @@ def _preflight(headers: Headers) -> dict[str, str]:
     return {**_PREFLIGHT, **({"Access-Control-Allow-Private-Network": "true"} if private else {})}
 
 
-async def _body(headers: Headers, receive: Receive, hold: Callable[[int], None]) -> bytes:
-    """The whole body, each part held. Refused(413) where it is too long, Refused(408) where it does not come."""
-    too_long = Refused(413, f"the request is larger than {MOST_BYTES // 10**6} MB; send fewer or smaller pictures")
+async def _body(path: str, headers: Headers, receive: Receive, hold: Callable[[int], None]) -> list[bytes]:
+    """The whole body in parts, each held. Refused(413) where it is too much, Refused(408) where it does not come."""
+    if path == _WITH_PICTURES:
+        return await _received(headers, receive, hold, MOST_BYTES, "send fewer or smaller pictures")
+    parts = await _received(headers, receive, hold, MOST_PLAIN, "send less")
+    if sum(part.count(b",") for part in parts) > MOST_PARTS:  # before anything parses it
+        raise Refused(413, f"the request has more than {MOST_PARTS:,} parts; send fewer")
+    return parts
+
+
+async def _received(
+    headers: Headers, receive: Receive, hold: Callable[[int], None], most: int, what: str
+) -> list[bytes]:
+    """As `_body`, of any `most` bytes; `what` to do about more."""
+    too_long = Refused(413, f"the request is larger than {most // 10**6} MB; {what}")
     length = headers.get("content-length", "0")
-    if length.isdigit() and int(length) > MOST_BYTES:
+    if length.isdigit() and (len(length) > 15 or int(length) > MOST_BYTES):
         raise too_long
     parts, total = [], 0
     try:
@@ -235,38 +253,44 @@ async def _body(headers: Headers, receive: Receive, hold: Callable[[int], None])
                 message = await receive()
                 if message["type"] != "http.request":  # whoever asked has gone
                     raise Refused(400, "the request ended before it was whole")
-                parts.append(message.get("body", b""))
-                hold(len(parts[-1]))
-                total += len(parts[-1])
-                if total > MOST_BYTES:
+                part = message.get("body", b"")
+                total += len(part)
+                # A little too long is heard to its end and forgotten: who still sends would not hear the answer.
+                ended = not message.get("more_body", False)
+                if total > MOST_BYTES or (ended and total > most):
                     raise too_long
-                if not message.get("more_body", False):
-                    return b"".join(parts)
+                if total <= most:
+                    parts.append(part)
+                    hold(len(part))
+                if ended:
+                    return parts
     except TimeoutError:
         raise Refused(408, f"the request did not arrive within {BODY_S:g} s; send it again") from None
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    at: int | None = 0
+def _replay(parts: list[bytes], receive: Receive) -> Receive:
+    """Gives the parts of a body as they came, and lets go of each: large ones are copied as seldom as can be."""
+    parts.reverse()
+    first = True
 
     async def again() -> Message:
-        nonlocal at
-        if at is None:
+        nonlocal first
+        if not parts:
             return await receive()  # only a disconnect can follow
-        if at:
-            await asyncio.sleep(0)
-        part, at = body[at : at + CHUNK], at + CHUNK
-        if at >= len(body):
-            at = None
-        return {"type": "http.request", "body": part, "more_body": at is not None}
+        if not first:
+            await asyncio.sleep(0)  # the event loop has others to answer
+        first = False
+        return {"type": "http.request", "body": parts.pop(), "more_body": bool(parts)}
 
     return again
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+def _name_of(host: str) -> str:
+    """The name or address in a Host header, without brackets and port; nothing where it is not just that."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::([0-9]{1,5}))?", host)
+    if not found or int(found[3] or 0) > 65535:
+        return ""
+    return found[1] or found[2]
 
 
 def _more_headers(status: int) -> dict[str, str]:

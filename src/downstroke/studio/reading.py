@@ -1,7 +1,8 @@
 """Reading for many at once: the network sees the glyphs of all pictures that wait, in one batch.
 
 Small pictures are taken by one thread, all that wait at a time: a thread a picture would spend more on taking turns
-than on reading. Large ones, which may take seconds, have threads of their own, so that a drawing never waits for them.
+than on reading. Those of many pixels or with many marks, which may take seconds, have threads of their own, so that a
+drawing never waits for them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from typing import Any
 import numpy as np
 
 from downstroke.errors import PictureError
+from downstroke.reading.effort import Effort, TooLongError
 from downstroke.reading.reader import Prepared, Reader, Reading
 from downstroke.runs.files import dumps
 from downstroke.runs.run import Run
 from downstroke.studio.errors import Refused
 from downstroke.studio.uploads import Picture, Wanted
 
-SMALL = 50_000  # bytes of a picture file
+SMALL = 160_000  # pixels; the pad sends 400 across
+QUICK = 2e6  # what a small picture may take, as `Effort` counts, before it is one for the other threads
 AT_ONCE = 32  # small pictures taken at a time
 MOST_UNDER_WAY = 1024  # pictures
 KEPT = 4  # readers, loaded
@@ -39,13 +42,18 @@ class _Task:
     wanted: Wanted
     answer: asyncio.Future[bytes]
 
-    def prepare(self) -> Prepared:
-        """PictureError."""
+    @property
+    def small(self) -> bool:
+        """Whether it can be read while a drawing waits, by its size."""
+        return self.picture.pixels is not None and self.picture.pixels <= SMALL
+
+    def prepare(self, quick: float | None) -> Prepared:
+        """PictureError; TooLongError where it takes more than `quick`."""
         content = self.picture.content
         if content is None:
             raise PictureError(self.picture.error)
         digit = self.wanted.digit or not isinstance(content, bytes)  # grey levels of a glyph's size are one digit
-        return self.reader.prepare(content, digit=digit, explain=self.wanted.explain)
+        return self.reader.prepare(content, digit=digit, explain=self.wanted.explain, effort=Effort(quick))
 
     def told(self, reading: Reading) -> bytes:
         """The object of `downstroke read --json`; with `explain` each digit has its `glyph`, 28 rows of 28 levels."""
@@ -105,10 +113,10 @@ class Readers:
         self._under_way += count
         try:
             for task in tasks:
-                if isinstance(task.picture.content, bytes) and len(task.picture.content) > SMALL:
-                    self._large.submit(_read, [task])
-                else:
+                if task.small:
                     self._small.put(task)
+                else:
+                    self._large.submit(_read, [task])
             return await asyncio.gather(*(task.answer for task in tasks))
         finally:
             self._under_way -= count
@@ -122,32 +130,47 @@ class Readers:
                     self._small.put(None)
                     break
                 gathered.append(following)
-            _read(gathered)
+            for task in _read(gathered, QUICK):
+                self._large.submit(_read, [task])
 
 
-def _read(tasks: Sequence[_Task]) -> None:
-    """Read pictures, with one look of each network at the glyphs of all; whoever waits is told, whatever happens."""
+def _read(tasks: Sequence[_Task], quick: float | None = None) -> list[_Task]:
+    """Read pictures, with one look of each network at the glyphs of all; whoever waits is told, whatever happens.
+
+    Those that take more than `quick` are given back, unread.
+    """
     answers: list[tuple[_Task, bytes | Exception]] = []
     prepared: list[tuple[_Task, Prepared]] = []
     for task in tasks:
         try:
-            prepared.append((task, task.prepare()))
+            prepared.append((task, task.prepare(quick)))
         except PictureError as error:
             answers.append((task, task.failed(error)))
         except Exception as error:
             answers.append((task, error))
     for reader in {id(task.reader): task.reader for task, _ in prepared}.values():
         answers += _answers(reader, [(task, made) for task, made in prepared if task.reader is reader])
-    tasks[0].answer.get_loop().call_soon_threadsafe(_deliver, answers)
+    tasks[0].answer.get_loop().call_soon_threadsafe(
+        _deliver, [(task, answer) for task, answer in answers if not isinstance(answer, TooLongError)]
+    )
+    return [task for task, answer in answers if isinstance(answer, TooLongError)]
 
 
 def _answers(reader: Reader, asked: list[tuple[_Task, Prepared]]) -> list[tuple[_Task, bytes | Exception]]:
     try:
         logits = reader.logits(np.concatenate([made.glyphs for _, made in asked]))
         own = np.split(logits, np.cumsum([len(made.glyphs) for _, made in asked])[:-1])
-        return [(task, task.told(made.read(part))) for (task, made), part in zip(asked, own, strict=True)]
     except Exception as error:
         return [(task, error) for task, _ in asked]
+    answers: list[tuple[_Task, bytes | Exception]] = []
+    for (task, made), part in zip(asked, own, strict=True):
+        try:
+            answers.append((task, task.told(made.read(part))))
+        except PictureError as error:
+            answers.append((task, task.failed(error)))
+        except Exception as error:
+            answers.append((task, error))
+    return answers
 
 
 def _deliver(answers: list[tuple[_Task, bytes | Exception]]) -> None:

@@ -14,8 +14,13 @@ from downstroke.recipe import RECIPES, Recipe
 Name = Annotated[str, Field(description="The run's name: its folder in the runs folder.", examples=["calm-otter"])]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rows28 = Annotated[
-    list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=28, max_length=28)]],
-    Field(min_length=28, max_length=28, description="28 rows of 28 grey levels, 0 to 255, ink high on zero."),
+    list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=28, max_length=28, fail_fast=True)]],
+    Field(
+        min_length=28,
+        max_length=28,
+        fail_fast=True,
+        description="28 rows of 28 grey levels, 0 to 255, ink high on zero.",
+    ),
 ]
 
 
@@ -304,6 +309,7 @@ class Read(Asked):
     model_config = ConfigDict(json_schema_extra={"examples": [{"images": ["iVBORw0KGgo..."], "digit": True}]})
 
     images: list[Image] = Field(
+        fail_fast=True,  # of a thousand complaints one is told
         min_length=1,
         max_length=64,
         description="Each: a picture file in base64, 28 rows of 28 grey levels (one digit), or either with a name.",

@@ -21,20 +21,42 @@ from downstroke.studio.jobs import Jobs
 from downstroke.studio.service import Studio
 
 MOST_CONNECTIONS = 500
-FIRST_S = 30.0  # in which a connection's first request must have come
+FIRST_S = 30.0  # in which the headers of a request must have come, of the first one from the connection on
 TURN_S = 0.0005  # of Python's threads: after each send the event loop would wait 5 ms for one that reads
 GRACE_S = 3  # for answers under way, when the server is asked to end
 
 
 class _Patient(H11Protocol):
-    """A connection on which no request comes is closed; uvicorn itself waits for the first one for ever."""
+    """A connection on which no request comes, or one whose headers do not end, is closed; uvicorn itself waits on."""
+
+    _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(FIRST_S, self._give_up)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._wait_no_more()
+        elif self._waiting is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait()  # the headers of a next request have begun to come
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(FIRST_S, self._give_up)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        if not self.transport.is_closing():
             self.transport.close()
 
 

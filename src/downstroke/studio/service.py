@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from downstroke.runs import files
 from downstroke.studio import stream
@@ -37,13 +38,31 @@ async def answer(work: Callable[[], Any], status: int = 200) -> Response:
     return await asyncio.to_thread(lambda: Answer(work(), status))
 
 
+class _Watched(StreamingResponse):
+    """A stream that counts from when it is sent to its end: one that is never sent is never counted."""
+
+    def __init__(self, studio: Studio, events: AsyncIterator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._studio = studio
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._studio.streams >= MOST_STREAMS:
+            await Answer({"error": "too many watch already; close a page"}, 503)(scope, receive, send)
+            return
+        self._studio.streams += 1  # nothing is awaited since the question: a burst cannot pass it
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._studio.streams -= 1
+
+
 class Studio:
     """One studio, being served."""
 
     def __init__(self, settings: Settings, jobs: Jobs) -> None:
         self.settings, self.jobs, self.views = settings, jobs, Views(jobs)
         self.closing = False
-        self._streams = 0
+        self.streams = 0  # being sent
         self._one = asyncio.Semaphore(1)
         self._heavy = 0
         self._readers: asyncio.Future[Readers] | None = None
@@ -90,22 +109,8 @@ class Studio:
         return self._inside[1]
 
     async def events(self, name: str, since_step: int | None) -> Response:
-        """The run's events, until the studio ends. Refused(503) where too many watch."""
-        if self._streams >= MOST_STREAMS:
-            raise Refused(503, "too many watch already; close a page")
-        return StreamingResponse(
-            self._counted(stream.events(self.views, name, since_step, lambda: self.closing)),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
-
-    async def _counted(self, events: AsyncIterator[str]) -> AsyncIterator[str]:
-        self._streams += 1
-        try:
-            async for text in events:
-                yield text
-        finally:
-            self._streams -= 1
+        """The run's events, until the studio ends; 503 where too many watch."""
+        return _Watched(self, stream.events(self.views, name, since_step, lambda: self.closing))
 
     def ask(self, name: str, wish: str) -> dict[str, Any]:
         """Pause a training or stop it: the run as it is then. Refused(404), Refused(409)."""

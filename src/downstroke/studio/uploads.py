@@ -1,13 +1,17 @@
-"""Pictures as they come with a request: files of a form, or JSON; bounded in number and size."""
+"""Pictures as they come with a request: files of a form, or JSON; bounded in number and size.
+
+While Python is at one long string it answers nobody. So pictures in JSON are cut out of the body before it is parsed,
+what is left is small, and they are decoded a stretch at a time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +21,18 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from downstroke.glyphs.picture import MAX_PIXELS
+from downstroke.errors import shown
+from downstroke.glyphs.picture import MAX_PIXELS, pixels_of
 from downstroke.studio import schemas
 from downstroke.studio.errors import Refused
 
 MOST_PICTURES = 64
 MOST_PIXELS = MAX_PIXELS  # of all pictures of a request together
+MOST_PLAIN = 1_000_000  # bytes of a JSON body beside its pictures
+MOST_QUOTES = 2_000  # in a JSON body; 64 pictures with names have 520
+LONG = 2_000  # bytes: a longer string in a JSON body can only be a picture
 LARGE = 100_000  # bytes: parsing more would keep the event loop from others
+STRETCH = 1 << 18  # bytes of base64 that are decoded at a time
 _FLAGS = ("digit", "strict", "explain")
 
 
@@ -34,6 +43,7 @@ class Picture:
     name: str
     content: bytes | NDArray[np.uint8] | None
     error: str | None = None
+    pixels: int | None = 0  # that a picture file says it has; None where only reading it tells
 
 
 @dataclass(frozen=True)
@@ -51,48 +61,118 @@ async def from_request(request: Request) -> Wanted:
     """What a request asks to be read, of whatever content type. Refused(415), and as the others here."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await from_form(request)
+        wanted = await from_form(request)
+        size = sum(len(picture.content) for picture in wanted.pictures if isinstance(picture.content, bytes))
+        return await asyncio.to_thread(bounded, wanted) if size > LARGE else bounded(wanted)
+    body = await request.body()
     if kind == "application/json":
-        return await from_body(await request.body())
+        return await asyncio.to_thread(from_json, body) if len(body) > LARGE else from_json(body)
     if kind.startswith("image/"):
-        return from_image(await request.body(), request.query_params)
+        wanted = from_image(body, request.query_params)
+        return await asyncio.to_thread(bounded, wanted) if len(body) > LARGE else bounded(wanted)
     raise Refused(415, f"the content type is {kind!r}; expected multipart/form-data, application/json or image/*")
-
-
-async def from_body(body: bytes) -> Wanted:
-    """As `from_json`; a large body in a thread."""
-    return await asyncio.to_thread(from_json, body) if len(body) > LARGE else from_json(body)
 
 
 def from_json(body: bytes) -> Wanted:
     """What a JSON body asks for. Refused(422), Refused(413)."""
+    rest, cut = _cut(body)
     try:
-        asked = schemas.Read.model_validate_json(body)
+        asked = schemas.Read.model_validate_json(rest)
     except ValidationError as error:
         raise Refused(422, in_words(error.errors())) from None
-    pictures = [_picture(image, index) for index, image in enumerate(asked.images)]
-    return _bounded(Wanted(pictures, asked.digit, asked.strict, asked.explain, asked.run))
+    pictures = [_picture(image, index, cut) for index, image in enumerate(asked.images)]
+    return bounded(Wanted(pictures, asked.digit, asked.strict, asked.explain, asked.run))
 
 
-def _picture(image: schemas.Image, index: int) -> Picture:
+def _cut(body: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """(a JSON body with a name in the place of each long string, the string of each name, escaped as it came).
+
+    No one can guess the names, and they are too long for anything but a picture. Refused(413), Refused(422).
+    """
+    secret = secrets.token_hex(8)
+    cut: dict[str, bytes] = {}
+    parts: list[bytes] = []
+    at = quotes = plain = 0
+    start = body.find(b'"')
+    while start >= 0:
+        end = body.find(b'"', start + 1)
+        quotes += 2
+        while end >= 0 and _backslashes(body, start + 1, end) % 2 and quotes <= MOST_QUOTES:
+            end = body.find(b'"', end + 1)
+            quotes += 1
+        if quotes > MOST_QUOTES:
+            raise Refused(422, f"the JSON has more than {MOST_QUOTES:,} quotes; expected images, digit, strict, run")
+        if end < 0:
+            break  # the parser says what is wrong
+        if end - start > LONG:
+            name = f"{secret} {len(cut)} {'.' * LONG}"
+            cut[name] = body[start + 1 : end]
+            plain += start - at
+            parts += [body[at : start + 1], name.encode()] if plain <= MOST_PLAIN else []
+            at = end
+        start = body.find(b'"', end + 1)
+    if plain + len(body) - at > MOST_PLAIN:
+        raise Refused(413, f"more than {MOST_PLAIN // 10**6} MB of the JSON is no picture; send pictures in base64")
+    return b"".join([*parts, body[at:]]), cut
+
+
+def _backslashes(body: bytes, start: int, end: int) -> int:
+    """How many stand before `end`."""
+    before = body[max(start, end - LONG) : end]
+    return len(before) - len(before.rstrip(b"\\"))
+
+
+def _picture(image: schemas.Image, index: int, cut: Mapping[str, bytes]) -> Picture:
     name, data = (image.name, image.data) if isinstance(image, schemas.NamedPicture) else (f"images[{index}]", image)
     if not isinstance(data, str):
         return Picture(name, np.array(data, np.uint8))
-    text = data.partition(",")[2] if data.startswith("data:") else data
+    text = cut.get(data)
     try:
-        return Picture(name, _decoded(text))
-    except (binascii.Error, ValueError):
+        return Picture(name, _decoded(data.encode()) if text is None else _decoded(text, escaped=b"\\" in text))
+    except ValueError:
         return Picture(name, None, f"{name}: not base64; expected a picture file's bytes in base64")
 
 
-def _decoded(text: str) -> bytes:
-    """The bytes of base64, plain or URL-safe, with or without line breaks and padding. ValueError."""
-    plain = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+def _decoded(text: bytes, *, escaped: bool = False) -> bytes:
+    """The bytes of base64, plain or URL-safe, with or without line breaks and padding. ValueError.
+
+    It may be a data URL; `escaped`: as strings are in JSON.
+    """
+    if text.startswith(b"data:"):
+        text = text[text.find(b",", 0, LONG) + 1 :]
+    made, rest = [], b""
+    for part in _stretches(text, escaped):
+        rest += b"".join(part.split()).translate(_STANDARD)
+        padding = rest.find(b"=")
+        if padding >= 0 and rest[padding:].strip(b"="):
+            raise ValueError("something follows the padding")
+        whole = (len(rest) if padding < 0 else padding) // 4 * 4
+        made.append(base64.b64decode(rest[:whole], validate=True))
+        rest = rest[whole:]
+    rest = rest.rstrip(b"=")
+    made.append(base64.b64decode(rest + b"=" * (-len(rest) % 4), validate=True))
+    return b"".join(made)
+
+
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_LONGEST_ESCAPE = 6  # bytes
+
+
+def _stretches(text: bytes, escaped: bool) -> Iterator[bytes]:
+    """A text in parts; `escaped`: as strings are in JSON, and then each without its escapes. ValueError."""
+    at = 0
+    while at < len(text):
+        end = at + STRETCH
+        if escaped and end < len(text):
+            last = text.rfind(b"\\", end - _LONGEST_ESCAPE, end)  # an escape must not be cut
+            end = last if last >= 0 else end
+        part = text[at:end]
+        yield json.loads(b'"%b"' % part).encode() if b"\\" in part else part
+        at = end
 
 
 def from_image(body: bytes, flags: Mapping[str, str]) -> Wanted:
-    """One picture file as the whole body, and `flags` from the query. Refused(422)."""
+    """One picture file as the whole body, and `flags` from the query; to be `bounded`. Refused(422)."""
     for key, value in flags.items():
         if not (key == "run" and len(value) <= 64) and not (key in _FLAGS and value in ("true", "false")):
             raise _no_flag(key, value)
@@ -105,7 +185,7 @@ def _no_flag(key: str, value: str) -> Refused:
 
 
 async def from_form(request: Request) -> Wanted:
-    """What a multipart form asks for. Refused(422), Refused(413)."""
+    """What a multipart form asks for; to be `bounded`. Refused(422)."""
     pictures: list[Picture] = []
     flags: dict[str, bool] = {}
     run: str | None = None
@@ -126,7 +206,7 @@ async def from_form(request: Request) -> Wanted:
         raise Refused(422, f"{error.detail} (at most {MOST_PICTURES} pictures at once)") from None
     if not pictures:
         raise Refused(422, "there is no picture in the form; send files in the field files")
-    return _bounded(Wanted(pictures, run=run, **flags))
+    return Wanted(pictures, run=run, **flags)
 
 
 def in_words(errors: Sequence[Any]) -> str:
@@ -138,27 +218,18 @@ def in_words(errors: Sequence[Any]) -> str:
                 f"expected 28 rows of 28, 0 to 255 (levels 0 to 1: multiply by 255)"
             )
     first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    where = ".".join(shown(str(part)[:60]) for part in first["loc"] if part != "body")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{where + ': ' if where else ''}{first['msg']}{more}"
 
 
-def _bounded(wanted: Wanted) -> Wanted:
-    """Refused(413) where the picture files together hold too many pixels; none is decoded."""
-    if len(wanted.pictures) == 1:  # reading it bounds a single one in the same way
-        return wanted
-    total = sum(_pixels(picture.content) for picture in wanted.pictures if isinstance(picture.content, bytes))
-    if total > MOST_PIXELS:
+def bounded(wanted: Wanted) -> Wanted:
+    """The same with the pixels of each picture, none of which is decoded. Refused(413) where they are too many."""
+    pictures = [
+        replace(picture, pixels=pixels_of(picture.content)) if isinstance(picture.content, bytes) else picture
+        for picture in wanted.pictures
+    ]
+    total = sum(picture.pixels or 0 for picture in pictures)
+    if len(pictures) > 1 and total > MOST_PIXELS:  # reading bounds a single one in the same way
         raise Refused(413, f"{total // 10**6} megapixels at once; expected {MOST_PIXELS // 10**6} at most: send fewer")
-    return wanted
-
-
-def _pixels(content: bytes) -> int:
-    """How many a picture file says that it has; 0 where it is no picture: reading it says so in one line."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.size[0] * image.size[1]
-    except Exception:
-        return 0
+    return replace(wanted, pictures=pictures)

@@ -307,9 +307,9 @@ export class RunPanel {
             "With these weights: ",
             to("inside", "look inside"),
             " · ",
-            to("examine", "examine it on the sealed test set"),
+            to("examine", "examine them on the sealed test set"),
             " · ",
-            to("read", "draw and read with it"),
+            to("read", "draw and read with them"),
           ]
         : [],
     );

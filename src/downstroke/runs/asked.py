@@ -1,0 +1,42 @@
+"""What `continue` was asked for, kept until its goal is on disk: who is killed before that is told, the next time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from downstroke.errors import DownstrokeError, counted
+from downstroke.runs import files
+from downstroke.runs.run import Run
+
+ASKED = "asked.json"
+
+
+@contextmanager
+def kept(run: Run, epochs: int | None, *, until_done: bool) -> Iterator[list[str]]:
+    """Keep what is asked for while the run is opened; gives the lines about what was asked for before and never begun.
+
+    Whatever happens in between, but a kill, is said by whoever it happens to: then nothing is kept.
+    """
+    path = run.folder / ASKED
+    lines = _unbegun(run)
+    if epochs is not None or until_done:
+        with suppress(OSError):  # a folder that cannot be written to is refused by what follows, and named
+            files.write_json(path, {"epochs": None if until_done else epochs})
+    try:
+        yield lines
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _unbegun(run: Run) -> list[str]:
+    try:
+        epochs = files.read_json(run.folder / ASKED)["epochs"]
+    except (DownstrokeError, OSError, KeyError, TypeError):
+        return []
+    if epochs is not None and type(epochs) is not int:
+        return []
+    asked = "--until-done" if epochs is None else f"--epochs {epochs}"
+    done = "0 epochs" if epochs is None else f"0 of {counted(epochs, 'epoch')}"
+    return [f"an earlier continue {asked} was ended before its goal was kept, {done} done: ask again if you want them"]

@@ -1,0 +1,239 @@
+"""downstroke as a scikit-learn classifier: `from downstroke.sklearn import DigitClassifier`.
+
+>>> from downstroke.sklearn import DigitClassifier              # doctest: +SKIP
+>>> DigitClassifier(recipe="sprint").fit(X, y).score(X_test, y_test)    # doctest: +SKIP
+0.9905
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets, unique_labels
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+except ImportError:
+    raise ImportError("downstroke.sklearn needs scikit-learn 1.6 or newer: pip install 'downstroke[sklearn]'") from None
+
+from downstroke.data.dataset import Part, split
+from downstroke.errors import RecipeError
+from downstroke.glyphs.glyph import SIZE
+from downstroke.history import History
+from downstroke.learning import schedules
+from downstroke.learning.events import EpochDone
+from downstroke.learning.learner import Images, Learner
+from downstroke.learning.loop import learn
+from downstroke.recipe import Recipe, named
+
+PIXELS = SIZE * SIZE
+LEAST_STEPS = 100  # of a fit whose epochs were not given: a few hundred images make few steps an epoch
+_AT_ONCE = 256  # images; fewer are filled up, so that what is said of an image does not depend on those beside it
+
+
+class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Images of digits, or of other classes, learned by a recipe of downstroke.
+
+    `X`: [N, 784] or [N, 28, 28], ink high on zero: uint8 0..255, or floats 0..1 or 0..255. Features of any other number
+    are laid out as a square, in order, and the range that `fit` saw is scaled to 0..255; unless said otherwise they are
+    learned by the model `mlp` without augmentation. `y`: [N], any labels that scikit-learn takes.
+
+    `recipe`: a name, the path of a recipe file, or a Recipe; `epochs` to `augment` change its fields where they are
+    not None. `epochs` left out are the recipe's, or more where they would be below 100 steps. `val_size`: a share below
+    1, or a number of images, that are set apart for `history_`. `random_state`: the seed; an int makes it repeatable.
+    `threads`: left out, torch's.
+
+    Fitted: `classes_`, `n_features_in_`, `history_` (a `History`: the losses of each epoch), `recipe_`, `network_`.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe = "standard",
+        *,
+        epochs: int | None = None,
+        model: str | None = None,
+        optimizer: str | None = None,
+        lr: float | None = None,
+        batch_size: int | None = None,
+        augment: str | None = None,
+        val_size: float = 0.0,
+        random_state: Any = None,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.epochs = epochs
+        self.model = model
+        self.optimizer = optimizer
+        self.lr = lr
+        self.batch_size = batch_size
+        self.augment = augment
+        self.val_size = val_size
+        self.random_state = random_state
+        self.device = device
+        self.threads = threads
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn anew. Raises ValueError for data that cannot be learned from, RecipeError for a parameter."""
+        X, y = self._checked(X, y, reset=True)
+        self._begin(X, unique_labels(y))
+        images, labels = self._images(X), np.searchsorted(self.classes_, y)
+        self._train(images, labels, self._learner.at.leg.last_epoch)
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """One epoch more, on these images. `classes`: all that there will be; only the first call needs them."""
+        first = not hasattr(self, "_learner")
+        X, y = self._checked(X, y, reset=first)
+        if first:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit")
+            self._begin(X, unique_labels(classes))
+        elif classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+            raise ValueError(f"`classes={classes}` are not those of the first call to partial_fit: {self.classes_}")
+        if len(unknown := np.setdiff1d(y, self.classes_)):
+            raise ValueError(f"label {unknown[0]} is not among the classes {self.classes_}")
+        self._train(self._images(X), np.searchsorted(self.classes_, y), self._learner.at.epoch + 1)
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities, float64 [N, C], in the order of `classes_`; each row sums to 1."""
+        check_is_fitted(self)
+        images = self._images(self._checked_images(X))
+        parts = []
+        for start in range(0, len(images), _AT_ONCE):
+            block = images[start : start + _AT_ONCE]
+            filled = np.zeros((_AT_ONCE, SIZE, SIZE), np.uint8)
+            filled[: len(block)] = block
+            with torch.inference_mode():
+                device = self.network_.scale.device
+                logits = self.network_(torch.from_numpy(filled).to(device)).cpu().numpy()[: len(block)]
+            parts.append(np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True)))
+        y = np.concatenate(parts)
+        probabilities: NDArray[np.float64] = y / y.sum(1, keepdims=True)
+        return probabilities
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each image, [N]."""
+        check_is_fitted(self)
+        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
+        return found
+
+    def _begin(self, X: NDArray[Any], classes: NDArray[Any]) -> None:
+        if len(classes) < 2:
+            raise ValueError(f"y holds one class, {classes[0]!r}; expected at least 2 classes to tell apart")
+        self.classes_, self.history_ = classes, History()
+        self._offset, self._factor = _scale(X)
+        self.recipe_ = self._decided(len(X), X.shape[1])
+        threads = self.threads or torch.get_num_threads()
+        self._learner = Learner(self.recipe_, len(classes), device=self.device, precision="float32", threads=threads)
+        with torch.random.fork_rng():
+            self._learner.begin(torch.from_numpy(self._images(X)))
+        self.network_ = self._learner.judged
+
+    def _decided(self, images: int, features: int) -> Recipe:
+        """The recipe with what was asked for, for so many images."""
+        base = self.recipe if isinstance(self.recipe, Recipe) else named(self.recipe)
+        names = ("epochs", "model", "optimizer", "lr", "batch_size", "augment")
+        asked = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if features != PIXELS:  # what they are is not known: no picture that could be shifted
+            asked = {"model": "mlp", "augment": "none", "first_layer": "random", "negatives": 0.0, **asked}
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        decided = base.replace(val_size=self.val_size, seed=seed, **asked)
+        if decided.start_from is not None:
+            raise RecipeError("DigitClassifier begins with random weights; leave start_from out")
+        if self.epochs is None:
+            steps = math.ceil(images / decided.batch_size)
+            decided = decided.replace(epochs=max(decided.epochs, math.ceil(LEAST_STEPS / steps)))
+        return decided
+
+    def _train(self, images: NDArray[np.uint8], labels: NDArray[np.int64], last_epoch: int) -> None:
+        learner, recipe = self._learner, self.recipe_
+        train = Part(images, labels.astype(np.int64))
+        val = train.take(np.arange(0))
+        if recipe.val_size:
+            kept, apart = split(train.labels, recipe.val_size, recipe.split_seed)
+            train, val = train.take(kept), train.take(apart)
+        if last_epoch > learner.at.leg.last_epoch and schedules.SCHEDULES[recipe.schedule].horizon:
+            learner.start_leg(last_epoch - learner.at.epoch, {})
+        learner.at.leg.last_epoch = last_epoch
+        device = learner.machine.device
+        before = torch.get_num_threads()
+        torch.set_num_threads(learner.machine.threads)
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(recipe.seed + learner.at.step)  # of dropout
+                for event in learn(learner, Images(train, device), Images(val, device)):
+                    if isinstance(event, EpochDone):
+                        self.history_.rows.append(event.row)
+        finally:
+            torch.set_num_threads(before)
+        learner.judged.eval()
+
+    def _checked(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        rows, labels = validate_data(self, _rows(X), y, reset=reset)
+        check_classification_targets(labels)
+        return rows, column_or_1d(labels, warn=True)
+
+    def _checked_images(self, X: ArrayLike) -> NDArray[Any]:
+        found: NDArray[Any] = validate_data(self, _rows(X), reset=False)
+        return found
+
+    def _images(self, X: NDArray[Any]) -> NDArray[np.uint8]:
+        """[N, features] as uint8 [N, 28, 28]."""
+        if X.dtype != np.uint8:
+            X = np.rint((X.astype(np.float64) - self._offset) * self._factor).clip(0, 255).astype(np.uint8)
+        if X.shape[1] == PIXELS:
+            return np.ascontiguousarray(X).reshape(-1, SIZE, SIZE)
+        side = math.isqrt(X.shape[1] - 1) + 1
+        filled = np.zeros((len(X), side * side), np.uint8)
+        filled[:, : X.shape[1]] = X
+        square = filled.reshape(-1, side, side)
+        if side > SIZE:
+            import cv2
+
+            return np.stack([cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for image in square])
+        place = np.arange(SIZE) * side // SIZE
+        return np.ascontiguousarray(square[:, place][:, :, place])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle keeps: of the learner, the state that a checkpoint would hold."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        if "_learner" in state:
+            state["_learner"] = state["_learner"].state()
+            del state["network_"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held = state.pop("_learner", None)
+        super().__setstate__(state)
+        if held:
+            threads = self.threads or torch.get_num_threads()
+            count = len(self.classes_)
+            self._learner = Learner(self.recipe_, count, device=self.device, precision="float32", threads=threads)
+            with torch.random.fork_rng():
+                self._learner.restore(*held)
+            self.network_ = self._learner.judged.eval()
+
+
+def _rows(X: ArrayLike) -> ArrayLike:
+    """Images [N, 28, 28] as [N, 784]; all else as it is."""
+    if getattr(X, "ndim", 2) == 3:
+        return np.asarray(X).reshape(len(X), -1)  # type: ignore[arg-type]
+    return X
+
+
+def _scale(X: NDArray[Any]) -> tuple[float, float]:
+    """(offset, factor) that make levels 0..255 of what `fit` was given."""
+    low, high = float(X.min()), float(X.max())
+    if X.dtype == np.uint8 or (X.shape[1] == PIXELS and low >= 0 and 1 < high <= 255):
+        return 0.0, 1.0
+    if low >= 0 and high <= 1:
+        return 0.0, 255.0
+    return low, 255.0 / (high - low) if high > low else 1.0

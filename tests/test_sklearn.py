@@ -1,0 +1,116 @@
+"""The scikit-learn classifier: its own checks in full, and real digits in its pipelines."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from downstroke.data.dataset import Dataset
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import check_estimator
+
+from downstroke.sklearn import DigitClassifier
+
+FEW: dict[str, Any] = {"model": "linear", "augment": "none", "epochs": 3, "batch_size": 64, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def digits(mnist: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    return mnist.train.images[:400], mnist.train.labels[:400]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")  # pandas, the array API: not installed here
+def test_scikit_learns_own_checks_pass_in_full() -> None:
+    results = check_estimator(DigitClassifier(threads=1))
+    assert {result["status"] for result in results} <= {"passed", "skipped"}
+
+
+def test_digits_are_learned_and_labels_of_any_kind_come_back(
+    digits: tuple[NDArray[np.uint8], NDArray[np.int64]],
+) -> None:
+    images, labels = digits
+    names = np.array([f"digit {label}" for label in labels])
+    taught = DigitClassifier("textbook", epochs=4, batch_size=32, random_state=0).fit(images[:300], names[:300])
+    assert taught.score(images[300:], names[300:]) > 0.7
+    assert taught.classes_.tolist() == [f"digit {label}" for label in range(10)]
+    assert len(taught.history_) == 4
+    assert taught.history_[-1].batch_loss < taught.history_[0].batch_loss
+
+
+def test_the_form_of_the_images_does_not_matter(digits: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> None:
+    images, labels = digits
+    flat = images.reshape(len(images), -1)
+    forms: list[NDArray[Any]] = [images, flat, flat / 255, flat.astype(np.float32)]
+    y = [DigitClassifier(**FEW).fit(form, labels).predict_proba(form) for form in forms]
+    for other in y[1:]:
+        np.testing.assert_array_equal(y[0], other)
+    np.testing.assert_allclose(y[0].sum(1), 1)
+    alone = DigitClassifier(**FEW).fit(images, labels).predict_proba(images[:1])
+    np.testing.assert_allclose(alone, y[0][:1], rtol=0, atol=1e-7)
+
+
+def test_partial_fit_is_an_epoch_more_also_after_pickling(
+    digits: tuple[NDArray[np.uint8], NDArray[np.int64]],
+) -> None:
+    images, labels = digits
+    once = DigitClassifier(**FEW).fit(images, labels)
+    more = DigitClassifier(**{**FEW, "epochs": 2}).fit(images, labels)
+    before = more.predict_proba(images)
+    more = pickle.loads(pickle.dumps(more))
+    np.testing.assert_array_equal(more.predict_proba(images), before)
+    more.partial_fit(images, labels)
+    np.testing.assert_array_equal(more.predict_proba(images), once.predict_proba(images))
+    assert len(more.history_) == 3
+    with pytest.raises(ValueError, match="label 11 is not among the classes"):
+        more.partial_fit(images[:2], [3, 11])
+    first = DigitClassifier(**FEW).partial_fit(images[:50], labels[:50], classes=range(10))
+    assert first.classes_.tolist() == list(range(10))
+    assert len(first.history_) == 1
+
+
+def test_a_part_can_be_set_aside_and_is_in_the_history(digits: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> None:
+    images, labels = digits
+    taught = DigitClassifier(**FEW, val_size=100).fit(images, labels)
+    assert taught.history_.best is not None
+    assert DigitClassifier(**FEW).fit(images, labels).history_.best is None
+
+
+def test_it_works_in_scikit_learns_own_tools(digits: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> None:
+    images, labels = digits
+    flat = images.reshape(len(images), -1)
+    one = DigitClassifier(**FEW)
+    assert clone(one).get_params() == one.get_params()
+    assert cross_val_score(one, flat, labels, cv=2).mean() > 0.5
+    piped = make_pipeline(FunctionTransformer(lambda X: X / 255), DigitClassifier(**FEW)).fit(flat, labels)
+    assert piped.score(flat, labels) > 0.5
+    search = GridSearchCV(DigitClassifier(**FEW), {"lr": [1e-5, 3e-3]}, cv=2).fit(flat, labels)
+    assert search.best_params_ == {"lr": 3e-3}
+    calibrated = CalibratedClassifierCV(DigitClassifier(**FEW), cv=2).fit(flat, labels)
+    assert calibrated.predict_proba(flat).shape == (len(flat), 10)
+
+
+def test_torchs_random_state_and_threads_stay_as_they_were(
+    digits: tuple[NDArray[np.uint8], NDArray[np.int64]],
+) -> None:
+    import torch
+
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    DigitClassifier(**FEW, threads=1).fit(*digits)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_one_class_is_refused(digits: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> None:
+    with pytest.raises(ValueError, match="one class"):
+        DigitClassifier(**FEW).fit(digits[0], np.zeros(400, int))
