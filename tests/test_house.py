@@ -18,7 +18,7 @@ FLOORS = {
     "recipe": 2,
     "history": 2,
     "glyphs": 2,
-    "augment": 2,
+    "augment": 3,
     "data": 3,
     "learning": 4,
     "advice": 4,

@@ -14,7 +14,7 @@ from downstroke.data import sources
 from downstroke.reading.lines import Page
 from downstroke.reading.reader import Reader
 
-PAGES, SHARE = 240, 0.8
+PAGES, SHARE = 240, 0.75
 KINDS = ("lines", "form", "none", "lines", "none")
 
 

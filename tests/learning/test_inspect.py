@@ -396,7 +396,7 @@ def test_what_cannot_be_looked_at_is_told_in_one_line(trained: Path, tiny: Path,
     folder = shutil.copytree(trained, tmp_path / "other")
     recipe = json.loads((folder / "recipe.json").read_text())
     (folder / "recipe.json").write_text(json.dumps({**recipe, "model": "mlp"}))
-    with pytest.raises(CheckpointError, match="does not fit"):
+    with pytest.raises(CheckpointError, match="do not fit"):
         Inside(Run.open(folder)).look()
     with pytest.raises(CheckpointError, match="does not fit"):
         Inside(Run.open(folder)).image(0)

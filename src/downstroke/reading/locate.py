@@ -119,7 +119,7 @@ def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:
         x, y = (column + 0.5 + off_x) * STRIDE, (row + 0.5 + off_y) * STRIDE
         box = ((x - width / 2) / scale, (y - height / 2) / scale, width / scale, height / scale)
         place = Place(*box, float(heat[row, column]), said.heat[row, column])
-        found.append(replace(place, score=float(place.classes[:10].max())) if place.is_digit else place)
+        found.append(place)
     return found
 
 
