@@ -163,12 +163,36 @@ def without_digits() -> dict[str, Page]:
     words = np.full((350, 500), 250, np.uint8)
     for index, text in enumerate(("WHAT A FINE", "MEANER TEXT", "HAVE A VAN")):
         cv2.putText(words, text, (20, 80 + 90 * index), cv2.FONT_HERSHEY_COMPLEX, 1.5, 20, 2, cv2.LINE_AA)
+    prose = np.full((350, 500), 245, np.uint8)
+    for index, text in enumerate(
+        (
+            "So little zeal goes into",
+            "oiling a bicycle, said Ollie,",
+            "who sold zig-zag sails",
+            "to Bill and Zoe's aunt",
+        )
+    ):
+        cv2.putText(prose, text, (15, 60 + 75 * index), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 30, 2, cv2.LINE_AA)
+    upside_down = np.ascontiguousarray(prose[::-1, ::-1])
+    lattice = np.full((350, 500), 235, np.uint8)
+    for at in range(-300, 800, 40):
+        cv2.line(lattice, (at, 0), (at + 60, 350), 60, 4, cv2.LINE_AA)
+        cv2.line(lattice, (0, at), (500, at - 80), 60, 4, cv2.LINE_AA)
     face = np.full((350, 500), 250, np.uint8)
     cv2.ellipse(face, (250, 175), (120, 150), 0, 0, 360, 30, 3, cv2.LINE_AA)
     cv2.ellipse(face, (250, 240), (50, 20), 0, 0, 180, 30, 3, cv2.LINE_AA)
     squares = np.full((350, 500), 230, np.uint8)
     squares[::25], squares[:, ::25] = 120, 120
-    return {"wall": wall, "form": form, "words": words, "face": face, "squares": squares}
+    return {
+        "wall": wall,
+        "form": form,
+        "words": words,
+        "prose": prose,
+        "upside down": upside_down,
+        "lattice": lattice,
+        "face": face,
+        "squares": squares,
+    }
 
 
 @pytest.mark.parametrize("what", without_digits())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from downstroke.errors import PictureError, counted
 from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
+from downstroke.glyphs.window import windows as seen_through
 from downstroke.reading import refusal
 from downstroke.reading.effort import Effort
 from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
@@ -24,7 +25,9 @@ _UNSEEN = 0.03  # heat: what a class has that the locator does not see
 _MARK = 0.3  # heat: of a mark that is told
 _WIDEST = 1.2  # times its height: ink that is wider is more than one digit
 _LEAST = 1e-6  # a probability
-_PREVAIL = 3.0  # times as much heat of letters as of digits
+_DIGITS, _LETTER = slice(0, 10), slice(-1, None)  # of the locator's classes
+_PREVAIL, _WORDS = 2.0, 4.0  # so many times the heat of digits have letters that prevail, and so much more
+_TOGETHER = 0.5  # of the digits of a line among letters: where fewer are accepted it is taken for letters
 _AROUND, _ITSELF = 2.5, 0.03  # digits' heights: the reach of what is around one; square of the reach: what is itself
 #: Weights of `Seen.evidence`, and what their sum is at least where a digit is accepted: a logistic regression
 #: (tools/fit_is_there.py); of digits read right on drawn pages, many hardly
@@ -119,7 +122,8 @@ class Page:
     image: NDArray[uint8]
     rows: list[Row]
     choices: list[Choices]  # of each row
-    alone: list[Cut]  # all its ink as one digit, looked at in several ways; none where it can be none
+    alone: list[Cut]  # all its ink as one digit, cut out in several ways; none where it can be none
+    windows: list[NDArray[uint8]]  # and through windows, for a reader that has learned to read them
     doubtful: int
     too_many: int  # lines that were left out
     places: list[Place]  # all that the locator sees, in the picture's pixels
@@ -133,28 +137,39 @@ class Page:
         layout = find_rows(image, effort or Effort())
         alone = [] if layout.too_many else _alone(image, layout)
         made = [choices(row, windows=windows) for row in layout.rows]
-        return cls(image, layout.rows, made, alone, layout.doubtful, layout.too_many, layout.places)
+        through = [
+            glyph
+            for cut in alone
+            if windows
+            for glyph in seen_through(image if cut.ink_is_high else 255 - image, cut.box)
+        ]
+        return cls(image, layout.rows, made, alone, through, layout.doubtful, layout.too_many, layout.places)
 
     @property
     def among_letters(self) -> bool:
-        """Whether far more letters and marks are seen than digits: what is doubtful there is a letter too."""
-        return sum(place.is_other - _PREVAIL * float(place.classes[:10].max()) for place in self.places) > 0
+        """Whether far more letters are seen than digits: what is doubtful there is a letter too."""
+        letters, digits = (
+            sum(float(place.classes[part].max()) for place in self.places) for part in (_LETTER, _DIGITS)
+        )
+        return letters > _PREVAIL * digits + _WORDS
 
     @property
     def glyphs(self) -> NDArray[uint8]:
         """All that the network has to see, uint8 [N,28,28]; N may be 0."""
-        every = [glyph for one in self.choices for glyph in one.glyphs] + [cut.glyph for cut in self.alone]
+        every = (
+            [glyph for one in self.choices for glyph in one.glyphs] + [cut.glyph for cut in self.alone] + self.windows
+        )
         return np.stack(every) if every else np.zeros((0, SIZE, SIZE), uint8)
 
     def read(self, logits: Floats, judge: Judge, explain: bool) -> PageRead:
         """What the logits [N,C] of its glyphs make of it."""
         found, unread = self.seen(logits, judge, explain=explain)
         if self.alone:
-            found = self._alone_or(found, logits[-len(self.alone) :], judge, explain)
+            found = self._alone_or(found, logits[-len(self.alone) - len(self.windows) :], judge, explain)
         lines, doubtful = [], self.doubtful
         for index, seen in enumerate(found):
             digits = [judge.digit(one.logits, one.box, one.warnings, one.steps, there=one.is_there) for one in seen]
-            if self.among_letters and not any(digit.accepted for digit in digits):
+            if self.among_letters and sum(digit.accepted for digit in digits) < _TOGETHER * len(digits):
                 doubtful += len(digits)
             elif digits:
                 marks = self._marks(self.rows[index], digits) if index < len(self.rows) else []
