@@ -286,10 +286,10 @@ def test_a_seven_is_drawn_and_read_as_7_and_a_correction_is_kept(open_page: Any,
     expect(reading(page)).to_have_count(0)
     button(page, "Teach it").click()
     expect(page).to_have_url(re.compile("#/learn/.+"))
-    name = page.url.split("/")[-1]
-    recipe = json.loads((Path(studio["runs"]) / name / "recipe.json").read_text(encoding="utf-8"))
+    run = Path(studio["runs"]) / page.url.split("/")[-1]
+    wait_until(page, (run / "best").is_dir)
+    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     assert (recipe["start_from"], recipe["data"]) == ("reader", str(kept.parent))
-    expect(page.locator(".advice")).to_contain_text(re.compile("Stop|Continue|Too early"))
 
 
 def test_a_finger_draws_without_scrolling_the_page(open_page: Any) -> None:
