@@ -398,7 +398,7 @@ def test_what_cannot_be_looked_at_is_told_in_one_line(trained: Path, tiny: Path,
     (folder / "recipe.json").write_text(json.dumps({**recipe, "model": "mlp"}))
     with pytest.raises(CheckpointError, match="do not fit"):
         Inside(Run.open(folder)).look()
-    with pytest.raises(CheckpointError, match="does not fit"):
+    with pytest.raises(CheckpointError, match="do not fit"):
         Inside(Run.open(folder)).image(0)
     (folder / "recipe.json").write_text(json.dumps({**recipe, "data": "mnist"}))
     with pytest.raises(DownstrokeError, match="not those that other was trained on"):

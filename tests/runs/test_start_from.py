@@ -43,14 +43,16 @@ def test_a_run_starts_from_the_w_of_another(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_every_recipe_that_fits_starts_from_the_shipped_reader(tiny: Path, tmp_path: Path) -> None:
-    run = train(tiny, tmp_path, "run", model="deep", start_from="reader", mix=0.0)
+    run = train(tiny, tmp_path, "run", model="deeper", start_from="reader", mix=0.0)
     assert run.history[0].val_accuracy > 0.95
     shipped_scale = shipped().network.scale
     assert run.weights().network.scale == shipped_scale  # its own measure of images, not that of these
 
 
 def test_a_tensor_that_does_not_fit_is_named(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"the weights of reader do not fit: their tensor net\.1\.weight is \[16\]"):
+    with pytest.raises(
+        RecipeError, match=r"the weights of reader do not fit: their tensor net\.1\.weight is \[32, 4, 3, 3\]"
+    ):
         train(tiny, tmp_path, "run", start_from="reader", mix=0.0)
     assert not (tmp_path / "run").exists()
     with pytest.raises(RunError, match="no run 'nobody'"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from downstroke.cli.options import common
-from downstroke.cli.printing import print_json
+from downstroke.cli.printing import print_json, tell
 from downstroke.cli.program import main
 
 SHELLS = ("bash", "zsh", "fish")
@@ -28,4 +28,4 @@ def completion(shell: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"shell": shell, "script": script})
     else:
-        click.echo(script)
+        tell(*script.split("\n"))

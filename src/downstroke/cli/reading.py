@@ -191,7 +191,7 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
             }
         )
     elif not path:
-        click.echo(read.to_csv(probabilities=wanted), nl=False)
+        tell(*read.to_csv(probabilities=wanted).removesuffix("\n").split("\n"))
 
 
 def _table(path: Path) -> ReadingsTable:
