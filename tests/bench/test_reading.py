@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from downstroke.bench import no_digits
 from downstroke.bench.other_readers import installed
 from downstroke.bench.reading import measure, table
 from downstroke.data.dataset import Dataset
@@ -27,7 +28,11 @@ def handwriting(mnist: Dataset, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_another_reader_is_measured_on_the_same_digits_and_pages(handwriting: Path) -> None:
+def test_another_reader_is_measured_on_the_same_digits_and_pages(
+    handwriting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(no_digits, "PAGES", 1)
+
     def parrot(grey: NDArray[np.uint8], single: bool) -> str:
         return "7" if single else "7|1"
 
@@ -38,6 +43,7 @@ def test_another_reader_is_measured_on_the_same_digits_and_pages(handwriting: Pa
     assert (other["glyphs"]["few"]["accuracy"], other["glyphs"]["few"]["images"]) == (0.25, 4)
     assert other["pages"]["notes"]["character_error"] == 1  # a line's end and a digit of two
     assert "parrot" in table(figures)
+    assert figures["no_digits"]["printed English"]["pages"] == 1
 
 
 def test_what_is_installed_reads_a_clear_number(tmp_path: Path) -> None:
@@ -60,12 +66,14 @@ def test_the_figures_are_a_table_a_kind_of_set() -> None:
         "glyphs": {"few": {**glyphs, "glyph_ms": 0.123456}},
         "not_digits": {"letters": none},
         "pages": {"notes": pages},
+        "no_digits": {"words": {"pages": 4, "with_a_digit": 0.25, "with_a_digit_interval": (0.1, 0.7)}},
         "others": {"parrot": {"glyphs": {"few": glyphs}, "pages": {}}},
     }
     assert [line.split("  ")[0] for line in table(figures).splitlines()] == [
         *("digits", "few", "mean of the sets", ""),
         *("not digits", "letters", ""),
         *("pages", "notes", ""),
+        *("drawn pages without a digit", "words", ""),
         *("digits, parrot", "few"),
     ]
     assert table(figures).splitlines()[1].split() == "few 8 75.00% 40.0% to 93.0% 10.00% 50.00% 0.123".split()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke.bench import no_digits
 from downstroke.bench.other_readers import Reads
 from downstroke.bench.table import aligned
 from downstroke.errors import DataError, PictureError
@@ -29,7 +30,8 @@ MOST_OF_OTHERS = 200  # digits of a set: others take a tenth of a second for eac
 def measure(
     data: Path, reader: Reader, out: Path | None, say: Callable[[str], None], others: dict[str, Reads] | None = None
 ) -> dict[str, Any]:
-    """The figures of a folder: `glyphs`, `not_digits` and `pages`, a dict a set each; `others`, the same of each other.
+    """The figures of a folder: `glyphs`, `not_digits` and `pages`, a dict a set each; `others`, the same of each other;
+    and `no_digits`, of drawn pages without a digit.
 
     The others are given 200 digits of each set at most, spread over it.
     Laid out as glyphs/*.npz and not-digits/*.npz (`images` uint8 [N,H,W], `labels`), pages/labels.csv (`file,text`, `|`
@@ -48,6 +50,8 @@ def measure(
     figures["pages"] = _pages(table_of_pages, lambda path: reader.read(path).text.replace("\n", "|"), say)
     if not (figures["glyphs"] or figures["not_digits"] or figures["pages"]):
         raise DataError(f"{data}: nothing to read; expected glyphs/*.npz, not-digits/*.npz or pages/labels.csv")
+    say("reading drawn pages without a digit")
+    figures["no_digits"] = no_digits.measure(reader)
     figures["others"] = {}
     for name, reads in (others or {}).items():
         say(f"reading with {name}")
@@ -176,6 +180,7 @@ def table(figures: dict[str, Any]) -> str:
         ),
         _table("not digits", nothing, "accepted"),
         _table("pages", figures["pages"], "character_error", ("digits", "slowest_s")),
+        _table("drawn pages without a digit", figures["no_digits"], "with_a_digit"),
     ]
     for name, other in figures["others"].items():
         tables.append(_table(f"digits, {name}", other["glyphs"], "accuracy"))
@@ -185,7 +190,7 @@ def table(figures: dict[str, Any]) -> str:
 
 def _table(what: str, sets: dict[str, Any], share: str, more: Sequence[str] = ()) -> str:
     """A row a set: how many images or pages, a share with its interval, and more of its figures; "" of no sets."""
-    count = "pages" if share == "character_error" else "images"
+    count = "pages" if share in ("character_error", "with_a_digit") else "images"
     rows = []
     for name, row in sets.items():
         low, high = row.get(f"{share}_interval", (None, None))
