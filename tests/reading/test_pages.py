@@ -150,6 +150,17 @@ def test_marks_are_no_digits_and_kept_when_asked_for(reader: Reader, digits: Cal
     assert kept.notes == []
 
 
+def test_a_plus_is_left_out_and_that_is_said(reader: Reader, digits: Callable[..., Page]) -> None:
+    page = np.full((120, 420), 245, np.uint8)
+    on_paper(page, digits("25"), 30, 30)
+    cv2.line(page, (165, 62), (195, 62), 40, 4, cv2.LINE_AA)
+    cv2.line(page, (180, 47), (180, 77), 40, 4, cv2.LINE_AA)
+    on_paper(page, digits("7"), 220, 30)
+    found = reader.read(page)
+    assert found.text.replace(" ", "") == "257"
+    assert "of the ink left out" in found.notes[0]
+
+
 def encoded(page: Page) -> bytes:
     return cv2.imencode(".png", page)[1].tobytes()
 
