@@ -287,7 +287,8 @@ def test_a_seven_is_drawn_and_read_as_7_and_a_correction_is_kept(open_page: Any,
     button(page, "Teach it").click()
     expect(page).to_have_url(re.compile("#/learn/.+"))
     run = Path(studio["runs"]) / page.url.split("/")[-1]
-    wait_until(page, (run / "best").is_dir)
+    wait_until(page, (run / "recipe.json").is_file)
+    button(page, "Stop here").click()
     recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     assert (recipe["start_from"], recipe["data"]) == ("reader", str(kept.parent))
 

@@ -27,7 +27,7 @@ from downstroke.learning.threads import Watch
 from downstroke.learning.whitening import whiten
 from downstroke.recipe import Recipe
 
-_MOST_WINDOWS, _EACH_SEEN = 100_000, 4  # windows of drawn pages; by how many are seen in an epoch
+_MOST_WINDOWS, _EACH_SEEN = 100_000, 6  # windows of drawn pages; how often in a training each is seen, at least
 
 
 class Images:
@@ -119,7 +119,8 @@ class Learner:
         if self._windows is None:
             from downstroke.augment.windows import windows
 
-            count = min(_MOST_WINDOWS, round(_EACH_SEEN * self.recipe.windows * len(train)))
+            seen = self.recipe.windows * len(train) * self.recipe.epochs
+            count = min(_MOST_WINDOWS, max(1, round(seen / _EACH_SEEN)))
             drawn = windows(train.images.cpu().numpy(), train.labels.cpu().numpy(), count, self.recipe.seed)
             self._windows = Images(Part(*drawn), str(train.images.device))
         return self._windows
