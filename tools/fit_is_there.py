@@ -12,18 +12,11 @@ from numpy.typing import NDArray
 from downstroke.augment.pages import Characters, draw_page
 from downstroke.data import sources
 from downstroke.reading.lines import Page
+from downstroke.reading.locate import shared
 from downstroke.reading.reader import Reader
 
 PAGES, SHARE = 240, 0.75
 KINDS = ("lines", "form", "none", "lines", "none")
-
-
-def shared(box: tuple[int, ...], other: NDArray[np.float32]) -> float:
-    """Intersection over union of two boxes (x, y, width, height)."""
-    wide = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
-    high = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
-    both = max(0.0, float(wide)) * max(0.0, float(high))
-    return both / (box[2] * box[3] + float(other[2] * other[3]) - both)
 
 
 def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -34,7 +27,7 @@ def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], 
         page = Page.of(drawn.image, windows=reader.windows)
         seen, _ = page.seen(reader.logits(page.glyphs), reader.judge)
         for one in (one for row in seen for one in row):
-            overlaps = [shared(one.box, other) for other in drawn.boxes] or [0.0]
+            overlaps = [shared(one.box, tuple(other.tolist())) for other in drawn.boxes] or [0.0]
             best = int(np.argmax(overlaps))
             if 0.2 <= overlaps[best] <= 0.4:
                 continue  # neither a digit nor none

@@ -10,13 +10,16 @@ import functools
 import itertools
 import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
 
 #: Upright and slanted, with serifs and without; of `cmti10` the Latin letters alone, its other places are its own.
 FACES = (
@@ -82,13 +85,20 @@ def _is_none(char: str) -> bool:
     return plain and unicodedata.category(char)[0] in "LSP" and base not in ALIKE
 
 
-def _printed(face: str, chars: list[str]) -> list[NDArray[np.uint8]]:
-    """Those of `chars` that the face has: 0 or 1, [64,64] each, the longer side of the ink 60."""
+@functools.cache
+def font_of(face: str, size: int) -> FT2Font:
+    """A face that matplotlib brings along, an em of it as many pixels as `size`; loaded once."""
     import matplotlib
     from matplotlib.ft2font import FT2Font
 
     font = FT2Font(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{face}.ttf"))
-    font.set_size(_BOX, 72)
+    font.set_size(size, 72)
+    return font
+
+
+def _printed(face: str, chars: list[str]) -> list[NDArray[np.uint8]]:
+    """Those of `chars` that the face has: 0 or 1, [64,64] each, the longer side of the ink 60."""
+    font = font_of(face, _BOX)
     known = font.get_charmap()
     cells = []
     for char in chars:

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.augment.letters import ALIKE, middle_lines
-
-if TYPE_CHECKING:
-    from matplotlib.ft2font import FT2Font
+from downstroke.augment.letters import ALIKE, font_of, middle_lines
 
 FACES = (
     "DejaVuSans",
@@ -62,7 +57,7 @@ def word(rng: np.random.Generator, length: int, *, alike: bool) -> str:
 @functools.lru_cache(4096)
 def letter(face: str, char: str, *, thin: bool) -> Letter:
     """A character as the face has it; or `thin`, as a pen of one width would write it."""
-    font = _font(face)
+    font = font_of(face, _EM)
     capital = font.load_char(ord("H")).height
     glyph = font.load_char(ord(char))
     font.set_text(char)
@@ -77,16 +72,6 @@ def letter(face: str, char: str, *, thin: bool) -> Letter:
     x, y, width, height = cv2.boundingRect((drawn > 0.2).astype(np.uint8))
     sinks = (glyph.height - glyph.horiBearingY) / capital
     return Letter(drawn[y : y + height, x : x + width], glyph.height / capital, sinks, char in ALIKE)
-
-
-@functools.cache
-def _font(face: str) -> FT2Font:
-    import matplotlib
-    from matplotlib.ft2font import FT2Font
-
-    font = FT2Font(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{face}.ttf"))
-    font.set_size(_EM, 72)
-    return font
 
 
 def invented(rng: np.random.Generator) -> list[list[float]]:

@@ -25,7 +25,6 @@ _UNSEEN = 0.03  # heat: what a class has that the locator does not see
 _MARK = 0.3  # heat: of a mark that is told
 _WIDEST = 1.2  # times its height: ink that is wider is more than one digit
 _LEAST = 1e-6  # a probability
-_DIGITS, _LETTER = slice(0, 10), slice(-1, None)  # of the locator's classes
 _PREVAIL, _WORDS = 2.0, 4.0  # so many times the heat of digits have letters that prevail, and so much more
 _TOGETHER = 0.5  # of the digits of a line among letters: where fewer are accepted it is taken for letters
 _AROUND, _ITSELF = 2.5, 0.03  # digits' heights: the reach of what is around one; square of the reach: what is itself
@@ -148,10 +147,8 @@ class Page:
     @property
     def among_letters(self) -> bool:
         """Whether far more letters are seen than digits: what is doubtful there is a letter too."""
-        letters, digits = (
-            sum(float(place.classes[part].max()) for place in self.places) for part in (_LETTER, _DIGITS)
-        )
-        return letters > _PREVAIL * digits + _WORDS
+        letters = sum(float(place.classes[-1]) for place in self.places)
+        return letters > _PREVAIL * sum(place.digit_heat for place in self.places) + _WORDS
 
     @property
     def glyphs(self) -> NDArray[uint8]:
@@ -166,10 +163,10 @@ class Page:
         found, unread = self.seen(logits, judge, explain=explain)
         if self.alone:
             found = self._alone_or(found, logits[-len(self.alone) - len(self.windows) :], judge, explain)
-        lines, doubtful = [], self.doubtful
+        lines, doubtful, among_letters = [], self.doubtful, self.among_letters
         for index, seen in enumerate(found):
             digits = [judge.digit(one.logits, one.box, one.warnings, one.steps, there=one.is_there) for one in seen]
-            if self.among_letters and sum(digit.accepted for digit in digits) < _TOGETHER * len(digits):
+            if among_letters and sum(digit.accepted for digit in digits) < _TOGETHER * len(digits):
                 doubtful += len(digits)
             elif digits:
                 marks = self._marks(self.rows[index], digits) if index < len(self.rows) else []
@@ -193,7 +190,7 @@ class Page:
     def _seen(self, row: Row, found: Hypothesis, logits: Floats, surely: float, explain: bool) -> Seen:
         box = box_in_picture(row, found.piece.x, found.piece.y, found.piece.right, found.piece.bottom, self.image.shape)
         steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
-        heat = float(found.place.classes[:10].max()) if found.place else 0.0
+        heat = found.place.digit_heat if found.place else 0.0
         other = max(found.place.is_other if found.place else 0.0, found.other)
         return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, other, _company(box, self.places))
 
@@ -230,7 +227,7 @@ def _company(box: Box, places: list[Place]) -> tuple[float, float]:
     if not places:
         return 0.0, 0.0
     x, y, width, height = box
-    known = np.array([(*place.middle, float(place.classes[:10].max()), place.is_other) for place in places])
+    known = np.array([(*place.middle, place.digit_heat, place.is_other) for place in places])
     away = ((known[:, 0] - x - width / 2) ** 2 + (known[:, 1] - y - height / 2) ** 2) / (_AROUND * height) ** 2
     near = np.exp(-away / 2) * (away > _ITSELF)
     around, page = (weight @ known[:, 2:] for weight in (near, np.ones(len(known))))

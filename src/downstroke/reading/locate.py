@@ -38,7 +38,12 @@ class Place:
 
     @property
     def is_digit(self) -> bool:
-        return bool(_MORE_LIKE_A_DIGIT * self.classes[:10].max() > self.classes[10:].max())
+        return _MORE_LIKE_A_DIGIT * self.digit_heat > self.is_other
+
+    @property
+    def digit_heat(self) -> float:
+        """How sure the locator is that there is a digit, 0..1."""
+        return float(self.classes[:10].max())
 
     @property
     def is_other(self) -> float:
@@ -53,16 +58,22 @@ class Place:
 
     def shares(self, box: tuple[float, float, float, float]) -> float:
         """What its box and another (x, y, width, height) share of both together, 0..1."""
-        x, y, width, height = box
-        wide = min(x + width, self.x + self.width) - max(x, self.x)
-        high = min(y + height, self.y + self.height) - max(y, self.y)
-        if wide <= 0 or high <= 0:
-            return 0.0
-        return wide * high / (width * height + self.width * self.height - wide * high)
+        return shared((self.x, self.y, self.width, self.height), box)
 
     @property
     def middle(self) -> tuple[float, float]:
         return self.x + self.width / 2, self.y + self.height / 2
+
+
+def shared(box: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+    """Intersection over union of two boxes (x, y, width, height), 0..1."""
+    x, y, width, height = box
+    left, top, across, down = other
+    wide = min(left + across, x + width) - max(left, x)
+    high = min(top + down, y + height) - max(top, y)
+    if wide <= 0 or high <= 0:
+        return 0.0
+    return wide * high / (across * down + width * height - wide * high)
 
 
 def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Said:

@@ -234,7 +234,7 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     density, ink_is_high = written(strip, said.ink * there)
     kept, pieces = _pieces(density * (there & ~_covered(strip.shape, foreign, own)), said.ink, own)
     places = [place for place in distinct(seen) if place.is_digit]
-    others = [place for place in seen if not place.is_digit or place.is_other > place.classes[:10].max()]
+    others = [place for place in seen if not place.is_digit or place.is_other > place.digit_heat]
     grey = strip if ink_is_high else 255 - strip
     return Row(_in_order(pieces), TALL, places, others, to_picture, kept, grey)
 
