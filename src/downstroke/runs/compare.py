@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +23,14 @@ from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights, refuse_diverged
 
 
-def compare_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+class Comparison(dict[str, Any]):
+    """The JSON of `downstroke compare` for two runs; a notebook shows its figures and its sentences."""
+
+    def _repr_html_(self) -> str:
+        return paired.shown_pair(self, [Path(folder).name for folder in self["runs"]])
+
+
+def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
     """The JSON of `downstroke compare` for every pair of the runs, in order. `runs`: two at least. RunError."""
     read = zip(names_of(runs), runs, read_val(runs), strict=True)
     return [_pair(one, other) for one, other in itertools.combinations(read, 2)]
@@ -34,14 +42,14 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     return [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
 
 
-def _pair(*pair: tuple[str, Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
+def _pair(*pair: tuple[str, Run, tuple[Weights, Evaluation]]) -> Comparison:
     """Two runs, each with its name, its weights and how they read the val images."""
     (one, first, (weights, read)), (other, second, (other_weights, other_read)) = pair
     right = read.predictions == read.labels, other_read.predictions == other_read.labels
     found = paired.compare((read.losses, other_read.losses), right)
     what = "digits" if all(name.isdigit() for name in first.classes) else "images"
     used = weights.epoch, other_weights.epoch
-    return {
+    told = {
         "runs": [str(first.folder), str(second.folder)],
         "epochs": list(used),
         **found.to_dict(),
@@ -50,6 +58,7 @@ def _pair(*pair: tuple[str, Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
         "lengths": paired.lengths((one, other), (first.summary()["epochs"], second.summary()["epochs"]), used),
         "damage": weights.damage or other_weights.damage,
     }
+    return Comparison(told)
 
 
 def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
