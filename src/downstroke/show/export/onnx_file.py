@@ -92,11 +92,16 @@ def converted(module: nn.Module, example: Tensor, given: str, made: Sequence[str
     with naming_the_layer(module, name), _quiet():
         module(torch.cat([example, example[:1]]))  # another number of images: does each layer take it?
         program = torch.export.export(module, (example,), dynamic_shapes=any_number)
-    names = {"input_names": [given], "output_names": made}
     try:
         with _quiet():
             done = torch.onnx.export(
-                program, dynamo=True, opset_version=OPSET, dynamic_shapes=any_number, verbose=False, **names
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes=any_number,
+                input_names=[given],
+                output_names=made,
+                verbose=False,
             )
     except Exception as error:
         raise unfit(module, name, node_at_fault(error), error) from error
