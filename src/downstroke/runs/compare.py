@@ -1,7 +1,7 @@
 """Runs compared on the same val images, each with its best weights.
 
-How those weights read val is kept beside them, in `best/`. A run of an earlier version, or of bfloat16, has not kept it,
-and its weights read the images anew: `val_losses.npy` holds losses alone, in half precision, and of the last epochs
+How those weights read val is kept beside them, in `best/`. A run of an earlier version, or of bfloat16, has not kept
+it, and its weights read the images anew: `val_losses.npy` holds losses alone, in half precision, and of the last epochs
 only, among which the best need not be.
 """
 
