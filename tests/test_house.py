@@ -163,6 +163,7 @@ def test_the_public_names_are_these() -> None:
         "Stopped",
         "advise",
         "compare",
+        "export",
         "find_lr",
         "plot",
         "train",
