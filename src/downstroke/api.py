@@ -88,11 +88,9 @@ class Run(run_room.Run):
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Draw the losses so far as PNG or SVG, into the run's `loss.png` unless told otherwise; returns the path."""
-        from downstroke.show import plots
+        from downstroke.show import losses
 
-        target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
-        smoothed = self.recipe.label_smoothing > 0
-        return plots.loss_plot(self.history, target, title=self.name, steps=self.steps, smoothed=smoothed)
+        return losses.draw(self, Path(path) if path is not None else None)
 
     def test(
         self,
@@ -312,4 +310,6 @@ def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None,
 
 def _draw(run: Run, first: bool) -> None:
     if first and len(run.history):
-        run.plot()
+        from downstroke.show import losses
+
+        losses.AHEAD.draw(run)
