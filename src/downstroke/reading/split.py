@@ -221,15 +221,16 @@ def _seams(
         # Of paths that cross the same ink, the one in the middle.
         off = np.abs(np.arange(stop - start) - (stop - start - 1) / 2) / (stop - start)
         end = int((cost + 2 * off).argmin())
-        found.append((_followed(back, end) + start, float(cost[end])))
+        found.append((_followed(back, np.array([end]))[:, 0] + start, float(cost[end])))
     cost, back = _paths(ink)
     limit = 0.35 * tall
     margin = 0.12 * tall
-    for end in np.argsort(cost, kind="stable"):
-        if cost[end] > limit or len(found) >= 6 + len(between):
+    ends = np.argsort(cost, kind="stable")
+    ends = ends[cost[ends] <= limit]
+    paths = _followed(back, ends)
+    for path, end, middle in zip(paths.T, ends, paths.mean(axis=0).tolist(), strict=True):
+        if len(found) >= 6 + len(between):
             break
-        path = _followed(back, int(end))
-        middle = float(path.mean())
         if not margin < middle < ink.shape[1] - margin:
             continue
         if all(abs(middle - float(other.mean())) > 0.2 * tall for other, _ in found):
@@ -254,10 +255,10 @@ def _paths(ink: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.in
     return cost, back
 
 
-def _followed(back: NDArray[np.int64], end: int) -> NDArray[np.int64]:
-    """The path that ends at a column of the last row: its column in every row."""
-    path = np.empty(len(back), np.int64)
-    path[-1] = end
+def _followed(back: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The paths that end at these columns of the last row: their columns in every row, [rows,N]."""
+    paths = np.empty((len(back), len(ends)), np.int64)
+    paths[-1] = ends
     for row in range(len(back) - 1, 0, -1):
-        path[row - 1] = back[row, path[row]]
-    return path
+        paths[row - 1] = back[row, paths[row]]
+    return paths
