@@ -134,9 +134,16 @@ class Page:
 
         Raises PictureError where there are far too many marks.
         """
-        layout = find_rows(image, effort or Effort())
+        effort = effort or Effort()
+        made: list[Choices] = []
+
+        def divided(row: Row) -> bool:
+            one = choices(row, effort, windows=windows)
+            made.extend([one] if one else [])
+            return one is not None
+
+        layout = find_rows(image, effort, divided)
         alone = [] if layout.too_many else _alone(image, layout)
-        made = [choices(row, windows=windows) for row in layout.rows]
         through = [
             glyph
             for cut in alone
@@ -147,7 +154,7 @@ class Page:
 
     @functools.cached_property
     def _known(self) -> NDArray[np.float64]:
-        """Of each place its middle, x and y, how sure the locator is of a digit, and how sure of another sign: [N,4]."""
+        """Of each place x and y of its middle, how sure the locator is of a digit, and how sure of another sign: [N,4]."""
         return np.array([(*place.middle, place.digit_heat, place.is_other) for place in self.places])
 
     @property

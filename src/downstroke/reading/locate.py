@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,14 +152,21 @@ def distinct(places: list[Place]) -> list[Place]:
     """
     kept: list[Place] = []
     boxes, digits = np.zeros((len(places), 4)), np.zeros(len(places), bool)
+    cells: dict[tuple[int, int], list[int]] = {}  # which of `kept` lie in each square of the picture
+    side = 2 * max(1.0, float(np.median([place.width for place in places]))) if places else 1.0
     for place in sorted(places, key=lambda place: -place.score):
         own = np.array([place.x, place.y, place.x + place.width, place.y + place.height])
-        others = boxes[: len(kept)]
+        left, top, right, bottom = (own // side).astype(int).tolist()
+        covered = list(itertools.product(range(left, right + 1), range(top, bottom + 1)))
+        near = list({index for cell in covered for index in cells.get(cell, ())})
+        others = boxes[near]
         shared = np.minimum(others[:, 2:], own[2:]) - np.maximum(others[:, :2], own[:2])
         common = shared.clip(0).prod(axis=1)
         sizes, size = (others[:, 2:] - others[:, :2]).prod(axis=1), place.width * place.height
-        alike = digits[: len(kept)] == place.is_digit
+        alike = digits[near] == place.is_digit
         if not (common > _SAME * np.where(alike, np.minimum(sizes, size), np.maximum(sizes, size))).any():
             boxes[len(kept)], digits[len(kept)] = own, place.is_digit
+            for cell in covered:
+                cells.setdefault(cell, []).append(len(kept))
             kept.append(place)
     return kept

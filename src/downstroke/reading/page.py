@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from downstroke.errors import PictureError
 from downstroke.glyphs.ink import with_paper_beside, written
-from downstroke.reading.effort import A_PIECE, MOST, Effort
+from downstroke.reading.effort import A_DIGIT, MOST, Effort
 from downstroke.reading.locate import Place, distinct, locate, look, peaks, pixels_seen, resized
 
 TALL = 40.0  # pixels: how tall the digits of a line are made
@@ -97,12 +98,11 @@ class Layout:
     too_many: int = 0
 
 
-def find_rows(image: NDArray[np.uint8], effort: Effort | None = None) -> Layout:
-    """The lines of digits on grey [H,W]; none where no digit is found.
+def find_rows(image: NDArray[np.uint8], effort: Effort, divided: Callable[[Row], bool]) -> Layout:
+    """The lines of digits on grey [H,W] that could be `divided` within the effort; none where no digit is found.
 
     Raises PictureError where there are far too many.
     """
-    effort = effort or Effort()
     image, room = with_paper_beside(image)
     effort.spend(pixels_seen(image.shape))
     every = locate(image)
@@ -121,17 +121,19 @@ def find_rows(image: NDArray[np.uint8], effort: Effort | None = None) -> Layout:
     rows: list[Row] = []
     too_many, full = 0, False
     for line in sure:
-        takes = _area(line, math.atan(slope)) + A_PIECE * len(line)
+        takes = _area(line, math.atan(slope)) + A_DIGIT * len(line)
         if full or not effort.allows(takes):
             full = full or takes < MOST / 2  # else it is the line that is odd, not their number
             too_many += 1
             continue
         row = _row(image, line, [p for other in lines if other is not line for p in other], slope)
-        effort.spend(row.ink.size + A_PIECE * len(row.pieces))
-        if len(row.pieces) > _MOST_PIECES:
-            too_many += 1
-        elif row.pieces:
+        effort.spend(row.ink.size)
+        if not row.pieces:
+            continue
+        if len(row.pieces) <= _MOST_PIECES and divided(row):
             rows.append(replace(row, to_picture=row.to_picture + beside))
+        else:
+            too_many += 1
     return Layout(rows, every, len(lines) - len(sure), too_many)
 
 

@@ -262,9 +262,12 @@ class Reader:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
         grey = np.rint(whole.ink * 255).astype(uint8)
-        every = choices(Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey), windows=False)
+        row = Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey)
+        every = choices(row, Effort(), windows=False)
         found = [
-            one for one in every.hypotheses if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
+            one
+            for one in (every.hypotheses if every else [])
+            if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
         ]
         if not found:
             return None
