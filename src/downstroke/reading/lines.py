@@ -154,7 +154,7 @@ class Page:
 
     @functools.cached_property
     def _known(self) -> NDArray[np.float64]:
-        """Of each place x and y of its middle, how sure the locator is of a digit, and how sure of another sign: [N,4]."""
+        """Of each place x and y of its middle, how sure the locator is of a digit, and of another sign: [N,4]."""
         return np.array([(*place.middle, place.digit_heat, place.is_other) for place in self.places])
 
     @property

@@ -278,10 +278,10 @@ class Reader:
         grey = np.rint(whole.ink * 255).astype(uint8)
         row = Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey)
         every = choices(row, Effort(), windows=False)
+        if every is None:
+            return None
         found = [
-            one
-            for one in (every.hypotheses if every else [])
-            if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
+            one for one in every.hypotheses if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
         ]
         if not found:
             return None

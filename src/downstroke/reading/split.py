@@ -106,9 +106,9 @@ def choices(row: Row, effort: Effort, *, windows: bool) -> Choices | None:
             touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
             found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins, place, share, other))
     skips = [_skip_cost(atom, row.tall) * (1 - _seen(atom, row.others)[1]) for atom in atoms]
-    made = Choices(found, skips, _in_boxes(row, windows=windows))
-    effort.spend(A_GLYPH * len(made.glyphs))
-    return made
+    every = Choices(found, skips, _in_boxes(row, windows=windows))
+    effort.spend(A_GLYPH * len(every.glyphs))
+    return every
 
 
 def _in_boxes(row: Row, *, windows: bool) -> list[tuple[Place, NDArray[np.uint8]]]:
