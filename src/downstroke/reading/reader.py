@@ -289,7 +289,10 @@ class Reader:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
         grey = np.rint(whole.ink * 255).astype(uint8)
-        every = choices(Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey), windows=False)
+        row = Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey)
+        every = choices(row, Effort(), windows=False)
+        if every is None:
+            return None
         found = [
             one for one in every.hypotheses if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
         ]
