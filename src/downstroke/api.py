@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from downstroke.learning.events import Event, StopReason
     from downstroke.learning.range_test import RangeTest
     from downstroke.reading.reader import Reader
+    from downstroke.runs.compare import Comparison
     from downstroke.runs.curves import Log, Say
     from downstroke.runs.training import Training
 
@@ -138,17 +139,18 @@ def advise(
 @overload
 def compare(
     first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
-) -> dict[str, Any]: ...
+) -> Comparison: ...
 @overload
 def compare(
     first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
-) -> list[dict[str, Any]]: ...
+) -> list[Comparison]: ...
 def compare(
     first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
-) -> dict[str, Any] | list[dict[str, Any]]:
+) -> Comparison | list[Comparison]:
     """Compare the best weights of two runs on their val images, paired; of more runs, every pair.
 
-    Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
+    Returns the JSON of `downstroke compare`, of three runs or more a list of them: a dict that a notebook
+    shows as a table; see `advice.compare.Comparison`.
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
     `trust`: as in `Run.open`. Raises RunError where they do not have the same val images.
     """
