@@ -23,6 +23,7 @@ from downstroke.reading.field import Field
 from downstroke.reading.judge import Judge, about_stroke
 from downstroke.reading.lines import Page, crop
 from downstroke.reading.locate import pixels_seen
+from downstroke.reading.many import Origin, read_in_processes
 from downstroke.reading.outcome import REFUSED, Digit, Line, Mark, Reading, Steps
 from downstroke.reading.page import Piece, Row, pixels_of_turns, turns
 from downstroke.reading.shipped import shipped
@@ -79,6 +80,7 @@ class Reader:
         self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused
         self.judge = Judge(self.classes, threshold, negatives)
         self.windows = windows
+        self.origin: Origin | None = None  # where another process finds its weights
 
     @classmethod
     def open(
@@ -100,14 +102,18 @@ class Reader:
         note = f"{note}; {weights.damage}" if weights.damage else note
         threshold = -math.inf if weights.least_score is None else weights.least_score
         taught = {name: getattr(opened.recipe, name) > 0 for name in ("negatives", "windows")}
-        return cls(logits_by_torch(weights.network), opened.classes, note, threshold, **taught)
+        made = cls(logits_by_torch(weights.network), opened.classes, note, threshold, **taught)
+        made.origin = Origin(os.fspath(opened.folder), opened.trusted)
+        return made
 
     @classmethod
     def shipped(cls) -> Self:
         """The reader that comes with downstroke. Raises CheckpointError."""
         one = shipped()
         windows = one.record["recipe"].get("windows", 0) > 0
-        return cls(one.logits(), one.classes, one.note, one.threshold, negatives=True, windows=windows)
+        made = cls(one.logits(), one.classes, one.note, one.threshold, negatives=True, windows=windows)
+        made.origin = Origin()
+        return made
 
     def read(
         self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
@@ -176,12 +182,20 @@ class Reader:
         explain: bool = False,
         marks: bool = False,
         fields: Sequence[Field] | Callable[[Source], Sequence[Field]] = (),
+        jobs: int = 1,
     ) -> Iterator[Reading]:
         """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on.
 
-        With `fields`, or what it gives for a source, of each picture those alone, a Reading each.
+        With `fields`, or what it gives for a source, of each picture those alone, a Reading each. `jobs`: how many
+        processes read; the readings come in the order of the pictures all the same. RunError where the processes cannot
+        begin, or the reader was made of a function.
         """
         how: dict[str, Any] = {"digit": digit, "explain": explain, "marks": marks}
+        if jobs > 1:
+            if self.origin is None:
+                raise RunError("a reader that was made of a function reads in its own process alone; leave jobs at 1")
+            yield from read_in_processes(self.origin, pictures, jobs, fields, **how)
+            return
         for picture in pictures:
             source = Source.of(picture)
             try:
