@@ -34,14 +34,15 @@ def table_of(path: Path, text: str) -> Table | None:
     An epoch that a line of its own names counts for the lines after it.
     """
     rows: list[dict[str, Any]] = []
-    places = []
+    places: list[str] = []
     epoch = None
     for number, line in enumerate(text.splitlines(), start=1):
         row = _row(line)
         epoch = row.get("epoch", epoch)
         if {"val_loss", "loss"} <= row.keys():
             while rows and rows[-1].keys().isdisjoint({"val_loss", "test_loss"}):  # a progress bar's: of a part
-                rows.pop(), places.pop()
+                rows.pop()
+                places.pop()
         if {"val_loss", "test_loss", "loss"} & row.keys():
             rows.append(row if epoch is None else {**row, "epoch": epoch})
             places.append(f"line {number}")
