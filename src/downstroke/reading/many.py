@@ -145,7 +145,7 @@ class _Process:
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, *arguments), daemon=True)
         self._begun = False
-        with _one_thread_each(), _deaf_to_interrupts():
+        with one_thread_each(), deaf_to_interrupts():
             self._process.start()
         theirs.close()
 
@@ -203,7 +203,7 @@ def _work(connection: Connection, origin: Origin, how: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """What is started within computes with one thread: there are as many processes as are wanted."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
@@ -218,7 +218,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def deaf_to_interrupts() -> Iterator[None]:
     """What is started within does not hear Ctrl-C, not even while it is being loaded; this process hears it after."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
