@@ -311,9 +311,11 @@ def _moved(place: Place, matrix: NDArray[np.float64]) -> Place:
 
 
 def _on_line(place: Place, line: list[Place]) -> bool:
-    """Whether a place stands on a line: its middle is within the height of the nearest of the line's."""
+    """Whether a place stands on a line: its middle is within the height of the nearest of the line's; of a mark, which
+    may stand at the foot, a part of it."""
     near = min(line, key=lambda other: abs(other.middle[0] - place.middle[0]))
-    return abs(near.middle[1] - place.middle[1]) < 0.5 * max(near.height, TALL)
+    reach = max(near.height, TALL) + (place.height if place.mark else 0.0)
+    return abs(near.middle[1] - place.middle[1]) < 0.5 * reach
 
 
 def _in_any(place: Place, others: list[Place]) -> bool:
