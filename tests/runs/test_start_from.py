@@ -13,6 +13,7 @@ from downstroke.api import Run
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset, split
 from downstroke.errors import DataError, RecipeError, RunError
+from downstroke.reading.reader import Reader
 from downstroke.reading.shipped import shipped
 from downstroke.recipe import RECIPES, Recipe
 
@@ -105,3 +106,17 @@ def test_classes_that_are_no_digits_are_not_mixed(mnist: Dataset, tmp_path: Path
         sources.load_mixed(own, 0.5, 1 / 12)
     with pytest.raises(RecipeError, match=r"mix is 0\.5, but data is mnist"):
         Recipe(mix=0.5)
+
+
+def test_own_pictures_are_learned_in_all_the_ways_that_a_reader_looks_at_them(mnist: Dataset, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    digits = np.kron(mnist.test.images[:2], np.ones((4, 4)))
+    paper = np.clip(200 - 0.6 * digits + rng.normal(0, 6, digits.shape), 0, 255).astype(np.uint8)
+    own = pictures(tmp_path / "own", paper, mnist.test.labels[:2])
+    looked = sources.load_mixed(own, 0.5, 1 / 12, looks=True)
+    seen = np.unique(looked.train.images[-6000:].reshape(-1, 784), axis=0)
+    reader = Reader.shipped()
+    asked = [reader.prepare(image, digit=True).glyphs for image in paper]
+    assert {image.tobytes() for image in seen} == {look.tobytes() for looks in asked for look in looks}
+    assert len(seen) > 2
+    assert f"2 images of {own} in {sum(map(len, asked))} looks" in looked.notices[-1]

@@ -95,7 +95,7 @@ class NumpyLocator:
 
 
 def _twice(kernel: Floats, odd: int) -> Floats:
-    """What three rows of a kernel, [3,...], are on rows that stand twice, [2,...]: from an even row on, or an odd one."""
+    """Three rows of a kernel, [3,...], as the two, [2,...], that they are on rows that stand twice."""
     return np.stack([kernel[0] + kernel[1], kernel[2]] if odd else [kernel[0], kernel[1] + kernel[2]])
 
 
