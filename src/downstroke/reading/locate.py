@@ -85,11 +85,8 @@ def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Sa
 def locate(image: NDArray[np.uint8]) -> list[Place]:
     """The digits, marks and letters of grey [H,W], in no order."""
     places: list[Place] = []
-    every = scales(image.shape)
-    shrunken = min(1.0, every[0])  # a large picture is looked through once, not for each size
-    image = resized(image, shrunken)
-    for scale in every:
-        said = look(resized(image, scale / shrunken))
+    for scale in scales(image.shape):
+        said = look(resized(image, scale))
         places += [place for place in peaks(said, scale) if _LEAST <= max(place.width, place.height) * scale <= _MOST]
     return distinct(places)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 STEP = 16  # pixels: sides are padded to multiples of it
-_BAND = 1 << 17  # numbers of a band: what stays in the processor's cache
+_BAND = 1 << 18  # numbers of a band's patches: what stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -55,80 +55,38 @@ class NumpyLocator:
         at_4 = self._relu(self._relu(at_2, "at_4.0"), "at_4.1")
         at_8 = self._relu(self._relu(at_4, "at_8.0"), "at_8.1")
         at_16 = self._relu(self._relu(self._relu(at_8, "at_16.0"), "at_16.1"), "at_16.2")
-        fine = self._joined(self._joined(at_16, at_8, "up_8"), at_4, "up_4")
+        up_8 = self._relu(np.concatenate([_doubled(at_16), at_8], axis=2), "up_8")
+        fine = self._relu(np.concatenate([_doubled(up_8), at_4], axis=2), "up_4")
         half = np.maximum(_doubled(self._conv(fine, "to_2")) + at_2, 0)
         ink = self._conv(half, "ink").reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(2 * rows, 2 * columns)
         heat, boxes = _sigmoid(self._conv(fine, "heat")), self._conv(fine, "box")
         return Said(heat, boxes, _sigmoid(ink)[:height, :width])
 
     def _relu(self, x: Floats, name: str) -> Floats:
-        return self._conv(x, name, relu=True)
+        found = self._conv(x, name)
+        return np.maximum(found, 0, out=found)
 
-    def _conv(self, x: Floats, name: str, *, relu: bool = False) -> Floats:
+    def _conv(self, x: Floats, name: str) -> Floats:
         layer = self._layers[name]
-        if layer.size == 1:
+        size, stride = layer.size, layer.stride
+        if size == 1:
             found: Floats = x @ layer.kernel + layer.bias
             return found
-        return _convolved(x, layer, None, relu=relu)
-
-    def _joined(self, coarse: Floats, fine: Floats, name: str) -> Floats:
-        """The convolution of `coarse` [H/2,W/2,C], doubled, and `fine` [H,W,D] behind it, with its ReLU.
-
-        Of three rows of what was doubled two are the same, so that four products of its pixels do instead of nine.
-        """
-        layer = self._layers[name]
-        kernel = layer.kernel.reshape(3, 3, -1, layer.kernel.shape[1])
-        channels = coarse.shape[2]
-        height, width = coarse.shape[:2]
-        made = np.empty((*fine.shape[:2], kernel.shape[3]), np.float32)
-        padded = np.pad(coarse, ((1, 1), (1, 1), (0, 0)))
-        for below in (0, 1):
-            rows = _twice(kernel[:, :, :channels], below)
-            for right in (0, 1):
-                four = _twice(rows.swapaxes(0, 1), right).swapaxes(0, 1)
-                part = Layer(four.reshape(-1, kernel.shape[3]), np.zeros(1, np.float32), 2, 1)
-                made[below::2, right::2] = _products(
-                    padded[below : below + height + 1, right : right + width + 1], part, None, relu=False
-                )
-        rest = Layer(kernel[:, :, channels:].reshape(-1, kernel.shape[3]), layer.bias, 3, 1)
-        return _convolved(fine, rest, made, relu=True)
-
-
-def _twice(kernel: Floats, odd: int) -> Floats:
-    """Three rows of a kernel, [3,...], as the two, [2,...], that they are on rows that stand twice."""
-    return np.stack([kernel[0] + kernel[1], kernel[2]] if odd else [kernel[0], kernel[1] + kernel[2]])
-
-
-def _convolved(x: Floats, layer: Layer, summand: Floats | None, *, relu: bool) -> Floats:
-    """[H,W,I] -> [h,w,O], with a border of zeros; the rest as in `_products`."""
-    return _products(np.pad(x, ((1, 1), (1, 1), (0, 0))), layer, summand, relu=relu)
-
-
-def _products(x: Floats, layer: Layer, summand: Floats | None, *, relu: bool) -> Floats:
-    """The convolution of [H,W,I] where all of the kernel lies within, plus its bias and `summand` [h,w,O]."""
-    size, stride = layer.size, layer.stride
-    height, width, channels = x.shape
-    rows, columns = (height - size) // stride + 1, (width - size) // stride + 1
-    made = np.empty((rows, columns, layer.kernel.shape[1]), np.float32)
-    by_row = layer.kernel.reshape(size, size * channels, -1)
-    deep = max(1, _BAND // (columns * size * channels) // stride)
-    for top in range(0, rows, deep):
-        count = min(deep, rows - top)
-        part = x[top * stride : (top + count - 1) * stride + size]
-        beside = np.empty((len(part), columns, size, channels), np.float32)
-        for place in range(size):
-            beside[:, :, place] = part[:, place : place + stride * (columns - 1) + 1 : stride]
-        flat = beside.reshape(len(part), columns, size * channels)
-        band = made[top : top + count]
-        np.matmul(flat[: (count - 1) * stride + 1 : stride], by_row[0], out=band)
-        for row in range(1, size):
-            band += flat[row : (count - 1) * stride + row + 1 : stride] @ by_row[row]
-        band += layer.bias
-        if summand is not None:
-            band += summand[top : top + count]
-        if relu:
-            np.maximum(band, 0, out=band)
-    return made
+        x = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+        height, width, channels = x.shape
+        rows, columns = (height - 3) // stride + 1, (width - 3) // stride + 1
+        made = np.empty((rows, columns, layer.kernel.shape[1]), np.float32)
+        deep = max(1, _BAND // (columns * len(layer.kernel)))
+        for top in range(0, rows, deep):
+            count = min(deep, rows - top)
+            patches = np.empty((count, columns, 9, channels), np.float32)
+            for place in range(9):
+                y, start = top * stride + place // 3, place % 3
+                patches[:, :, place] = x[y : y + stride * count : stride, start : start + stride * columns : stride]
+            band = made[top : top + count].reshape(-1, made.shape[2])
+            np.matmul(patches.reshape(count * columns, -1), layer.kernel, out=band)
+        made += layer.bias
+        return made
 
 
 def _doubled(x: Floats) -> Floats:
