@@ -110,6 +110,31 @@ def test_reading_with_the_shipped_reader_loads_neither_torch_nor_what_it_does_no
     assert {"torch", "matplotlib", "rich"} & loaded_by(code) == set()
 
 
+def test_what_needs_no_torch_does_not_load_it(tmp_path: Path, tiny: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        small = {"data": str(tiny), "model": "mlp", "epochs": 3, "seed": seed}
+        downstroke.train(**small, runs_dir=tmp_path, name=name, progress=False)
+    commands = [
+        ["runs"],
+        ["recipes"],
+        ["advise", "a"],
+        ["plot", "a"],
+        ["plot", "a", "b", "--out", str(tmp_path / "both.png")],
+        ["compare", "a", "b"],
+        ["completion", "bash"],
+    ]
+    tried = f"""
+import os, sys
+os.chdir({str(tmp_path)!r})
+from downstroke.cli import main
+for command in {commands!r}:
+    in_home = [] if command[0] in ("recipes", "completion") else ["--runs-dir", {str(tmp_path)!r}]
+    main([*command, *in_home], standalone_mode=False)
+    assert "torch" not in sys.modules, command
+"""
+    assert "torch" not in loaded_by(tried)
+
+
 def test_training_does_not_load_torchs_compiler(tmp_path: Path, tiny: Path) -> None:
     fields = f"data={str(tiny)!r}, runs_dir={str(tmp_path)!r}, epochs=1, lr=0.001"
     code = f"for optimizer in ('adam', 'muon', 'rmsprop'): downstroke.train({fields}, optimizer=optimizer)"
@@ -138,6 +163,7 @@ def test_the_public_names_are_these() -> None:
         "Stopped",
         "advise",
         "compare",
+        "export",
         "find_lr",
         "plot",
         "train",

@@ -20,7 +20,7 @@ from downstroke.errors import (
 )
 
 if TYPE_CHECKING:
-    from downstroke.api import Run, advise, compare, find_lr, plot, train
+    from downstroke.api import Run, advise, compare, export, find_lr, plot, train
     from downstroke.history import History
     from downstroke.learning.events import EpochDone, Note, StepDone, Stopped, StopReason
     from downstroke.reading.reader import Reader
@@ -47,6 +47,7 @@ __all__ = [
     "Stopped",
     "advise",
     "compare",
+    "export",
     "find_lr",
     "plot",
     "train",
@@ -65,6 +66,7 @@ _HOME = {
     "Run": "downstroke.api",
     "advise": "downstroke.api",
     "compare": "downstroke.api",
+    "export": "downstroke.api",
     "find_lr": "downstroke.api",
     "plot": "downstroke.api",
     "train": "downstroke.api",

@@ -88,11 +88,9 @@ class Run(run_room.Run):
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Draw the losses so far as PNG or SVG, into the run's `loss.png` unless told otherwise; returns the path."""
-        from downstroke.show import plots
+        from downstroke.show import losses
 
-        target = Path(path) if path is not None else self.folder / run_room.LOSS_PICTURE
-        smoothed = self.recipe.label_smoothing > 0
-        return plots.loss_plot(self.history, target, title=self.name, steps=self.steps, smoothed=smoothed)
+        return losses.draw(self, Path(path) if path is not None else None)
 
     def test(
         self,
@@ -169,6 +167,39 @@ def plot(runs: Sequence[run_room.Run], path: str | os.PathLike[str]) -> Path:
     from downstroke.show.overlay import overlay
 
     return overlay(runs, Path(path))
+
+
+def export(
+    run: run_room.Run | str | os.PathLike[str] | None = None,
+    *,
+    onnx: str | os.PathLike[str] | None = None,
+    int8: bool = False,
+    page: str | os.PathLike[str] | None = None,
+    numpy: str | os.PathLike[str] | None = None,
+    torchscript: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    val_data: str | os.PathLike[str] | None = None,
+    runs_dir: str | os.PathLike[str] = "runs",
+    trust: bool = False,
+) -> dict[str, Any]:
+    """Write the weights of a run, or of `"reader"`, the shipped reader, to the paths given; left out, the newest run.
+
+    Returns the JSON of `downstroke export`: `run` (its folder, or null), and `files`, a dict each with `form`, `file`
+    and `bytes`; where it was compared with the network, `images`, how many, and `largest_difference` of a probability.
+    `int8`: the ONNX file in 8 bits, with `val_accuracy` 0..1 on the run's data, which is at `data`, `val_data` if it
+    was moved. Raises DownstrokeError that names the layer of a model of one's own that cannot be exported.
+    """
+    from downstroke.recipe import SHIPPED
+    from downstroke.show.export import forms
+
+    opened = None if run == SHIPPED else _opened(run, runs_dir, trust=trust)
+    asked = {"onnx": onnx, "page": page, "numpy": numpy, "torchscript": torchscript}
+    wanted = {form: Path(path) for form, path in asked.items() if path is not None}
+    moved = {key: os.fspath(path) for key, path in (("data", data), ("val_data", val_data)) if path is not None}
+    return {
+        "run": str(opened.folder) if opened else None,
+        "files": forms.export(opened, wanted, int8=int8, **moved),
+    }
 
 
 def find_lr(
@@ -279,4 +310,6 @@ def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None,
 
 def _draw(run: Run, first: bool) -> None:
     if first and len(run.history):
-        run.plot()
+        from downstroke.show import losses
+
+        losses.AHEAD.draw(run)

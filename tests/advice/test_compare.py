@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from downstroke.advice.compare import compare, mcnemar
 from downstroke.cli import main
 from downstroke.errors import RunError
 from downstroke.recipe import Recipe
+from downstroke.runs import checkpoint
 from downstroke.runs.training import Training
 
 SMALL: dict[str, Any] = {"model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.02, "epochs": 2}
@@ -175,6 +177,21 @@ def test_two_runs_are_compared_by_their_best_w_on_the_same_val_images(home: Path
     assert only[0] - only[1] == errors[1] - errors[0]
     assert found["val_loss_difference"] == pytest.approx(found["val_loss"][1] - found["val_loss"][0])
     assert found["p"] == mcnemar(*only)
+
+
+def test_what_is_kept_says_what_reading_the_images_anew_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = downstroke.compare("one", "two", runs_dir=home)
+    assert all(checkpoint.val_readings(home / name) for name in ("one", "two"))
+    monkeypatch.setattr(checkpoint, "val_readings", lambda folder: None)
+    assert downstroke.compare("one", "two", runs_dir=home) == kept
+
+
+def test_readings_of_a_damaged_checkpoint_are_not_used(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "one", tmp_path / "one")
+    weights = tmp_path / "one" / "best" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert checkpoint.val_readings(tmp_path / "one") is None
+    assert downstroke.compare(tmp_path / "one", home / "two")["damage"]
 
 
 def test_a_run_is_equal_to_itself(home: Path) -> None:

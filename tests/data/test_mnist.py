@@ -5,12 +5,14 @@ import importlib.util
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from downstroke.data import packed
+from downstroke.data.dataset import Dataset
 from downstroke.data.sources import load
 
 SHA256 = {  # of the four original IDX files: design, decision 1
@@ -79,3 +81,7 @@ def test_importing_the_data_room_loads_neither_torch_nor_a_picture_library():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_the_known_fingerprint_is_what_is_computed(mnist: Dataset) -> None:
+    assert mnist.fingerprint() == packed.FINGERPRINT == replace(mnist, known=None).fingerprint()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import statistics
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,11 @@ from torch import Tensor, nn
 from downstroke.api import Run, train
 from downstroke.bench.timing import Say, completed, median_ratio
 from downstroke.data import sources
-from downstroke.errors import DownstrokeError
 from downstroke.learning.machine import processor
 from downstroke.learning.models import Network
 from downstroke.reading.reader import Reader
 from downstroke.runs import files
+from downstroke.show.export.onnx_file import converted, refuse_missing
 
 BATCHES = (1, 32, 256, 1024)
 BLOCK = 2048  # images timed at a stretch, at most; a batch of 1 has a block of 256
@@ -34,9 +31,7 @@ def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say)
 
     Ratios are ours over ONNX Runtime's, the median over rounds; 1 is as fast. DownstrokeError where it is missing.
     """
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        if find_spec(package) is None:
-            raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[export]" in the clone')
+    refuse_missing()
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home:
         opened = Run.open(run, runs_dir) if run else completed(train(epochs=1, progress=False, runs_dir=home))
         reader = opened.reader()
@@ -91,20 +86,10 @@ def onnx_reader(network: Network, path: Path) -> Callable[[Any], Any]:
     """ONNX Runtime with W of `network`, exported to `path`: uint8 [N,28,28] -> float32 [N,C], with torch's threads."""
     import onnxruntime
 
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells what of torchvision is not there
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter about torch itself
-        program = torch.onnx.export(
-            _Probabilities(network.eval()),
-            (torch.zeros(2, 28, 28, dtype=torch.uint8),),
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
-    assert program is not None
-    program.save(path)
+    module = _Probabilities(network.eval())
+    model = converted(module, torch.zeros(2, 28, 28, dtype=torch.uint8), "images", ["probabilities"], "of the run")
+    path.write_bytes(model.SerializeToString())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda images: session.run(None, {name: images})[0]
+    return lambda images: session.run(None, {"images": images})[0]

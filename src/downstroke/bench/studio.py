@@ -102,7 +102,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
         if all(find_spec(package) for package in ("onnx", "onnxscript", "onnxruntime")):
             addresses["plain FastAPI and ONNX Runtime"] = servers.enter_context(_plain(Path(home)))
         else:
-            say('ONNX Runtime is not here, so the studio is measured alone: pip install ".[export]" in the clone')
+            say('ONNX Runtime is not here, so the studio is measured alone: pip install ".[onnx]" in the clone')
         loads = {name: Load() for name in addresses}
         for address in addresses.values():
             asyncio.run(_load(address, asked, clients, WARM_UP_S, Load()))

@@ -56,6 +56,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
     a page, on pages that are drawn as it goes; of the options it takes --seed, --threads, --name and --runs-dir.
     """
     from downstroke import api
+    from downstroke.show import losses
 
     if recipe == PAGES:
         _train_pages(options, as_json, no_val)
@@ -70,6 +71,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     _bounded(options)
     given = {key: value for key, value in options.items() if value is not None}
+    losses.begin_ahead()
     _report(api.train(recipe, **given), as_json)
 
 
@@ -136,10 +138,12 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
 def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) -> None:
     """Train RUN further, from exactly where it stopped."""
     from downstroke.api import Run
+    from downstroke.show import losses
 
     _bounded(options)
     opened = Run.open(run, runs_dir, trust=options.pop("trust"))
     before = opened.position.get("epoch", 0)  # not of metrics.csv, which may be damaged: continuing repairs it
+    losses.begin_ahead()
     extended = _report(opened.extend(**options), as_json)
     if extended.position.get("epoch", 0) == before and not as_json:
         asked = counted(extended.position.get("leg", {}).get("last_epoch", before), "epoch")

@@ -46,6 +46,12 @@ class Evaluation:
         return float(self.losses.mean(dtype=np.float64)) if len(self.losses) else math.nan
 
     @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each image is read right, [N]."""
+        right: NDArray[np.bool_] = self.predictions == self.labels
+        return right
+
+    @property
     def lost(self) -> int:
         """Images whose loss is no number, or infinite: W is too large to be computed with."""
         return int((~np.isfinite(self.losses)).sum())
@@ -53,7 +59,7 @@ class Evaluation:
     @property
     def errors(self) -> int:
         """Misread images."""
-        return int((self.predictions != self.labels).sum())
+        return int((~self.right).sum())
 
     @property
     def accuracy(self) -> float:
@@ -66,6 +72,10 @@ class Evaluation:
         """[C, C] counts: row, the true class; column, what it was taken for."""
         classes = self.probabilities.shape[1]
         return np.bincount(self.labels * classes + self.predictions, minlength=classes**2).reshape(classes, classes)
+
+    def kept(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of it: `losses` and `right`, [N] each."""
+        return {"losses": torch.from_numpy(self.losses), "right": torch.from_numpy(self.right)}
 
 
 def read_logits(network: Network, images: Tensor, *, bfloat16: bool = False, batch: int = 500) -> Tensor:
@@ -97,9 +107,8 @@ def wilson(right: int, total: int, z: float = Z95) -> tuple[float, float]:
 def calibration_error(evaluation: Evaluation, bins: int = 15) -> float:
     """Expected calibration error, 0..1 (Guo et al. 2017): mean |confidence - accuracy| over bins of equal width."""
     confidence = evaluation.probabilities.max(1).astype(np.float64)
-    right = evaluation.predictions == evaluation.labels
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(which, right - confidence, bins)
+    gaps = np.bincount(which, evaluation.right - confidence, bins)
     return float(np.abs(gaps).sum() / len(confidence)) if len(confidence) else math.nan
 
 

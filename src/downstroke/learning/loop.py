@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from downstroke.augment import negatives, variation
+from downstroke.augment import variation
 from downstroke.data.batches import batches
 from downstroke.learning import optimizers
 from downstroke.learning.distributed import World
@@ -105,10 +105,15 @@ class Variation:
             drawn = variation.draw(learner.recipe.seed + 1, epoch, len(train), 1 + variation.NUMBERS)
             self.window_numbers = drawn.to(train.images.device)
         count = self.augmentation.numbers if self.augmentation else 0
-        total = 2 * count + negatives.NUMBERS if self.negatives else count
+        total, parts = count, [count]
+        if self.negatives:
+            from downstroke.augment import negatives
+
+            self.draw_negatives = negatives.draw
+            total, parts = 2 * count + negatives.NUMBERS, [count, count + negatives.NUMBERS]
         drawn = variation.draw(learner.recipe.seed, epoch, len(train), total).to(train.images.device)
         # Of the image itself; of the negative beside it; and of how that is varied in its turn.
-        self.numbers, *self.negative_numbers = drawn.tensor_split([count, count + negatives.NUMBERS], 1)
+        self.numbers, *self.negative_numbers = drawn.tensor_split(parts, 1)
 
     def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The images [B,28,28] and labels [B] of the training images at `index`, then of negatives, then of windows."""
@@ -141,7 +146,7 @@ class Variation:
         numbers, varying = (part[index] for part in self.negative_numbers)
         other = ((numbers[:, -1] + 1) / 2 * (len(self.train) - 1)).long()
         others = self.train.images[other].float().div_(255)
-        made = negatives.draw(images[:count], labels[:count], others, self.train.labels[other], numbers)
+        made = self.draw_negatives(images[:count], labels[:count], others, self.train.labels[other], numbers)
         return *made, varying
 
 

@@ -14,16 +14,22 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
-from torch import Tensor
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
 
 from downstroke.errors import CheckpointError, shown
 from downstroke.recipe import Recipe, renamed
 from downstroke.regular import read_regular
 from downstroke.runs import files
 from downstroke.runs.run import refuse_absurd
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Tensors = dict[str, dict[str, Tensor]]
 
 FORMAT = 1
 MOST_BYTES = 8_000_000_000  # of a file of tensors
@@ -32,8 +38,7 @@ _FILE = re.compile(r"[a-z]{1,40}\.safetensors")
 #: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
 #: and the first goal, in whose place the position has its own.
 UNBOUND = ("name", "data", "val_data", "epochs")
-_BAD_TENSORS = safetensors.SafetensorError
-Tensors = dict[str, dict[str, Tensor]]
+VAL = "val"  # of `best`, beside the weights: how they read the val images, `losses` and `right`, [N] each
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,15 @@ class Checkpoint:
 
 def save(run: Path, name: str, tensors: Tensors, state: dict[str, Any]) -> None:
     """Write checkpoint `name` of the run's folder. OSError where the disk refuses; what was there before is kept."""
+    import safetensors.torch as torch_format
+
     writing = run / f".{name}.writing"
     try:
         shutil.rmtree(writing, ignore_errors=True)
         writing.mkdir()
         checksums = {}
         for file, values in tensors.items():
-            data = safetensors.torch.save(values)
+            data = torch_format.save(values)
             checksums[f"{file}.safetensors"] = hashlib.sha256(data).hexdigest()
             with (writing / f"{file}.safetensors").open("wb") as handle:
                 handle.write(data)
@@ -136,7 +143,36 @@ def set_aside(run: Path, name: str) -> None:
         (run / name).replace(damaged)
 
 
+def val_readings(run: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
+    """How the weights in `best/` read the val images, and the state beside them; read without torch.
+
+    `losses`, float32 [N], cross-entropy in nats; `right`, bool [N]. None where they were not kept, or where anything in
+    `best/` is not whole: then `load` says what.
+    """
+    from safetensors.numpy import load as arrays
+
+    try:
+        held, state = _verified(run / "best")
+        found = arrays(held[VAL])
+        losses, right = found["losses"], found["right"]
+    except (FileNotFoundError, CheckpointError, KeyError, safetensors.SafetensorError):
+        return None
+    whole = losses.ndim == 1 and losses.shape == right.shape and losses.dtype == np.float32 and right.dtype == np.bool_
+    return (found, state) if whole else None
+
+
 def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
+    import safetensors.torch as torch_format
+
+    held, state = _verified(folder)
+    try:
+        return {name: torch_format.load(data) for name, data in held.items() if name != VAL}, state
+    except (ValueError, TypeError, AttributeError, LookupError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{folder} is damaged ({' '.join(str(error).split())})") from None
+
+
+def _verified(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The bytes of each file by its name without `.safetensors`, and the state; every checksum fits."""
     path = folder / "state.json"
     if not folder.is_dir():
         raise FileNotFoundError(folder)
@@ -146,7 +182,7 @@ def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
             raise CheckpointError(f"{path} has format {state.get('format')!r}; this downstroke reads {FORMAT}")
         if state.pop("checksum", None) != _checksum(state):
             raise CheckpointError(f"{path} is damaged (its checksum does not fit)")
-        tensors = {}
+        found = {}
         for file, expected in state["checksums"].items():
             if not _FILE.fullmatch(file):
                 raise CheckpointError(
@@ -155,15 +191,15 @@ def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
             data = _held(folder, file, MOST_BYTES)
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{folder / file} is damaged (its checksum does not fit)")
-            tensors[file.removesuffix(".safetensors")] = safetensors.torch.load(data)
+            found[file.removesuffix(".safetensors")] = data
         refuse_absurd(state["position"])
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise
         raise CheckpointError(f"{folder} is damaged ({Path(error.filename).name} is missing)") from None
-    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError, _BAD_TENSORS) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise CheckpointError(f"{folder} is damaged ({' '.join(str(error).split())})") from None
-    return tensors, state
+    return found, state
 
 
 def _held(folder: Path, file: str, most: int) -> bytes:

@@ -1,25 +1,40 @@
 """Runs compared on the same val images, each with its best weights.
 
-The images are read anew rather than taken from `val_losses.npy`: that holds losses alone, in half precision, and of the
-last epochs only, among which the best need not be.
+How those weights read val is kept beside them, in `best/`. A run of an earlier version, or of bfloat16, has not kept
+it, and its weights read the images anew: `val_losses.npy` holds losses alone, in half precision, and of the last epochs
+only, among which the best need not be.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from downstroke.advice import compare as paired
-from downstroke.data.dataset import Dataset, split
 from downstroke.errors import DownstrokeError, RunError, counted
-from downstroke.learning import machine
-from downstroke.learning.evaluate import Evaluation, read_logits
 from downstroke.recipe import Recipe
-from downstroke.runs.place import load_of
-from downstroke.runs.run import Run, Weights, refuse_diverged
+from downstroke.runs import checkpoint
+from downstroke.runs.run import Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from downstroke.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Readings:
+    """How a run's weights read the N val images."""
+
+    epoch: int  # of the weights
+    losses: NDArray[np.float32]  # [N] cross-entropy of each image, nats
+    right: NDArray[np.bool_]  # [N]
+    damage: str | None = None  # one line, where a damaged checkpoint was passed over
 
 
 def compare_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -34,13 +49,12 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     return [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
 
 
-def _pair(*pair: tuple[str, Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
-    """Two runs, each with its name, its weights and how they read the val images."""
-    (one, first, (weights, read)), (other, second, (other_weights, other_read)) = pair
-    right = read.predictions == read.labels, other_read.predictions == other_read.labels
-    found = paired.compare((read.losses, other_read.losses), right)
+def _pair(*pair: tuple[str, Run, Readings]) -> dict[str, Any]:
+    """Two runs, each with its name and how it reads the val images."""
+    (one, first, read), (other, second, other_read) = pair
+    found = paired.compare((read.losses, other_read.losses), (read.right, other_read.right))
     what = "digits" if all(name.isdigit() for name in first.classes) else "images"
-    used = weights.epoch, other_weights.epoch
+    used = read.epoch, other_read.epoch
     return {
         "runs": [str(first.folder), str(second.folder)],
         "epochs": list(used),
@@ -48,12 +62,12 @@ def _pair(*pair: tuple[str, Run, tuple[Weights, Evaluation]]) -> dict[str, Any]:
         "digits": found.digits(one, other, what),
         "losses": found.losses(one, other),
         "lengths": paired.lengths((one, other), (first.summary()["epochs"], second.summary()["epochs"]), used),
-        "damage": weights.damage or other_weights.damage,
+        "damage": read.damage or other_read.damage,
     }
 
 
-def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
-    """Each run's weights, its best where there are any, and how they read the val images, in one order.
+def read_val(runs: Sequence[Run]) -> list[Readings]:
+    """How each run's weights, its best where there are any, read the val images, in one order.
 
     `runs`: one at least. Raises RunError where they do not have the same val images, or none, or where weights give no
     numbers.
@@ -61,23 +75,49 @@ def read_val(runs: Sequence[Run]) -> list[tuple[Weights, Evaluation]]:
     first, *others = runs
     for other in others:
         _refuse_different_val(first, other)
-    data = _data(runs)
-    recipe = first.recipe
+    kept = [_kept(run) for run in runs]
+    images = None if all(kept) else _val_images(runs)
+    return [found or _read_anew(run, *images) for run, found in zip(runs, kept, strict=True)]  # type: ignore[misc]
+
+
+def _kept(run: Run) -> Readings | None:
+    """What the run has kept; None where it has to be read anew."""
+    found = checkpoint.val_readings(run.folder)
+    if found is None:
+        return None
+    readings, state = found
+    losses, right = readings["losses"], readings["right"]
+    whole = len(losses) == run.val[2] and bool(np.isfinite(losses).all())
+    return Readings(state["position"]["epoch"], losses, right) if whole else None
+
+
+def _read_anew(run: Run, images: Tensor, labels: Tensor) -> Readings:
+    from downstroke.learning.evaluate import Evaluation, read_logits
+    from downstroke.runs.run import refuse_diverged
+
+    weights = run.weights()
+    read = Evaluation.of(read_logits(weights.network.to(images.device), images), labels)
+    refuse_diverged(run, weights, read.lost, len(labels))
+    return Readings(weights.epoch, read.losses, read.right, weights.damage)
+
+
+def _val_images(runs: Sequence[Run]) -> tuple[Tensor, Tensor]:
+    """Images [N,28,28] and labels [N] of val, which all of them share."""
+    import torch
+
+    from downstroke.data.dataset import split
+    from downstroke.learning import machine
+
+    data, recipe = _data(runs), runs[0].recipe
     val = data.val or data.train.take(split(data.train.labels, recipe.val_size, recipe.split_seed)[1])
     device = machine.choose().device
-    images, labels = torch.from_numpy(val.images).to(device), torch.from_numpy(val.labels).to(device)
-
-    def read(run: Run) -> tuple[Weights, Evaluation]:
-        weights = run.weights()
-        evaluation = Evaluation.of(read_logits(weights.network.to(device), images), labels)
-        refuse_diverged(run, weights, evaluation.lost, len(labels))
-        return weights, evaluation
-
-    return [read(run) for run in runs]
+    return torch.from_numpy(val.images).to(device), torch.from_numpy(val.labels).to(device)
 
 
 def _data(runs: Sequence[Run]) -> Dataset:
     """The images of all of them, from the place of the first run whose place still has them."""
+    from downstroke.runs.place import load_of
+
     for run in runs[:-1]:
         try:
             return load_of(run)

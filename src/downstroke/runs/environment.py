@@ -93,7 +93,8 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
-        "platform": platform.platform(),
+        # `platform.platform()` asks another program for the processor's name.
+        "platform": "-".join((platform.system(), platform.release(), platform.machine())),
     }
 
 

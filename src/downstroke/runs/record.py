@@ -14,7 +14,7 @@ epoch, in this order:
 
     metrics.csv         the epoch's row; now it and the rows of the steps are flushed to the disk
     val_losses.npy      the losses of the val images in the last 20 epochs, replaced
-    best/               replaced, where the val loss is the lowest so far
+    best/               replaced, where the val loss is the lowest so far; how it reads each val image is in it
     last/               replaced
 
 In a long epoch, `last/` is also replaced every five minutes. So after a crash `last/` is never ahead of the other
@@ -184,6 +184,8 @@ class Record:
         state["recipe"] = checkpoint.bond(learner.recipe)
         if val is not None and len(val.scores):
             state["least_score"] = least_score(val.scores)
+        if name == "best" and val is not None and not learner.machine.bfloat16:
+            tensors[checkpoint.VAL] = val.kept()  # `compare` need not read the images again
         checkpoint.save(self.folder, name, tensors, state)
         if name == "last":
             self._saved = time.monotonic()

@@ -1,0 +1,177 @@
+"""ONNX: the network as a file that many programs run. torch's own exporter writes the graph; an 8-bit form of it is
+made by ONNX Runtime's quantization."""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from downstroke.data.dataset import Part
+from downstroke.errors import DownstrokeError
+from downstroke.runs.files import write_bytes
+from downstroke.show.export.fault import naming_the_layer, node_at_fault, unfit
+from downstroke.show.export.subject import (
+    Subject,
+    as_images,
+    as_text,
+    checked_images,
+    refuse_other_answers,
+)
+
+OPSET = 20
+INPUT, OUTPUTS = "images", ("probabilities", "accept")
+_CALIBRATED = 500  # training images from which the ranges of 8-bit values are taken
+_AT_ONCE = 250
+
+
+def write(
+    subject: Subject, path: Path, *, int8: bool = False, data: str | None = None, val_data: str | None = None
+) -> dict[str, Any]:
+    """Write the network as ONNX, ask ONNX Runtime for 1,000 images, and return what is to be said of the file.
+
+    Input `images`, float32 [N,1,28,28], 0..1; outputs `probabilities`, float32 [N,C], and `accept`, bool [N].
+    `int8`: weights and values between layers in 8 bits; its accuracy on val is measured, on the run's data, which may
+    be at `data` now. Raises DownstrokeError that names the layer of a model that cannot be exported.
+    """
+    import onnx
+
+    parts = subject.parts(data, val_data) if int8 else None  # before the work: the data may be gone
+    model = converted(subject.answers(), torch.zeros(2, 1, 28, 28), INPUT, OUTPUTS, subject.recipe.model)
+    if parts:
+        model = _in_8_bits(model, parts[0])
+    facts = subject.facts() | ({"weights": "int8"} if int8 else {})
+    onnx.helper.set_model_props(model, as_text(facts))
+    model.producer_name, model.producer_version = "downstroke", facts["made_by"].split()[-1]
+    model.doc_string = facts["glyph"]
+    onnx.checker.check_model(model, full_check=True)
+    write_bytes(path, model.SerializeToString())
+    difference, accepted = subject.differs(*answers(path, checked_images()))
+    if not int8:
+        refuse_other_answers(path, difference)
+    told = {
+        "form": "onnx",
+        "file": str(path.resolve()),
+        "bytes": path.stat().st_size,
+        "opset": OPSET,
+        "int8": int8,
+        "largest_difference": difference,
+        "accepted_otherwise": accepted,
+        "images": len(checked_images()),
+    }
+    return told | (_on_val(subject, path, parts[1]) if parts else {})
+
+
+def answers(path: Path, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What ONNX Runtime makes of float32 [N,1,28,28] with the file: (probabilities [N,C], accept [N])."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found = [session.run(OUTPUTS, {INPUT: images[at : at + _AT_ONCE]}) for at in range(0, len(images), _AT_ONCE)]
+    return np.concatenate([y for y, _ in found]), np.concatenate([accept for _, accept in found])
+
+
+def converted(module: nn.Module, example: Tensor, given: str, made: Sequence[str], name: str) -> Any:
+    """An `onnx.ModelProto` of a module of one input, whose first dimension is as long as one likes.
+
+    `name`: what an error calls the model. Raises DownstrokeError.
+    """
+    refuse_missing()
+    any_number = ({0: torch.export.Dim("N")},)
+    with naming_the_layer(module, name), _quiet():
+        module(torch.cat([example, example[:1]]))  # another number of images: does each layer take it?
+        program = torch.export.export(module, (example,), dynamic_shapes=any_number)
+    try:
+        with _quiet():
+            done = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes=any_number,
+                input_names=[given],
+                output_names=made,
+                verbose=False,
+            )
+    except Exception as error:
+        raise unfit(module, name, node_at_fault(error), error) from error
+    assert done is not None
+    model = done.model_proto
+    _forget_places(model)
+    return model
+
+
+def refuse_missing() -> None:
+    """DownstrokeError where a package is missing that ONNX needs."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[onnx]" in the clone')
+
+
+def _in_8_bits(model: Any, train: Part) -> Any:
+    """The same with the weights, and the values between layers, of its convolutions and products in 8 bits."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Seen(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.left = iter(np.array_split(as_images(train.images[:_CALIBRATED]), 5))
+
+        def get_next(self) -> dict[str, Any] | None:
+            images = next(self.left, None)
+            return None if images is None or not len(images) else {INPUT: images}
+
+    with tempfile.TemporaryDirectory(prefix="downstroke-export-") as home, _quiet():
+        out = Path(home) / "int8.onnx"
+        quantize_static(
+            model,
+            out,
+            Seen(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+        return onnx.load(out)
+
+
+def _on_val(subject: Subject, path: Path, val: Part) -> dict[str, Any]:
+    """The file on the val images, beside the network as it was: accuracies 0..1, null where there is no val."""
+    if not len(val):
+        return {"val_images": 0, "val_accuracy": None, "val_accuracy_before": None}
+    before = subject.network.probabilities(torch.from_numpy(val.images)).argmax(1).numpy()
+    now = answers(path, as_images(val.images))[0].argmax(1)
+    shares = (float((found == val.labels).mean()) for found in (now, before))
+    return {"val_images": len(val), **dict(zip(("val_accuracy", "val_accuracy_before"), shares, strict=True))}
+
+
+def _forget_places(model: Any) -> None:
+    """Take out what torch noted for its developers: lines of code, with where they lie on this machine."""
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, graph, model):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters tell their own developers."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
