@@ -13,7 +13,8 @@ from downstroke.data.dataset import Dataset
 
 HOME = Path(downstroke.__file__).parent
 FLOORS = {
-    "errors": 1,
+    "errors": 0,
+    "display": 1,
     "regular": 1,
     "recipe": 2,
     "history": 2,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from downstroke.learning.events import Event, StopReason
     from downstroke.learning.range_test import RangeTest
     from downstroke.reading.reader import Reader
+    from downstroke.runs.compare import Comparison
     from downstroke.runs.curves import Log, Say
     from downstroke.runs.training import Training
+    from downstroke.watchers.loggers import Logger
 
 Watcher = Callable[["Training", "Event"], None]
 
@@ -53,6 +55,7 @@ class Run(run_room.Run):
         accept_recipe: bool = False,
         progress: bool = True,
         watch: Watcher | None = None,
+        log_to: str | Sequence[str] = (),
         tensorboard: bool = False,
     ) -> Self:
         """Train `epochs` more, or until the advice is to stop; with neither, finish what was interrupted.
@@ -61,8 +64,9 @@ class Run(run_room.Run):
 
         `data`, `val_data`: where the run's data is now, if it was moved. `accept_recipe`: continue although recipe.json
         was changed since the last checkpoint. Progress is shown on stderr unless `progress`
-        is False. Returns this run. See `Training.resume`.
+        is False. `log_to`: as in `train`. Returns this run. See `Training.resume`.
         """
+        loggers = _loggers(log_to, tensorboard)
         from downstroke.learning.distributed import joined
         from downstroke.runs import asked
         from downstroke.runs.training import Training
@@ -83,7 +87,7 @@ class Run(run_room.Run):
                 )
             with resumed as training:
                 training.notices.extend(unbegun)
-                _follow(training, self, progress, watch, tensorboard)
+                _follow(training, self, progress, watch, loggers)
         return self
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
@@ -138,17 +142,18 @@ def advise(
 @overload
 def compare(
     first: Log, second: Log, *, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
-) -> dict[str, Any]: ...
+) -> Comparison: ...
 @overload
 def compare(
     first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
-) -> list[dict[str, Any]]: ...
+) -> list[Comparison]: ...
 def compare(
     first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
-) -> dict[str, Any] | list[dict[str, Any]]:
+) -> Comparison | list[Comparison]:
     """Compare the best weights of two runs on their val images, paired; of more runs, every pair.
 
-    Returns the JSON of `downstroke compare`, of three runs or more a list of them: see `advice.compare.Comparison`.
+    Returns the JSON of `downstroke compare`, of three runs or more a list of them: a dict that a notebook
+    shows as a table; see `advice.compare.Comparison`.
     `digits` and `losses` say it in words, and `lengths` does where the runs were not trained for as many epochs.
     `trust`: as in `Run.open`. Raises RunError where they do not have the same val images.
     """
@@ -238,6 +243,7 @@ def train(
     max_epochs: int | None = None,
     progress: bool = True,
     watch: Watcher | None = None,
+    log_to: str | Sequence[str] = (),
     tensorboard: bool = False,
     **fields: Any,
 ) -> Run:
@@ -247,7 +253,10 @@ def train(
     (default 1000).
 
     Progress is shown on stderr: a growing table in a terminal, elsewhere a line an epoch; `progress=False` turns it
-    off. `watch(training, event)` is called with every event. On Ctrl-C the step under way is ended, the state is saved,
+    off. `watch(training, event)` is called with every event: see docs/events.md. `log_to`: names of
+    `watchers.loggers.LOGGERS` that get the events, too: mlflow, wandb, tensorboard. `tensorboard`: the last of them.
+
+    On Ctrl-C the step under way is ended, the state is saved,
     and the run is returned with `stopped` saying so. Raises DownstrokeError.
 
     In processes started by torchrun, all of them train the one run; the first alone writes and watches.
@@ -258,10 +267,7 @@ def train(
 
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
     decided = decided.replace(**fields) if fields else decided
-    if tensorboard:
-        from downstroke.watchers.tensorboard import summary_writer
-
-        summary_writer()  # refused before a run is made for it
+    loggers = _loggers(log_to, tensorboard)  # refused before a run is made for it
     home = Path(runs_dir)
     decided, start = starting_weights(decided, home)
     with (
@@ -279,11 +285,20 @@ def train(
         ) as training,
     ):
         run = Run(training.run.folder)
-        _follow(training, run, progress, watch, tensorboard)
+        _follow(training, run, progress, watch, loggers)
     return run
 
 
-def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None, tensorboard: bool) -> None:
+def _loggers(log_to: str | Sequence[str], tensorboard: bool) -> list[Logger]:
+    wanted = [log_to] if isinstance(log_to, str) else list(log_to)
+    if not wanted and not tensorboard:
+        return []
+    from downstroke.watchers.loggers import opened
+
+    return opened([*wanted, "tensorboard"] if tensorboard else wanted)
+
+
+def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None, loggers: Sequence[Logger]) -> None:
     """Train, show it to whoever watches, and draw the losses at the end, whatever the end was."""
     from downstroke.learning.events import Stopped
     from downstroke.watchers.follow import watchers
@@ -291,14 +306,16 @@ def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None,
     first = training.learner.world.first
     run.notices = tuple(training.notices)
     said = training.introduction() if progress and first else None
-    folder = run.folder / "tensorboard" if tensorboard and first else None
+    others: list[Watcher] = [*loggers, *([watch] if watch else [])] if first else []
     try:
-        with watchers(training.learner.stop, introduction=said, tensorboard=folder) as watching:
+        with ExitStack() as closed, watchers(training.learner.stop, introduction=said) as watching:
+            for logger in loggers:
+                closed.callback(logger.close)
             for event in training:
                 for watcher in watching:
                     watcher(event)
-                if watch and first:
-                    watch(training, event)
+                for other in others:
+                    other(training, event)
                 if isinstance(event, Stopped):
                     run.stopped, run.notices = event.reason, tuple(training.notices)
     except BaseException:

@@ -9,16 +9,21 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from downstroke.errors import RunError, counted, shown
+from downstroke import display
+from downstroke.errors import DownstrokeError, RunError, counted, shown
 from downstroke.regular import open_regular, read_regular
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import numpy as np
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
 
@@ -68,6 +73,14 @@ class History:
 
     rows: list[EpochRow] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        best = self.best
+        told = f", best val loss {best.val_loss:.4g} at epoch {best.epoch}" if best else ""
+        return f"History({counted(len(self), 'epoch')}{told})"
+
+    def _repr_html_(self) -> str:
+        return display.html(*self.elements())
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -94,6 +107,32 @@ class History:
         """Whether val was measured, and its loss was a number at no epoch: the training diverged."""
         return self.best is None and any(math.isfinite(row.val_accuracy) for row in self.rows)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """A row an epoch, the columns of `metrics.csv`; NaN where nothing was measured. Needs pandas."""
+        return _pandas(self.rows, EPOCH_COLUMNS)
+
+    def to_polars(self) -> pl.DataFrame:
+        """A row an epoch, the columns of `metrics.csv`; null where nothing was measured. Needs polars."""
+        return _polars(self.rows, EPOCH_COLUMNS, whole=2)
+
+    def elements(self, batches: Sequence[tuple[float, float]] = ()) -> list[Element]:
+        """What a notebook shows: the best epoch and the last, and the curve.
+
+        `batches`: (epoch, batch loss) of single steps; without them, one value an epoch.
+        """
+        if not self.rows and not batches:
+            return [display.element("p", "no epoch is finished yet")]
+        best = self.best
+        last = self.rows[-1] if self.rows else None
+        named = {"best": best, "last": last} if best != last else {"best, last": best}
+        lines = [
+            display.Line("batch", batches or [(r.epoch, r.batch_loss) for r in self.rows], display.BATCH, thin=True),
+            display.Line("train", [(r.epoch, r.loss) for r in self.rows], display.TRAIN, dashed=True),
+            display.Line("val", [(r.epoch, r.val_loss) for r in self.rows], display.VAL),
+        ]
+        curve = display.curve(lines, (best.epoch, best.val_loss) if best else None)
+        return [display.table(_FIGURES, [[name, *_figures(row)] for name, row in named.items() if row]), curve]
+
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Read `metrics.csv`. A last line still being written (no newline yet) is left out.
@@ -103,9 +142,52 @@ class History:
         return cls([EpochRow(int(v[0]), int(v[1]), *v[2:]) for v in _read(path, EPOCH_COLUMNS, whole=2)])
 
 
-def read_steps(path: str | Path) -> list[StepRow]:
+class Steps(list[StepRow]):
+    """The steps of a run, in order."""
+
+    def __repr__(self) -> str:
+        return f"Steps({counted(len(self), 'step')})"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row a step, the columns of `steps.csv`; NaN where nothing was measured. Needs pandas."""
+        return _pandas(self, STEP_COLUMNS)
+
+    def to_polars(self) -> pl.DataFrame:
+        """A row a step, the columns of `steps.csv`; null where nothing was measured. Needs polars."""
+        return _polars(self, STEP_COLUMNS, whole=1)
+
+
+def read_steps(path: str | Path) -> Steps:
     """Read `steps.csv`; as `History.read`."""
-    return [StepRow(int(v[0]), *v[1:]) for v in _read(path, STEP_COLUMNS, whole=1)]
+    return Steps(StepRow(int(v[0]), *v[1:]) for v in _read(path, STEP_COLUMNS, whole=1))
+
+
+def _pandas(rows: Sequence[EpochRow | StepRow], columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        import pandas as pd
+    except ImportError:
+        raise DownstrokeError("to_pandas needs pandas: pip install pandas") from None
+    return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in columns})
+
+
+def _polars(rows: Sequence[EpochRow | StepRow], columns: tuple[str, ...], whole: int) -> pl.DataFrame:
+    try:
+        import polars as pl
+    except ImportError:
+        raise DownstrokeError("to_polars needs polars: pip install polars") from None
+    types = [pl.Int64] * whole + [pl.Float64] * (len(columns) - whole)
+    frame = pl.DataFrame([astuple(row) for row in rows], schema=dict(zip(columns, types, strict=True)), orient="row")
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+_FIGURES = ("", "epoch", "step", "batch loss", "train loss", "val loss", "train accuracy", "val accuracy", "lr")
+
+
+def _figures(row: EpochRow) -> list[str]:
+    """An epoch as text; a dash for what was not measured."""
+    told = (f"{row.epoch}", f"{row.step:,}", f"{row.batch_loss:.4f}", f"{row.loss:.4f}", f"{row.val_loss:.4f}")
+    shares = (f"{100 * share:.2f}%" for share in (row.accuracy, row.val_accuracy))
+    return ["–" if text.startswith("nan") else text for text in (*told, *shares, f"{row.lr:.3g}")]
 
 
 @dataclass(frozen=True)

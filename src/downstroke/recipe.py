@@ -76,7 +76,7 @@ class Recipe:
     )
     split_seed: int = _note(0, "decides which images are val (and which labels are spoiled)", 0, 2**32 - 1)
 
-    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, wide, deep, deeper, or package.module:callable")
+    model: str = _note("cnn", "f(W, x): linear, mlp, cnn, coarse, tiny, wide, deep, deeper, or package.module:callable")
     start_from: str | None = _note(
         None, "the weights to start with: `reader` for the shipped reader, or a run; left out, random ones"
     )

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from downstroke.bench import no_digits
+from downstroke.bench import no_digits, throughput
 from downstroke.bench.other_readers import installed
 from downstroke.bench.reading import measure, table
 from downstroke.data.dataset import Dataset
@@ -32,6 +32,8 @@ def test_another_reader_is_measured_on_the_same_digits_and_pages(
     handwriting: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(no_digits, "PAGES", 1)
+    monkeypatch.setattr(throughput, "PAGES", 4)
+    monkeypatch.setattr(throughput, "ROUNDS", 1)
 
     def parrot(grey: NDArray[np.uint8], single: bool) -> str:
         return "7" if single else "7|1"
@@ -44,6 +46,7 @@ def test_another_reader_is_measured_on_the_same_digits_and_pages(
     assert other["pages"]["notes"]["character_error"] == 1  # a line's end and a digit of two
     assert "parrot" in table(figures)
     assert figures["no_digits"]["printed English"]["pages"] == 1
+    assert figures["throughput"]["pages_per_second_per_core"] > 0
 
 
 def test_what_is_installed_reads_a_clear_number(tmp_path: Path) -> None:
@@ -66,6 +69,7 @@ def test_the_figures_are_a_table_a_kind_of_set() -> None:
         "glyphs": {"few": {**glyphs, "glyph_ms": 0.123456}},
         "not_digits": {"letters": none},
         "pages": {"notes": pages},
+        "throughput": {},
         "no_digits": {"words": {"pages": 4, "with_a_digit": 0.25, "with_a_digit_interval": (0.1, 0.7)}},
         "others": {"parrot": {"glyphs": {"few": glyphs}, "pages": {}}},
     }

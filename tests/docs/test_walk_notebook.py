@@ -39,16 +39,23 @@ def test_every_cell_of_the_notebook_runs() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_training_in_a_notebook_shows_a_line_an_epoch(tiny: Path, tmp_path: Path) -> None:
+def test_training_in_a_notebook_draws_one_curve_that_grows(tiny: Path, tmp_path: Path) -> None:
     given = f"data={str(tiny)!r}, runs_dir={str(tmp_path)!r}, model='mlp', epochs=2"
-    sources = [f"downstroke.train({given}){end}" for end in ("", ".extend(epochs=1, progress=False)")]
-    code = ["import downstroke", sources[0], sources[1].replace("epochs=2)", "epochs=2, progress=False)")]
+    code = (
+        "import downstroke",
+        f"run = downstroke.train({given})",
+        "run.extend(epochs=1, progress=False); run",
+        "run.history.to_pandas()",
+    )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in code])
     nbclient.NotebookClient(notebook, timeout=300).execute()
-    _, shown, silent = (
-        "".join(output.get("text", "") for output in cell.outputs if output.output_type == "stream")
-        for cell in notebook.cells
-    )
-    assert [line.split("  ")[0] for line in shown.splitlines()][1:] == ["epoch 1", "epoch 2"]
-    assert shown.startswith("data: ")
-    assert silent == ""
+    _, live, silent, frame = (cell.outputs for cell in notebook.cells)
+    (curve,) = [output for output in live if output.output_type == "display_data"]
+    assert "epoch 2 of 2" in curve.data["text/html"]
+    assert "<polyline" in curve.data["text/html"]
+    assert "History(2 epochs" in curve.data["text/plain"]
+    assert [output.text.split(":")[0] for output in live if output.output_type == "stream"] == ["data"]
+    (shown,) = silent
+    assert "<svg" in shown.data["text/html"]
+    assert shown.data["text/plain"].startswith("Run(")
+    assert "val_loss" in frame[0].data["text/html"]

@@ -71,7 +71,7 @@ def test_what_cannot_be_folded_stays(mnist: Dataset, row: str) -> None:
 def test_many_glyphs_at_once_are_read_as_one_by_one(mnist: Dataset) -> None:
     glyphs = mnist.train.images[:600]
     network = as_if_trained(models.build(Recipe(), 10), torch.from_numpy(glyphs))
-    reader = Reader(logits_by_torch(network), tuple("0123456789"))
+    reader = Reader(logits_by_torch(folded(network)), tuple("0123456789"))
     y = reader.probabilities(glyphs)
     assert y.shape == (600, 10)
     assert reader.probabilities(glyphs[:0]).shape == (0, 10)

@@ -17,7 +17,7 @@ from downstroke.data.dataset import Dataset, split
 from downstroke.errors import CheckpointError
 from downstroke.learning.evaluate import read_logits
 from downstroke.reading import numpy_network, refusal, shipped
-from downstroke.reading.batch_norm_folding import logits_by_torch
+from downstroke.reading.batch_norm_folding import folded, logits_by_torch
 from downstroke.recipe import RECIPES, Recipe
 
 
@@ -63,7 +63,7 @@ def test_without_torch_it_gives_the_same_probabilities(mnist: Dataset) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), np.uint8)
     glyphs = np.concatenate([mnist.train.images[:500], noise])
     one = shipped.shipped()
-    own, torchs = light_logits(one), logits_by_torch(one.network)
+    own, torchs = light_logits(one), logits_by_torch(folded(one.network))
     for some in (glyphs, glyphs[:1], glyphs[-3:]):
         np.testing.assert_allclose(refusal.softmax(own(some)), refusal.softmax(torchs(some)), rtol=0, atol=1e-5)
         np.testing.assert_allclose(refusal.score(own(some)), refusal.score(torchs(some)), rtol=0, atol=1e-4)

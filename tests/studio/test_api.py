@@ -32,12 +32,12 @@ from downstroke.cli import main
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.runs import files
-from downstroke.studio import guard, serve, service, uploads
+from downstroke.studio import guard, server, service, uploads
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
 from downstroke.studio.reading import Readers
-from downstroke.studio.serve import config_of
+from downstroke.studio.server import config_of
 from downstroke.studio.uploads import Picture, Wanted
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -358,7 +358,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(client: httpx2.Client, monk
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "FIRST_S", 0.2)
+    monkeypatch.setattr(server, "FIRST_S", 0.2)
     with serving(home, read_only=True) as client:
         with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as raw:
             assert raw.recv(1000) == b""
@@ -420,7 +420,7 @@ def test_every_answer_of_the_api_is_stored_nowhere(client: httpx2.Client) -> Non
 
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
 def test_headers_that_trickle_time_out(home: Path, monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
-    monkeypatch.setattr(serve, "FIRST_S", 0.3)
+    monkeypatch.setattr(server, "FIRST_S", 0.3)
     with serving(home, read_only=True) as client:
         address = (client.base_url.host, client.base_url.port)
         with socket.create_connection(address, timeout=30) as raw:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from downstroke import display
 from downstroke.errors import counted
 
 #: 95% of a normal distribution lies within this many standard deviations.
@@ -36,6 +37,12 @@ class Comparison:
     difference: float  # of the val losses, second less first
     standard_error: float  # of that difference, paired; NaN for a single image
     interval: tuple[float, float]  # 95%, of that difference
+
+    def _repr_html_(self) -> str:
+        names = "the first", "the second"
+        return shown_pair(
+            {**self.to_dict(), "digits": self.digits(*names, "images"), "losses": self.losses(*names)}, names
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -77,6 +84,17 @@ class Comparison:
             f"the val loss of {better}, {min(self.val_loss):.4f}, is lower than that of {worse} by "
             f"{abs(self.difference):.4f} (95% interval {low:.4f} to {high:.4f}); the difference is {chance}"
         )
+
+
+def shown_pair(told: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A comparison as a notebook shows it, in HTML; `told` is the JSON of `downstroke compare`."""
+    rows = [
+        (name, f"{told['val_loss'][i]:.4f}", f"{100 * told['accuracy'][i]:.2f}%", f"{told['errors'][i]:,}")
+        for i, name in enumerate(names)
+    ]
+    sentences = [told[key] for key in ("digits", "losses", "lengths", "damage") if told.get(key)]
+    figures = display.table(("", "val loss", "val accuracy", "misread"), rows)
+    return display.html(figures, *(display.element("p", line) for line in sentences))
 
 
 def compare(

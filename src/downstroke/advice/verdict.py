@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from downstroke import display
 from downstroke.advice import words
 from downstroke.advice.curve import Curve
 from downstroke.advice.features import ROWS, blocks, features, level, level_since_drop, shift
@@ -48,6 +50,25 @@ class Advice:
     @property
     def stop(self) -> bool:
         return self.verdict in ("plateau", "overfitting", "unstable")
+
+    def __repr__(self) -> str:
+        return f"Advice({self.verdict!r} after epoch {self.epoch}: {self.reason!r})"
+
+    def _repr_html_(self) -> str:
+        return display.html(*self.elements())
+
+    def elements(self) -> list[Element]:
+        """What a notebook shows: the verdict and its reason, the forecast, and the command to go on with."""
+        told = f"{self.verdict} after epoch {self.epoch}"
+        parts = [display.element("p", display.element("b", told)), display.element("p", self.reason)]
+        if self.forecast:
+            rows = [
+                (f"{one.epochs}", f"{one.val_loss:.4f}", f"{one.low:.4f} to {one.high:.4f}") for one in self.forecast
+            ]
+            parts.append(display.table(("epochs ahead", "val loss", "80% interval"), rows))
+        if self.command:
+            parts.append(display.element("pre", self.command))
+        return parts
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `downstroke advise`."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.bench import no_digits
+from downstroke.bench import no_digits, throughput
 from downstroke.bench.other_readers import Reads
-from downstroke.bench.table import aligned
+from downstroke.bench.table import aligned, listed
 from downstroke.errors import DataError, PictureError
 from downstroke.glyphs.glyph import glyph
 from downstroke.glyphs.picture import open_picture
@@ -31,7 +31,7 @@ def measure(
     data: Path, reader: Reader, out: Path | None, say: Callable[[str], None], others: dict[str, Reads] | None = None
 ) -> dict[str, Any]:
     """The figures of a folder: `glyphs`, `not_digits` and `pages`, a dict a set each; `others`, the same of each other;
-    and `no_digits`, of drawn pages without a digit.
+    `no_digits`, of drawn pages without a digit; and `throughput`, by one process and by one a core.
 
     The others are given 200 digits of each set at most, spread over it.
     Laid out as glyphs/*.npz and not-digits/*.npz (`images` uint8 [N,H,W], `labels`), pages/labels.csv (`file,text`, `|`
@@ -52,6 +52,7 @@ def measure(
         raise DataError(f"{data}: nothing to read; expected glyphs/*.npz, not-digits/*.npz or pages/labels.csv")
     say("reading drawn pages without a digit")
     figures["no_digits"] = no_digits.measure(reader)
+    figures["throughput"] = throughput.measure(reader.origin, say) if reader.origin else {}
     figures["others"] = {}
     for name, reads in (others or {}).items():
         say(f"reading with {name}")
@@ -185,6 +186,8 @@ def table(figures: dict[str, Any]) -> str:
     for name, other in figures["others"].items():
         tables.append(_table(f"digits, {name}", other["glyphs"], "accuracy"))
         tables.append(_table(f"pages, {name}", other["pages"], "character_error", ("digits", "slowest_s")))
+    if figures["throughput"]:
+        tables.append(f"throughput\n{listed(figures['throughput'])}")
     return "\n\n".join(filter(None, tables))
 
 

@@ -71,6 +71,17 @@ def moved_data(command: Command) -> Command:
     return click.option("--data", help="Where the run's data is now, if it was moved; the run keeps it.")(val(command))
 
 
+def logging_to(command: Command) -> Command:
+    """Other programs that get the figures."""
+    short = click.option("--tensorboard", is_flag=True, help="The same as --log-to tensorboard.")
+    return click.option(
+        "--log-to",
+        multiple=True,
+        type=click.Choice(("mlflow", "wandb", "tensorboard")),
+        help="Log the same figures there, too; may be given more than once.",
+    )(short(command))
+
+
 def at_most_epochs(command: Command) -> Command:
     return click.option(
         "--max-epochs",

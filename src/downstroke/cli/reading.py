@@ -87,6 +87,14 @@ def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
 )
 @click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
 @click.option("--marks", is_flag=True, help="Keep points, commas, dashes, strokes and colons in the text.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that read at once; what is printed keeps its order.",
+)
 @click.option("--explain", is_flag=True, help="Each digit's steps: in words, and drawn into NAME-explained.png.")
 @trusting
 @in_runs_dir
@@ -114,7 +122,8 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
         return (table.lacks(source, options["fields"]) if table else options["fields"]) or []
 
     wanted = (source for source in over(found) if not table or table.lacks(source, options["fields"]) is not None)
-    for reading in reader.read_all(wanted, fields=fields, **looked):
+    jobs = min(options["jobs"], max(1, len(found)))
+    for reading in reader.read_all(wanted, fields=fields, jobs=jobs, **looked):
         failed += reading.error is not None
         refused += reading.refused
         told = reading.strict() if strict else reading

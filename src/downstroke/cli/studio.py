@@ -18,6 +18,14 @@ from downstroke.errors import DownstrokeError
 @click.option("--no-browser", is_flag=True, help="Do not open the browser.")
 @click.option("--read-only", is_flag=True, help="Show and read; train nothing, change nothing.")
 @click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="With --read-only: processes that answer.",
+)
+@click.option(
     "--allow-origin",
     "origins",
     multiple=True,
@@ -33,6 +41,7 @@ def studio(
     host: str,
     no_browser: bool,
     read_only: bool,
+    workers: int,
     origins: tuple[str, ...],
     token: str | None,
     runs_dir: str,
@@ -60,4 +69,4 @@ def studio(
     except DownstrokeError as error:
         raise click.UsageError(f"--allow-origin: {error}") from None
     settings = Settings(Path(runs_dir).resolve(), host, read_only=read_only, origins=allowed, **given)
-    serve(settings, port, browser=not no_browser, say=tell)
+    serve(settings, port, workers=workers, browser=not no_browser, say=tell)

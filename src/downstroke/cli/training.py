@@ -14,6 +14,7 @@ from downstroke.cli.options import (
     at_most_epochs,
     common,
     in_runs_dir,
+    logging_to,
     moved_data,
     on_machine,
     on_threads,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @on_machine
 @click.option("--name", help="The run's name; by default, two random words.")
 @in_runs_dir
-@click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
+@logging_to
 @common
 def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
     """Train a network.
@@ -77,7 +78,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
 
 def _train_pages(options: dict[str, Any], as_json: bool, no_val: bool) -> None:
     """Train a locator into a folder of its own among the runs; where it was interrupted, it goes on from there."""
-    given = {key for key, value in options.items() if value not in (None, False, "auto")} | (
+    given = {key for key, value in options.items() if value not in (None, False, "auto", ())} | (
         {"no_val"} if no_val else set()
     )
     if others := sorted(given - {"seed", "threads", "name", "runs_dir"}):
@@ -133,7 +134,7 @@ train.help = f"{inspect.cleandoc(train.help or '')}\n\nRecipes: {', '.join(RECIP
     "--accept-recipe", is_flag=True, help="Continue although recipe.json was changed since the last checkpoint."
 )
 @in_runs_dir
-@click.option("--tensorboard", is_flag=True, help="Write the same figures for TensorBoard.")
+@logging_to
 @common
 def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) -> None:
     """Train RUN further, from exactly where it stopped."""

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from downstroke.learning.models import Network
+from downstroke.learning.models import Network, Rows
+from downstroke.reading.onnx_graph import Layer
 
 
 def logits_by_torch(network: Network) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """uint8 [N,28,28] -> logits, float32 [N,C], as `network` gives them, computed by the folded network."""
-    made = folded(network)
+    """uint8 [N,28,28] -> logits, float32 [N,C], of a network as `folded` makes it."""
 
     def logits(glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            found: NDArray[np.float32] = made(torch.from_numpy(glyphs)).numpy()
+            found: NDArray[np.float32] = network(torch.from_numpy(glyphs)).numpy()
         return found
 
     return logits
@@ -37,6 +37,52 @@ def folded(network: Network) -> Network:
     if isinstance(made.net, nn.Sequential):
         made.net = nn.Sequential(*_folded(list(made.net)))
     return made
+
+
+def onnx_layers(network: Network) -> list[Layer] | None:
+    """The layers of a folded network as ONNX operators; None where one of them is not known here."""
+    made: list[Layer] = []
+    for layer in network.net if isinstance(network.net, nn.Sequential) else [network.net]:
+        match layer:
+            case nn.Conv2d(padding_mode="zeros") if not isinstance(layer.padding, str) and set(layer.dilation) == {1}:
+                pads = (*layer.padding, *layer.padding)
+                attributes = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": pads}
+                weights = _arrays(layer.weight, layer.bias)
+                made.append(Layer("Conv", weights, {**attributes, "group": layer.groups}))
+            case nn.BatchNorm2d() if _fixed(layer):  # a pooling keeps it from the convolution before it
+                one = fuse_conv_bn_eval(_unchanging(layer.num_features), layer)
+                weight, bias = (array.reshape(-1, 1, 1) for array in _arrays(one.weight, one.bias))
+                made += [Layer("Mul", (weight,)), Layer("Add", (bias,))]
+            case nn.ReLU():
+                made.append(Layer("Relu"))
+            case nn.MaxPool2d(padding=0, dilation=1, ceil_mode=False) if layer.stride == layer.kernel_size:
+                size = layer.kernel_size
+                pair = (size, size) if isinstance(size, int) else tuple(size)
+                made.append(Layer("MaxPool", attributes={"kernel_shape": pair, "strides": pair}))
+            case nn.PixelUnshuffle() if not made:  # of one map ONNX has the same order of channels
+                made.append(Layer("SpaceToDepth", attributes={"blocksize": layer.downscale_factor}))
+            case nn.Linear() if layer.bias is not None:
+                made.append(Layer("Gemm", _arrays(layer.weight, layer.bias), {"transB": 1}))
+            case nn.Flatten(start_dim=1, end_dim=-1):
+                made.append(Layer("Flatten"))
+            case Rows():
+                made += [Layer("Transpose", attributes={"perm": (0, 2, 3, 1)}), Layer("Flatten")]
+            case nn.Dropout():
+                pass
+            case _:
+                return None
+    return made if made and made[-1].operator == "Gemm" else None
+
+
+def _unchanging(channels: int) -> nn.Conv2d:
+    """A convolution that gives what it takes, to be folded with."""
+    made = nn.Conv2d(channels, channels, 1, groups=channels, bias=False).eval()
+    nn.init.ones_(made.weight)
+    return made
+
+
+def _arrays(*tensors: Tensor | None) -> tuple[NDArray[np.float32], ...]:
+    return tuple(tensor.detach().numpy() for tensor in tensors if tensor is not None)
 
 
 def _folded(layers: list[nn.Module]) -> Iterator[nn.Module]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST = 14e6  # pixels that the locator looks at: about 3 s of one core; a page of 1,000 digits takes three quarters
-A_PIECE = 4000  # pixels: what a piece of ink takes, in the glyphs that it may be part of
+MOST = 18e6  # pixels that the locator looks at: about 3 s of one core
+A_GLYPH = 2500  # pixels: what it takes to cut one out, and to read it
+A_DIGIT = 4 * A_GLYPH  # pixels: what one takes that the locator sees; it may be cut, or joined to others
 
 
 class TooLongError(Exception):

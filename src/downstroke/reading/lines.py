@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,7 @@ _AROUND, _ITSELF = 2.5, 0.03  # digits' heights: the reach of what is around one
 #: Weights of `Seen.evidence`, and what their sum is at least where a digit is accepted: a logistic regression
 #: (tools/fit_is_there.py); of digits read right on drawn pages, many hardly
 #: readable, three in four reach it; of those on photographed sheets nine in ten.
-_IS_THERE = (0.32, 0.99, 0.3, 0.99, -4.78, -1.08)
+_IS_THERE = (0.35, 1.52, 0.35, 3.83, -8.35, -1.34)
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,23 @@ class Page:
 
         Raises PictureError where there are far too many marks.
         """
-        layout = find_rows(image, effort or Effort())
+        effort = effort or Effort()
+        made: list[Choices] = []
+
+        def divided(row: Row) -> bool:
+            one = choices(row, effort, windows=windows)
+            made.extend([one] if one else [])
+            return one is not None
+
+        layout = find_rows(image, effort, divided)
         alone = [] if layout.too_many else _alone(image, layout)
-        made = [choices(row, windows=windows) for row in layout.rows]
         through = through_windows(image, alone) if windows else []
         return cls(image, layout.rows, made, alone, through, layout.doubtful, layout.too_many, layout.places)
+
+    @functools.cached_property
+    def _known(self) -> NDArray[np.float64]:
+        """Of each place x and y of its middle, how sure the locator is of a digit, and of another sign: [N,4]."""
+        return np.array([(*place.middle, place.digit_heat, place.is_other) for place in self.places])
 
     @property
     def among_letters(self) -> bool:
@@ -187,7 +200,7 @@ class Page:
         steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
         heat = found.place.digit_heat if found.place else 0.0
         other = max(found.place.is_other if found.place else 0.0, found.other)
-        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, other, _company(box, self.places))
+        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, other, _company(box, self._known))
 
     def _alone_or(self, found: list[list[Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[Seen]]:
         """What was found, or all the ink as one digit, whichever is likelier; `looked`: the logits of that."""
@@ -217,12 +230,11 @@ class Page:
         return found
 
 
-def _company(box: Box, places: list[Place]) -> tuple[float, float]:
+def _company(box: Box, known: NDArray[np.float64]) -> tuple[float, float]:
     """The share of letters and marks in all that the locator sees: around the box, and on the whole page."""
-    if not places:
+    if not len(known):
         return 0.0, 0.0
     x, y, width, height = box
-    known = np.array([(*place.middle, place.digit_heat, place.is_other) for place in places])
     away = ((known[:, 0] - x - width / 2) ** 2 + (known[:, 1] - y - height / 2) ** 2) / (_AROUND * height) ** 2
     near = np.exp(-away / 2) * (away > _ITSELF)
     around, page = (weight @ known[:, 2:] for weight in (near, np.ones(len(known))))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from downstroke.reading.shipped import locator
 
 MARKS = ".,-/:"  # as in augment/pages.py, which a process that only reads does not load
 _LONGEST, _SHORTEST = 1600, 160  # pixels: a longer picture is made smaller first, and a shorter one larger
+_ENOUGH = 2  # times as long as that: of a huge picture this much is kept for all sizes of the pyramid
 _LARGEST_STEP = 4.0  # by which a small picture is enlarged at most
 _FACTOR = 1.5  # from one size of the pyramid to the next
 _LEAST, _MOST = 11.0, 60.0  # pixels: how long a digit is at the sizes at which it is looked for
@@ -40,12 +43,12 @@ class Place:
     def is_digit(self) -> bool:
         return _MORE_LIKE_A_DIGIT * self.digit_heat > self.is_other
 
-    @property
+    @cached_property
     def digit_heat(self) -> float:
         """How sure the locator is that there is a digit, 0..1."""
         return float(self.classes[:10].max())
 
-    @property
+    @cached_property
     def is_other(self) -> float:
         """How sure it is that there is a mark or a letter, 0..1."""
         return float(self.classes[10:].max())
@@ -85,8 +88,10 @@ def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Sa
 def locate(image: NDArray[np.uint8]) -> list[Place]:
     """The digits, marks and letters of grey [H,W], in no order."""
     places: list[Place] = []
+    less = _times_less(image.shape)
+    small = resized(image, 1 / less)
     for scale in scales(image.shape):
-        said = look(resized(image, scale))
+        said = look(resized(small, scale * less))
         places += [place for place in peaks(said, scale) if _LEAST <= max(place.width, place.height) * scale <= _MOST]
     return distinct(places)
 
@@ -103,8 +108,14 @@ def scales(shape: tuple[float, ...]) -> list[float]:
 
 def pixels_seen(shape: tuple[float, ...]) -> float:
     """How many pixels `locate` looks at in a picture of this shape, what making it smaller takes included."""
-    every = scales(shape)
-    return shape[0] * shape[1] * (sum(scale * scale for scale in every) + _SHRINKING * len(every))
+    every, less = scales(shape), _times_less(shape)
+    shrinking = _SHRINKING * (len(every) / less**2 + (less > 1))
+    return shape[0] * shape[1] * (sum(scale * scale for scale in every) + shrinking)
+
+
+def _times_less(shape: tuple[float, ...]) -> int:
+    """How many times smaller a picture of this shape is made before it is brought to the sizes of the pyramid."""
+    return max(1, int(max(shape) // (_ENOUGH * _LONGEST)))
 
 
 def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -141,14 +152,21 @@ def distinct(places: list[Place]) -> list[Place]:
     """
     kept: list[Place] = []
     boxes, digits = np.zeros((len(places), 4)), np.zeros(len(places), bool)
+    cells: dict[tuple[int, int], list[int]] = {}  # which of `kept` lie in each square of the picture
+    side = 2 * max(1.0, float(np.median([place.width for place in places]))) if places else 1.0
     for place in sorted(places, key=lambda place: -place.score):
         own = np.array([place.x, place.y, place.x + place.width, place.y + place.height])
-        others = boxes[: len(kept)]
+        left, top, right, bottom = (own // side).astype(int).tolist()
+        covered = list(itertools.product(range(left, right + 1), range(top, bottom + 1)))
+        near = list({index for cell in covered for index in cells.get(cell, ())})
+        others = boxes[near]
         shared = np.minimum(others[:, 2:], own[2:]) - np.maximum(others[:, :2], own[:2])
         common = shared.clip(0).prod(axis=1)
         sizes, size = (others[:, 2:] - others[:, :2]).prod(axis=1), place.width * place.height
-        alike = digits[: len(kept)] == place.is_digit
+        alike = digits[near] == place.is_digit
         if not (common > _SAME * np.where(alike, np.minimum(sizes, size), np.maximum(sizes, size))).any():
             boxes[len(kept)], digits[len(kept)] = own, place.is_digit
+            for cell in covered:
+                cells.setdefault(cell, []).append(len(kept))
             kept.append(place)
     return kept

@@ -15,11 +15,10 @@ _BAND = 1 << 18  # numbers of a band's patches: what stays in the processor's ca
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution: `kernel` [k*k*I,O], `bias` [O]; how wide the kernel is, and how far it moves."""
+    """A convolution: `kernel` [k*k*I,O], `bias` [O]; how far it moves."""
 
     kernel: Floats
     bias: Floats
-    size: int
     stride: int
 
 
@@ -43,7 +42,7 @@ class NumpyLocator:
                 kernel = arrays[name].astype(np.float32)
                 stride = 2 if stem in ("at_4.0", "at_8.0", "at_16.0") else 1
                 flat = kernel.reshape(-1, kernel.shape[-1])
-                self._layers[stem] = Layer(flat, arrays[f"{stem}.bias"].astype(np.float32), len(kernel), stride)
+                self._layers[stem] = Layer(flat, arrays[f"{stem}.bias"].astype(np.float32), stride)
 
     def __call__(self, x: Floats) -> Said:
         """[H,W] as `glyphs.normal.normalised` gives it, of any size: padded with zeros, and cut again."""
@@ -51,47 +50,70 @@ class NumpyLocator:
         x = np.pad(x, ((0, -height % STEP), (0, -width % STEP)))
         rows, columns = x.shape[0] // 2, x.shape[1] // 2
         x = np.ascontiguousarray(x.reshape(rows, 2, columns, 2).transpose(0, 2, 1, 3)).reshape(rows, columns, 4)
-        at_2 = self._relu(x, "at_2")
-        at_4 = self._relu(self._relu(at_2, "at_4.0"), "at_4.1")
-        at_8 = self._relu(self._relu(at_4, "at_8.0"), "at_8.1")
-        at_16 = self._relu(self._relu(self._relu(at_8, "at_16.0"), "at_16.1"), "at_16.2")
-        up_8 = self._relu(np.concatenate([_doubled(at_16), at_8], axis=2), "up_8")
-        fine = self._relu(np.concatenate([_doubled(up_8), at_4], axis=2), "up_4")
-        half = np.maximum(_doubled(self._conv(fine, "to_2")) + at_2, 0)
-        ink = self._conv(half, "ink").reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(2 * rows, 2 * columns)
-        heat, boxes = _sigmoid(self._conv(fine, "heat")), self._conv(fine, "box")
+        at_2 = self._relu("at_2", x)
+        at_4 = self._relu("at_4.1", self._relu("at_4.0", at_2))
+        at_8 = self._relu("at_8.1", self._relu("at_8.0", at_4))
+        at_16 = self._relu("at_16.2", self._relu("at_16.1", self._relu("at_16.0", at_8)))
+        up_8 = self._relu("up_8", _doubled(at_16), at_8)
+        fine = self._relu("up_4", _doubled(up_8), at_4)
+        half = _doubled(self._of_each(fine, "to_2"))
+        half += at_2
+        ink = self._conv("ink", np.maximum(half, 0, out=half))
+        ink = ink.reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(2 * rows, 2 * columns)
+        heat, boxes = _sigmoid(self._of_each(fine, "heat")), self._of_each(fine, "box")
         return Said(heat, boxes, _sigmoid(ink)[:height, :width])
 
-    def _relu(self, x: Floats, name: str) -> Floats:
-        found = self._conv(x, name)
-        return np.maximum(found, 0, out=found)
-
-    def _conv(self, x: Floats, name: str) -> Floats:
+    def _of_each(self, x: Floats, name: str) -> Floats:
+        """A kernel of one pixel."""
         layer = self._layers[name]
-        size, stride = layer.size, layer.stride
-        if size == 1:
-            found: Floats = x @ layer.kernel + layer.bias
-            return found
-        x = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-        height, width, channels = x.shape
-        rows, columns = (height - 3) // stride + 1, (width - 3) // stride + 1
+        found: Floats = x @ layer.kernel + layer.bias
+        return found
+
+    def _relu(self, name: str, *parts: Floats) -> Floats:
+        return self._conv(name, *parts, least=0.0)
+
+    def _conv(self, name: str, *parts: Floats, least: float | None = None) -> Floats:
+        """A kernel of 3 pixels a side over the channels of all parts [H,W,C]; what is below `least` becomes it."""
+        layer = self._layers[name]
+        x = _bordered(parts)
+        width, channels = x.shape[1:]
+        rows, columns = (x.shape[0] - 3) // layer.stride + 1, (width - 3) // layer.stride + 1
+        # Three neighbours in a row lie one after the other in memory: a row of patches is copied in long stretches.
+        down, right, each = x.strides
+        shape, strides = (3, rows, columns, 3 * channels), (down, layer.stride * down, layer.stride * right, each)
+        patches = np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
         made = np.empty((rows, columns, layer.kernel.shape[1]), np.float32)
-        deep = max(1, _BAND // (columns * len(layer.kernel)))
+        deep = min(rows, max(1, _BAND // (columns * len(layer.kernel))))
+        copied = np.empty((deep, columns, 3, 3 * channels), np.float32)
         for top in range(0, rows, deep):
             count = min(deep, rows - top)
-            patches = np.empty((count, columns, 9, channels), np.float32)
-            for place in range(9):
-                y, start = top * stride + place // 3, place % 3
-                patches[:, :, place] = x[y : y + stride * count : stride, start : start + stride * columns : stride]
+            for row in range(3):
+                copied[:count, :, row] = patches[row, top : top + count]
             band = made[top : top + count].reshape(-1, made.shape[2])
-            np.matmul(patches.reshape(count * columns, -1), layer.kernel, out=band)
-        made += layer.bias
+            np.matmul(copied[:count].reshape(count * columns, -1), layer.kernel, out=band)
+            band += layer.bias
+            if least is not None:
+                np.maximum(band, np.float32(least), out=band)
         return made
+
+
+def _bordered(parts: tuple[Floats, ...]) -> Floats:
+    """The channels of all [H,W,C] side by side, with a border of zeros one pixel wide."""
+    height, width = parts[0].shape[:2]
+    made = np.zeros((height + 2, width + 2, sum(part.shape[2] for part in parts)), np.float32)
+    start = 0
+    for part in parts:
+        made[1:-1, 1:-1, start : start + part.shape[2]] = part
+        start += part.shape[2]
+    return made
 
 
 def _doubled(x: Floats) -> Floats:
     """Nearest-neighbour upsampling: [H,W,C] -> [2H,2W,C]."""
-    return x.repeat(2, axis=0).repeat(2, axis=1)
+    height, width, channels = x.shape
+    made = np.empty((height, 2, width, 2, channels), np.float32)
+    made[:] = x[:, None, :, None]
+    return made.reshape(2 * height, 2 * width, channels)
 
 
 def _sigmoid(x: Floats) -> Floats:

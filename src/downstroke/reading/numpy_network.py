@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 MODEL = "deeper"
 #: Where in the network its convolutions stand, whether a border of one pixel goes before, and pooling behind.
-_LAYERS = ((1, True, False), (4, True, True), (8, True, False), (11, True, False), (14, False, False))
-_LAST = 18
+LAYERS = ((1, True, False), (4, True, True), (8, True, False), (11, True, False), (14, False, False))
+LAST = 18
+_FEW = 64  # glyphs: the patches of so many stay in the processor's cache
 _EPSILON = 1e-5  # what torch adds to a variance before it divides by its root
 
 
 def logits_by_numpy(weights: Mapping[str, Floats]) -> Callable[[NDArray[np.uint8]], Floats]:
     """uint8 [N,28,28] -> logits, float32 [N,C], as torch gives them to 1e-4; `weights` is the network's state dict."""
-    layers = [(*_folded(weights, place), border, pool) for place, border, pool in _LAYERS]
-    last, bias = weights[f"net.{_LAST}.weight"].T, weights[f"net.{_LAST}.bias"]
+    layers = [(*batch_norm_folded(weights, place), border, pool) for place, border, pool in LAYERS]
+    last, bias = weights[f"net.{LAST}.weight"].T, weights[f"net.{LAST}.bias"]
 
-    def logits(glyphs: NDArray[np.uint8]) -> Floats:
+    def few(glyphs: NDArray[np.uint8]) -> Floats:
         x = _by_fours(glyphs) * (weights["scale"] / np.float32(255)) + weights["shift"]
         for kernel, summand, border, pool in layers:
             x = _convolved(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))) if border else x, kernel)
@@ -32,10 +33,13 @@ def logits_by_numpy(weights: Mapping[str, Floats]) -> Callable[[NDArray[np.uint8
         found: Floats = (x.reshape(len(x), -1) @ last + bias) / weights["temperature"]
         return found
 
+    def logits(glyphs: NDArray[np.uint8]) -> Floats:
+        return np.concatenate([few(glyphs[start : start + _FEW]) for start in range(0, len(glyphs), _FEW)])
+
     return logits
 
 
-def _folded(weights: Mapping[str, Floats], place: int) -> tuple[Floats, Floats]:
+def batch_norm_folded(weights: Mapping[str, Floats], place: int) -> tuple[Floats, Floats]:
     """(the kernel [k,k,I,O] with the batch normalisation behind it in it, what is added: [O])."""
     mean, variance = weights[f"net.{place + 1}.running_mean"], weights[f"net.{place + 1}.running_var"]
     factor = weights[f"net.{place + 1}.weight"] / np.sqrt(variance + np.float32(_EPSILON))

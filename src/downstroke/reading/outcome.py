@@ -12,6 +12,7 @@ import numpy as np
 from numpy import uint8
 from numpy.typing import NDArray
 
+from downstroke.errors import counted
 from downstroke.glyphs.glyph import Box
 
 REFUSED = "?"
@@ -85,6 +86,17 @@ class Reading:
     field: str | None = None  # the name of the field that was read, where not all of the picture was
     field_box: Box | None = None
     opened: bool = True  # False where the error is one of the file, not of what is on it
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"Reading({self.name!r}, error {self.error!r})"
+        count = sum(len(line.digits) for line in self.lines)
+        return f"Reading({self.name!r}, {self.text!r}, {counted(count, 'digit')}, {self.refused} refused)"
+
+    def _repr_html_(self) -> str:
+        from downstroke.reading.notebook import shown_reading
+
+        return shown_reading(self)
 
     @property
     def source(self) -> str:

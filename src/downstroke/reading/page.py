@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from downstroke.errors import PictureError
 from downstroke.glyphs.ink import with_paper_beside, written
-from downstroke.reading.effort import A_PIECE, MOST, Effort
+from downstroke.reading.effort import A_DIGIT, MOST, Effort
 from downstroke.reading.locate import Place, distinct, locate, look, peaks, pixels_seen, resized
 
 TALL = 40.0  # pixels: how tall the digits of a line are made
@@ -97,12 +98,11 @@ class Layout:
     too_many: int = 0
 
 
-def find_rows(image: NDArray[np.uint8], effort: Effort | None = None) -> Layout:
-    """The lines of digits on grey [H,W]; none where no digit is found.
+def find_rows(image: NDArray[np.uint8], effort: Effort, divided: Callable[[Row], bool]) -> Layout:
+    """The lines of digits on grey [H,W] that could be `divided` within the effort; none where no digit is found.
 
     Raises PictureError where there are far too many.
     """
-    effort = effort or Effort()
     image, room = with_paper_beside(image)
     effort.spend(pixels_seen(image.shape))
     every = locate(image)
@@ -121,17 +121,19 @@ def find_rows(image: NDArray[np.uint8], effort: Effort | None = None) -> Layout:
     rows: list[Row] = []
     too_many, full = 0, False
     for line in sure:
-        takes = _area(line, math.atan(slope)) + A_PIECE * len(line)
+        takes = _area(line, math.atan(slope)) + A_DIGIT * len(line)
         if full or not effort.allows(takes):
             full = full or takes < MOST / 2  # else it is the line that is odd, not their number
             too_many += 1
             continue
         row = _row(image, line, [p for other in lines if other is not line for p in other], slope)
-        effort.spend(row.ink.size + A_PIECE * len(row.pieces))
-        if len(row.pieces) > _MOST_PIECES:
-            too_many += 1
-        elif row.pieces:
+        effort.spend(row.ink.size)
+        if not row.pieces:
+            continue
+        if len(row.pieces) <= _MOST_PIECES and divided(row):
             rows.append(replace(row, to_picture=row.to_picture + beside))
+        else:
+            too_many += 1
     return Layout(rows, every, len(lines) - len(sure), too_many)
 
 
@@ -230,7 +232,8 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     foreign = [
         p for p in foreign if p.x < strip.shape[1] and p.y < strip.shape[0] and p.x + p.width > 0 and p.y + p.height > 0
     ]
-    seen = [place for place in peaks(said, 1.0, _WEAK) if _on_line(place, own) and not _in_any(place, foreign)]
+    line_at, foreign_at = _middles(own), _middles(foreign)
+    seen = [place for place in peaks(said, 1.0, _WEAK) if _on_line(place, line_at) and not _in_any(place, foreign_at)]
     density, ink_is_high = written(strip, said.ink * there)
     kept, pieces = _pieces(density * (there & ~_covered(strip.shape, foreign, own)), said.ink, own)
     places = [place for place in distinct(seen) if place.is_digit]
@@ -243,7 +246,7 @@ def _near(places: list[Place], matrix: NDArray[np.float64], shape: tuple[int, ..
     """Those that may lie in a strip of `shape` [h,w] when `matrix` [2,3] has moved them; `_moved` takes long."""
     if not places:
         return []
-    boxes = np.array([(*place.middle, place.width, place.height) for place in places])
+    boxes = _middles(places)
     middles = boxes[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     reach = math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))) * boxes[:, 2:] / 2 + 1
     inside = ((middles + reach > 0) & (middles - reach < shape[::-1])).all(axis=1)
@@ -310,18 +313,23 @@ def _moved(place: Place, matrix: NDArray[np.float64]) -> Place:
     return replace(place, x=float(x) - width / 2, y=float(y) - height / 2, width=width, height=height)
 
 
-def _on_line(place: Place, line: list[Place]) -> bool:
-    """Whether a place stands on a line: its middle is within the height of the nearest of the line's; of a mark, which
-    may stand at the foot, a part of it."""
-    near = min(line, key=lambda other: abs(other.middle[0] - place.middle[0]))
-    reach = max(near.height, TALL) + (place.height if place.mark else 0.0)
-    return abs(near.middle[1] - place.middle[1]) < 0.5 * reach
+def _middles(places: list[Place]) -> NDArray[np.float64]:
+    """Of each place x and y of its middle, its width and its height: [N,4]."""
+    return np.array([(*place.middle, place.width, place.height) for place in places]).reshape(-1, 4)
 
 
-def _in_any(place: Place, others: list[Place]) -> bool:
-    """Whether the middle of a place lies in the box of another."""
+def _on_line(place: Place, line: NDArray[np.float64]) -> bool:
+    """Whether a place stands on a line, its `_middles`: its middle is within the height of the nearest of them; of a
+    mark, which may stand at the foot, a part of it."""
     x, y = place.middle
-    return any(abs(o.middle[0] - x) < 0.5 * o.width and abs(o.middle[1] - y) < 0.5 * o.height for o in others)
+    near = line[np.abs(line[:, 0] - x).argmin()]
+    reach = max(near[3], TALL) + (place.height if place.mark else 0.0)
+    return bool(abs(near[1] - y) < 0.5 * reach)
+
+
+def _in_any(place: Place, others: NDArray[np.float64]) -> bool:
+    """Whether the middle of a place lies in the box of another of these `_middles`."""
+    return bool((np.abs(others[:, :2] - place.middle) < 0.5 * others[:, 2:]).all(axis=1).any())
 
 
 def _covered(shape: tuple[int, ...], places: list[Place], but: list[Place]) -> NDArray[np.bool_]:
@@ -368,30 +376,28 @@ def _in_order(pieces: list[Piece]) -> list[Piece]:
     """Stacked parts joined, specks left out, from left to right."""
     joined: list[Piece] = []
     low = 0.3 * TALL
+    boxes = np.zeros((4, len(pieces)), np.int64)  # of what is joined so far: x, y, right, bottom
     for piece in sorted(pieces, key=lambda piece: -piece.height):
-        for index, other in enumerate(joined):
-            inside = min(piece.right, other.right) - max(piece.x, other.x)
-            gap = max(piece.y, other.y) - min(piece.bottom, other.bottom)
-            both = max(piece.right, other.right) - min(piece.x, other.x)
-            if (
-                other.height >= low
-                and inside >= 0.5 * min(piece.width, other.width)
-                and gap <= 0.3 * TALL
-                and both <= 1.2 * TALL
-            ):
-                joined[index] = other.joined(piece)
-                break
-        else:
-            joined.append(piece)
-    kept = [piece for piece in joined if piece.height >= low or _flag(piece, joined)]
+        x, y, right, bottom = boxes[:, : len(joined)]
+        inside = np.minimum(piece.right, right) - np.maximum(piece.x, x)
+        gap = np.maximum(piece.y, y) - np.minimum(piece.bottom, bottom)
+        both = np.maximum(piece.right, right) - np.minimum(piece.x, x)
+        stacked = (bottom - y >= low) & (inside >= 0.5 * np.minimum(piece.width, right - x))
+        index = int(np.append(stacked & (gap <= 0.3 * TALL) & (both <= 1.2 * TALL), True).argmax())  # the first
+        joined[index:] = [joined[index].joined(piece) if index < len(joined) else piece, *joined[index + 1 :]]
+        boxes[:, index] = joined[index].x, joined[index].y, joined[index].right, joined[index].bottom
+    tall = boxes[:, : len(joined)]
+    tall = tall[:, tall[3] - tall[1] >= 0.5 * TALL]
+    kept = [piece for piece in joined if piece.height >= low or _flag(piece, tall)]
     return sorted(kept, key=lambda piece: piece.middle[0])
 
 
-def _flag(piece: Piece, pieces: list[Piece]) -> bool:
-    """Whether a low part is the flag of a 5 or the bar of a 7 or 4: close beside a tall one, not at its foot."""
-    for other in pieces:
-        if other.height >= 0.5 * TALL and other is not piece:
-            gap = max(piece.x, other.x) - min(piece.right, other.right)
-            if gap <= 0.15 * TALL and piece.bottom <= other.y + 0.45 * TALL and piece.width >= 0.2 * TALL:
-                return True
-    return False
+def _flag(piece: Piece, tall: NDArray[np.int64]) -> bool:
+    """Whether a low part is the flag of a 5 or the bar of a 7 or 4: close beside a tall one, not at its foot.
+
+    `tall` [4,N]: x, y, right and bottom of the tall ones.
+    """
+    x, y, right, _ = tall
+    gap = np.maximum(piece.x, x) - np.minimum(piece.right, right)
+    beside = (gap <= 0.15 * TALL) & (piece.bottom <= y + 0.45 * TALL)
+    return piece.width >= 0.2 * TALL and bool(beside.any())

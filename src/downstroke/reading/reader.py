@@ -19,10 +19,12 @@ from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
 from downstroke.glyphs.window import through_windows
 from downstroke.reading import refusal
 from downstroke.reading.effort import Effort
+from downstroke.reading.engine import OnnxEngine
 from downstroke.reading.field import Field
 from downstroke.reading.judge import Judge, about_stroke
 from downstroke.reading.lines import Page, crop
 from downstroke.reading.locate import pixels_seen
+from downstroke.reading.many import Origin, read_in_processes
 from downstroke.reading.outcome import REFUSED, Digit, Line, Mark, Reading, Steps
 from downstroke.reading.page import Piece, Row, pixels_of_turns, turns
 from downstroke.reading.shipped import shipped
@@ -72,6 +74,7 @@ class Reader:
         """`logits`: a function of uint8 [N,28,28], N > 0, that gives float32 [N,C]; `negatives`, `windows`: it was
         taught with them."""
         self._logits = logits
+        self.engine: str = getattr(logits, "name", "a function")  # what computes: onnxruntime, torch or numpy
         self.classes: tuple[int | str, ...] = classes
         if all(name.isascii() and name.isdigit() for name in classes):
             self.classes = tuple(int(name) for name in classes)
@@ -79,6 +82,7 @@ class Reader:
         self.threshold = threshold  # a glyph whose `refusal.score` is below it is refused
         self.judge = Judge(self.classes, threshold, negatives)
         self.windows = windows
+        self.origin: Origin | None = None  # where another process finds its weights
 
     @classmethod
     def open(
@@ -92,7 +96,7 @@ class Reader:
 
         `trust`: as in `Run.open`.
         """
-        from downstroke.reading.batch_norm_folding import logits_by_torch
+        from downstroke.reading import engine
 
         opened = run if isinstance(run, Run) else Run.open(run, runs_dir, trust=trust)
         weights = opened.weights()
@@ -100,14 +104,18 @@ class Reader:
         note = f"{note}; {weights.damage}" if weights.damage else note
         threshold = -math.inf if weights.least_score is None else weights.least_score
         taught = {name: getattr(opened.recipe, name) > 0 for name in ("negatives", "windows")}
-        return cls(logits_by_torch(weights.network), opened.classes, note, threshold, **taught)
+        made = cls(engine.of_network(weights.network), opened.classes, note, threshold, **taught)
+        made.origin = Origin(os.fspath(opened.folder), opened.trusted)
+        return made
 
     @classmethod
     def shipped(cls) -> Self:
         """The reader that comes with downstroke. Raises CheckpointError."""
         one = shipped()
         windows = one.record["recipe"].get("windows", 0) > 0
-        return cls(one.logits(), one.classes, one.note, one.threshold, negatives=True, windows=windows)
+        made = cls(one.engine(), one.classes, one.note, one.threshold, negatives=True, windows=windows)
+        made.origin = Origin()
+        return made
 
     def read(
         self, picture: Picture | InMemory, *, digit: bool = False, explain: bool = False, marks: bool = False
@@ -176,12 +184,20 @@ class Reader:
         explain: bool = False,
         marks: bool = False,
         fields: Sequence[Field] | Callable[[Source], Sequence[Field]] = (),
+        jobs: int = 1,
     ) -> Iterator[Reading]:
         """Read each picture in turn; one that cannot be read gives a Reading with its error, and the rest go on.
 
-        With `fields`, or what it gives for a source, of each picture those alone, a Reading each.
+        With `fields`, or what it gives for a source, of each picture those alone, a Reading each. `jobs`: how many
+        processes read; the readings come in the order of the pictures all the same. RunError where the processes cannot
+        begin, or the reader was made of a function.
         """
         how: dict[str, Any] = {"digit": digit, "explain": explain, "marks": marks}
+        if jobs > 1:
+            if self.origin is None:
+                raise RunError("a reader that was made of a function reads in its own process alone; leave jobs at 1")
+            yield from read_in_processes(self.origin, pictures, jobs, fields, **how)
+            return
         for picture in pictures:
             source = Source.of(picture)
             try:
@@ -213,19 +229,30 @@ class Reader:
         uint8, or levels as `glyphs.picture.levels` takes them, floats 0..1 among them. PictureError; RunError where the
         weights give no numbers.
         """
+        return self._computed(self._logits, glyphs)
+
+    def _computed(self, compute: Callable[[NDArray[uint8]], NDArray[np.float32]], glyphs: Any) -> NDArray[np.float32]:
+        """What `compute` makes of the glyphs, so many at a time: [N,C], all of them numbers."""
         glyphs = levels(glyphs)
         if glyphs.shape[1:] != (SIZE, SIZE):
             raise PictureError(f"glyphs of shape {list(glyphs.shape)}; expected [N, {SIZE}, {SIZE}]")
-        parts = [self._logits(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
-        logits = np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
-        if not np.isfinite(logits).all():
+        if 0 < len(glyphs) <= AT_ONCE:
+            found = compute(glyphs)
+        else:
+            parts = [compute(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
+            found = np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+        # The sum of squares is quicker to ask, and is no number either; nor is it where a square is too large.
+        if not math.isfinite(np.vdot(found, found)) and not np.isfinite(found).all():
             raise RunError(
                 f"{self.note} gives no numbers, so nothing can be read: its training diverged; use another run"
             )
-        return logits
+        return found
 
     def probabilities(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
         """[N,28,28] as `logits` takes them, ink high on zero -> float32 [N,C], each row sums to 1."""
+        engine = self._logits
+        if isinstance(engine, OnnxEngine):
+            return self._computed(engine.probabilities, glyphs)
         return refusal.softmax(self.logits(glyphs))
 
     def accepts(self, glyphs: NDArray[Any]) -> NDArray[np.bool_]:
@@ -262,7 +289,10 @@ class Reader:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""
         tall = whole.ink.shape[0]
         grey = np.rint(whole.ink * 255).astype(uint8)
-        every = choices(Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey), windows=False)
+        row = Row([Piece(0, 0, whole.ink)], tall, [], [], np.eye(2, 3), whole.ink, grey)
+        every = choices(row, Effort(), windows=False)
+        if every is None:
+            return None
         found = [
             one for one in every.hypotheses if one.stop - one.start < len(every.skips) and one.piece.height > tall / 2
         ]

@@ -9,18 +9,15 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from downstroke.errors import CheckpointError
 
 if TYPE_CHECKING:
     from downstroke.learning.models import Network
+    from downstroke.reading.engine import Engine
     from downstroke.reading.locator_network import NumpyLocator
 
 HOME = Path(__file__).with_name("shipped")
@@ -61,17 +58,15 @@ class Shipped:
         network.load_state_dict(tensors(self.weights))
         return network.eval()
 
-    def logits(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-        """uint8 [N,28,28] -> logits, float32 [N,C]: by torch where it is loaded already, else by NumPy."""
-        from downstroke.reading import numpy_network
+    def engine(self) -> Engine:
+        """uint8 [N,28,28] -> logits, float32 [N,C]; torch is used where it is loaded already, and never loaded."""
+        from downstroke.reading import engine, numpy_network
 
         if "torch" not in sys.modules and self.record["recipe"]["model"] == numpy_network.MODEL:
             from safetensors.numpy import load as arrays
 
-            return numpy_network.logits_by_numpy(arrays(self.weights))
-        from downstroke.reading.batch_norm_folding import logits_by_torch
-
-        return logits_by_torch(self.network)
+            return engine.of_arrays(arrays(self.weights))
+        return engine.of_network(self.network)
 
 
 @functools.cache

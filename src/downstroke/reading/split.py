@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from downstroke.glyphs.glyph import fit, stroke_width
 from downstroke.glyphs.ink import extent
 from downstroke.glyphs.window import window
+from downstroke.reading.effort import A_GLYPH, Effort
 from downstroke.reading.locate import Place
 from downstroke.reading.page import Piece, Row
 
@@ -63,8 +64,8 @@ class Choices:
         return [one.glyph for one in self.hypotheses] + [glyph for _, glyph in self.boxed]
 
 
-def choices(row: Row, *, windows: bool) -> Choices:
-    """How a row may be read; with `windows` on the places that the locator sees."""
+def choices(row: Row, effort: Effort, *, windows: bool) -> Choices | None:
+    """How a row may be read, with `windows` on the places that the locator sees; None where that is too much effort."""
     atoms: list[Piece] = []
     edges = [0.0]  # what it costs that a digit begins or ends before each atom: half of a cut's cost
     whole: list[int] = []  # which piece an atom is of
@@ -74,8 +75,11 @@ def choices(row: Row, *, windows: bool) -> Choices:
         atoms += made
         edges += [(_CUT_COST + _CROSSING_COST * ink / stroke) / 2 for ink in crossed] + [0.0]
         whole += [number] * len(made)
-    found = []
+    found: list[Hypothesis] = []
     for start in range(len(atoms)):
+        if not effort.allows(A_GLYPH * len(found)):
+            effort.spend(A_GLYPH * len(found))
+            return None
         piece = atoms[start]
         for stop in range(start + 1, min(len(atoms), start + _MOST_ATOMS) + 1):
             cost = 0.0
@@ -102,7 +106,9 @@ def choices(row: Row, *, windows: bool) -> Choices:
             touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
             found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins, place, share, other))
     skips = [_skip_cost(atom, row.tall) * (1 - _seen(atom, row.others)[1]) for atom in atoms]
-    return Choices(found, skips, _in_boxes(row, windows=windows))
+    every = Choices(found, skips, _in_boxes(row, windows=windows))
+    effort.spend(A_GLYPH * len(every.glyphs))
+    return every
 
 
 def _in_boxes(row: Row, *, windows: bool) -> list[tuple[Place, NDArray[np.uint8]]]:
@@ -221,15 +227,16 @@ def _seams(
         # Of paths that cross the same ink, the one in the middle.
         off = np.abs(np.arange(stop - start) - (stop - start - 1) / 2) / (stop - start)
         end = int((cost + 2 * off).argmin())
-        found.append((_followed(back, end) + start, float(cost[end])))
+        found.append((_followed(back, np.array([end]))[:, 0] + start, float(cost[end])))
     cost, back = _paths(ink)
     limit = 0.35 * tall
     margin = 0.12 * tall
-    for end in np.argsort(cost, kind="stable"):
-        if cost[end] > limit or len(found) >= 6 + len(between):
+    ends = np.argsort(cost, kind="stable")
+    ends = ends[cost[ends] <= limit]
+    paths = _followed(back, ends)
+    for path, end, middle in zip(paths.T, ends, paths.mean(axis=0).tolist(), strict=True):
+        if len(found) >= 6 + len(between):
             break
-        path = _followed(back, int(end))
-        middle = float(path.mean())
         if not margin < middle < ink.shape[1] - margin:
             continue
         if all(abs(middle - float(other.mean())) > 0.2 * tall for other, _ in found):
@@ -240,24 +247,24 @@ def _seams(
 def _paths(ink: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """(the ink that the best path to each column of the last row crosses, [W]; from which column each step comes)."""
     height, width = ink.shape
-    cost = ink[0].astype(np.float64)
-    back = np.zeros((height, width), np.int64)
-    columns = np.arange(width)
+    bordered = np.full(width + 2, np.inf)
+    cost, left, right = bordered[1:-1], bordered[:-2], bordered[2:]
+    cost[:] = ink[0]
+    from_left, from_right = np.zeros((2, height, width), bool)
     for row in range(1, height):
         # Leaning is as cheap as the slant of a hand; wandering is not.
-        left = np.concatenate([[np.inf], cost[:-1]]) + 0.02
-        right = np.concatenate([cost[1:], [np.inf]]) + 0.02
-        moves = np.stack([cost, left, right])
-        choice = moves.argmin(axis=0)
-        back[row] = columns + np.array([0, -1, 1])[choice]
-        cost = moves[choice, columns] + ink[row]
-    return cost, back
+        by_left, by_right = left + 0.02, right + 0.02
+        np.less(by_left, cost, out=from_left[row])
+        best = np.minimum(cost, by_left)
+        np.less(by_right, best, out=from_right[row])
+        np.add(np.minimum(best, by_right), ink[row], out=cost)
+    return cost, np.arange(width) + np.where(from_right, 1, np.where(from_left, -1, 0))
 
 
-def _followed(back: NDArray[np.int64], end: int) -> NDArray[np.int64]:
-    """The path that ends at a column of the last row: its column in every row."""
-    path = np.empty(len(back), np.int64)
-    path[-1] = end
+def _followed(back: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The paths that end at these columns of the last row: their columns in every row, [rows,N]."""
+    paths = np.empty((len(back), len(ends)), np.int64)
+    paths[-1] = ends
     for row in range(len(back) - 1, 0, -1):
-        path[row - 1] = back[row, path[row]]
-    return path
+        paths[row - 1] = back[row, paths[row]]
+    return paths

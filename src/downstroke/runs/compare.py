@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,14 @@ class Readings:
     damage: str | None = None  # one line, where a damaged checkpoint was passed over
 
 
-def compare_runs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+class Comparison(dict[str, Any]):
+    """The JSON of `downstroke compare` for two runs; a notebook shows its figures and its sentences."""
+
+    def _repr_html_(self) -> str:
+        return paired.shown_pair(self, [Path(folder).name for folder in self["runs"]])
+
+
+def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
     """The JSON of `downstroke compare` for every pair of the runs, in order. `runs`: two at least. RunError."""
     read = zip(names_of(runs), runs, read_val(runs), strict=True)
     return [_pair(one, other) for one, other in itertools.combinations(read, 2)]
@@ -49,13 +57,13 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     return [name if short.count(name) == 1 else run.typed for name, run in zip(short, runs, strict=True)]
 
 
-def _pair(*pair: tuple[str, Run, Readings]) -> dict[str, Any]:
+def _pair(*pair: tuple[str, Run, Readings]) -> Comparison:
     """Two runs, each with its name and how it reads the val images."""
     (one, first, read), (other, second, other_read) = pair
     found = paired.compare((read.losses, other_read.losses), (read.right, other_read.right))
     what = "digits" if all(name.isdigit() for name in first.classes) else "images"
     used = read.epoch, other_read.epoch
-    return {
+    told = {
         "runs": [str(first.folder), str(second.folder)],
         "epochs": list(used),
         **found.to_dict(),
@@ -64,6 +72,7 @@ def _pair(*pair: tuple[str, Run, Readings]) -> dict[str, Any]:
         "lengths": paired.lengths((one, other), (first.summary()["epochs"], second.summary()["epochs"]), used),
         "damage": read.damage or other_read.damage,
     }
+    return Comparison(told)
 
 
 def read_val(runs: Sequence[Run]) -> list[Readings]:

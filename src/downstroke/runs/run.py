@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from downstroke.errors import CheckpointError, DownstrokeError, RecipeError, RunError, counted, shown
-from downstroke.history import History, StepRow, read_steps
+from downstroke.history import History, Steps, read_steps
 from downstroke.recipe import Recipe
 from downstroke.runs import files
 
@@ -93,6 +93,11 @@ class Run:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
+    def _repr_html_(self) -> str:
+        from downstroke.runs.notebook import shown_run
+
+        return shown_run(self)
+
     @property
     def recipe(self) -> Recipe:
         """What decides W. RunError where the file is missing or damaged."""
@@ -134,10 +139,10 @@ class Run:
         return History() if _empty(path) else History.read(path)
 
     @property
-    def steps(self) -> list[StepRow]:
+    def steps(self) -> Steps:
         """The steps so far."""
         path = self.folder / STEPS
-        return [] if _empty(path) else read_steps(path)
+        return Steps() if _empty(path) else read_steps(path)
 
     @property
     def in_training(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downstroke.errors import PictureError, counted
-from downstroke.glyphs.picture import Source, open_picture
+from downstroke.glyphs.colour import coloured
 from downstroke.reading.reader import Digit, Reading
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def draw(reading: Reading, path: Path) -> Path:
 
     if reading.file == "-":
         raise PictureError("a picture from stdin is gone when it has been read; save it to draw on it")
-    image = _coloured(reading.source)
+    image = coloured(reading.source)
     digits = [digit for line in reading.lines for digit in line.digits]
     height = float(np.median([digit.box[3] for digit in digits])) if digits else _TALL
     larger = min(_LARGEST, max(1, math.ceil(_TALL / max(height, 1))))
@@ -95,21 +95,6 @@ def _shared(one: Place, other: Place) -> float:
 def _percent(digit: Digit) -> str:
     """The probability without decimals; a certainty that nobody claimed is not made of 99.9%."""
     return f"{digit.probability if digit.probability == 1 else min(digit.probability, 0.99):.0%}"
-
-
-def _coloured(file: str) -> Image.Image:
-    """The picture in its colours, upright, on white where transparent; in grey where its levels are not 0 to 255."""
-    from PIL import Image, ImageOps
-
-    source = Source.of(file)
-    grey = open_picture(source)  # says what is wrong with it
-    if source.page is not None or Path(source.path).suffix.lower() in (".pdf", ".heic", ".heif", ".avif"):
-        return Image.fromarray(grey).convert("RGB")
-    with Image.open(file) as image:
-        if image.mode == "F" or image.mode.startswith("I") or image.mode == "LAB":
-            return Image.fromarray(grey).convert("RGB")
-        upright = ImageOps.exif_transpose(image).convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
 
 
 def explain(reading: Reading, path: Path) -> Path:

@@ -1,129 +1,46 @@
-"""`downstroke studio`: the server on a socket of its own, its address said, the browser opened."""
+"""`downstroke studio`: one process or several, the address said, the browser opened."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from typing import Any
-
-import uvicorn
-from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from downstroke.errors import DownstrokeError
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
-from downstroke.studio.service import Studio
-
-MOST_CONNECTIONS = 500
-FIRST_S = 30.0  # in which the headers of a request must have come, of the first one from the connection on
-TURN_S = 0.0005  # of Python's threads: after each send the event loop would wait 5 ms for one that reads
-GRACE_S = 3  # for answers under way, when the server is asked to end
+from downstroke.studio.server import TURN_S, Server, config_of, listen
 
 
-class _Patient(H11Protocol):
-    """A connection on which no request comes, or one whose headers do not end, is closed; uvicorn itself waits on."""
-
-    _waiting: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._wait_no_more()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        before = self.cycle
-        super().data_received(data)
-        if self.cycle is not before:
-            self._wait_no_more()
-        elif self._waiting is None and (self.cycle is None or self.cycle.response_complete):
-            self._wait()  # the headers of a next request have begun to come
-
-    def _wait(self) -> None:
-        self._waiting = self.loop.call_later(FIRST_S, self._give_up)
-
-    def _wait_no_more(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-
-    def _give_up(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
-
-
-class _Server(uvicorn.Server):
-    """Tells who watches that it ends; says when it serves."""
-
-    def __init__(self, config: uvicorn.Config, studio: Studio, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._studio, self._ready = studio, ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        self._studio.closing = True
-        super().handle_exit(sig, frame)
-
-
-def serve(settings: Settings, port: int, *, browser: bool, say: Callable[[dict[str, str]], None]) -> None:
-    """Serve until Ctrl-C. `say` is called with {url, token} once it answers. DownstrokeError where it cannot."""
-    with _listen(settings.host, port) as listening, Jobs(settings.runs_dir, read_only=settings.read_only) as jobs:
-        _serve(settings, jobs, listening, browser=browser, say=say)
-
-
-def _serve(
-    settings: Settings, jobs: Jobs, listening: socket.socket, *, browser: bool, say: Callable[[dict[str, str]], None]
+def serve(
+    settings: Settings, port: int, *, workers: int = 1, browser: bool, say: Callable[[dict[str, str]], None]
 ) -> None:
-    host = settings.host if settings.host not in ("0.0.0.0", "::") else socket.gethostname()
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listening.getsockname()[1]}/"
+    """Serve until Ctrl-C. `say` is called with {url, token} once it answers. DownstrokeError where it cannot.
 
-    def ready() -> None:
+    `workers`: how many processes; more than one where it is read-only.
+    """
+
+    def ready(port: int) -> None:
+        host = settings.host if settings.host not in ("0.0.0.0", "::") else socket.gethostname()
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         say({"url": url, "token": settings.token})
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
-    app = create_app(settings, jobs)
-    sys.setswitchinterval(TURN_S)
-    _Server(config_of(app), app.state.studio, ready).run(sockets=[listening])
+    if workers > 1:
+        if not settings.read_only:
+            raise DownstrokeError(
+                "several workers serve a studio that is read-only; add --read-only, or use one worker"
+            )
+        from downstroke.studio.workers import serve_by_many
 
-
-def config_of(app: FastAPI) -> uvicorn.Config:
-    """How uvicorn is to serve it."""
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        http=_Patient,
-        ws="none",
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=GRACE_S,
-        proxy_headers=False,
-    )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # Named, because asyncio sends at once (TCP_NODELAY) only on sockets that say that they are TCP.
-        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DownstrokeError(
-            f"{host}:{port} cannot be served on ({reason}); choose another --port or --host"
-        ) from None
-    return listening
+        serve_by_many(settings, port, workers, ready)
+        return
+    with listen(settings.host, port) as listening, Jobs(settings.runs_dir, read_only=settings.read_only) as jobs:
+        app = create_app(settings, jobs)
+        sys.setswitchinterval(TURN_S)
+        server = Server(config_of(app), app.state.studio, lambda: ready(listening.getsockname()[1]))
+        server.run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""Progress of a training: in a terminal a table of epochs and a live line, elsewhere one line per epoch."""
+"""Progress of a training: a table and a live line in a terminal, a curve in a notebook, elsewhere a line an epoch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from downstroke.errors import shown
 from downstroke.learning.events import EpochDone, Event, Note, StepDone
+from downstroke.watchers.notebook import NotebookProgress, in_notebook
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -62,11 +63,18 @@ def shown_progress(before: Iterable[Note]) -> Iterator[Callable[[Event], None]]:
     """What shows each event of a training on stderr; `before` is said first."""
     for note in before:
         print(shown(note.text), file=sys.stderr, flush=True)
-    progress = LiveProgress() if _redraws() else LineProgress()
+    progress = _fitting()
     try:
         yield progress
     finally:
         progress.close()
+
+
+def _fitting() -> NotebookProgress | LiveProgress | LineProgress:
+    """What suits where this runs."""
+    if in_notebook():
+        return NotebookProgress()
+    return LiveProgress() if _redraws() else LineProgress()
 
 
 class LineProgress:
