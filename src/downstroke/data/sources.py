@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MIXED = 12_000  # images of an epoch, at least, where own digits are mixed with MNIST's
 _LOOKED_AT = 1_000  # own digits at most that are learned in all their looks; of more, one each is variety enough
+_MOST_TIMES = 100  # in an epoch: a single digit that fills it makes the others forgotten
 _LEAST_VAL = 5  # own digits set apart as val; where they would be fewer, all are learned from
 
 
@@ -57,7 +58,7 @@ def load_mixed(
     """The digits at a path mixed with MNIST's, so that a network learns both.
 
     `share`: that of MNIST's images in train, above 0 and below 1. There are 12,000 images in train, or more where the
-    path has more: the digits at the path are repeated until they are the rest. Val is MNIST's own by `val_size` and
+    path has more: the digits at the path are repeated until they are the rest, at most 100 times. Val is MNIST's own by `val_size` and
     `split_seed`, and beside it the same share of the digits at the path, where that is 5 or more. Test is MNIST's. The
     classes at the path are some of 0 to 9; what it holds apart as val or test is left alone. `looks`: of a folder's
     pictures learn all that a reader looks at, cut out in several ways and through windows. Raises DataError.
@@ -79,8 +80,8 @@ def load_mixed(
         own = _looked_at(own, [found.train.looks[index] for index in kept])
         ways = f" in {len(own):,} looks"
     size = max(_MIXED, len(own) / (1 - share))
-    beside = min(len(train), max(len(mnist.classes), round(size * share)))
-    times = max(1, round(size * (1 - share) / len(own)))
+    times = min(_MOST_TIMES, max(1, round(size * (1 - share) / len(own))))
+    beside = min(len(train), max(len(mnist.classes), round(size - times * len(own))))
     train = _joined(train.take(cut(train.labels, beside, split_seed)), own.take(np.tile(np.arange(len(own)), times)))
     notices.append(
         f"an epoch is {beside:,} of MNIST's images and {counted(len(kept), 'image')} of {data}{ways}, each {times}x"
