@@ -6,7 +6,7 @@ EXTRAS := dev
 RUNS ?= runs
 READY := $(VENV)/ready
 
-.PHONY: help setup train studio check lint types test test-slow bench clean
+.PHONY: help setup train studio check lint types test test-slow bench docs docs-serve clean
 
 # `make` alone sets up, as ever.
 .DEFAULT_GOAL := setup
@@ -57,5 +57,11 @@ test-slow: setup  ## the long proofs
 bench: setup  ## the measurements of the learning core
 	$(BIN)/python -m downstroke bench core
 
+docs: setup  ## the documentation as a site that opens from its files, in site/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: setup  ## the same on 127.0.0.1:8001, made anew when a page changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+
 clean:  ## remove .venv, caches and builds
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

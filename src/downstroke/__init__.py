@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from downstroke.errors import (
     CheckpointError,
     DataError,
@@ -19,7 +16,11 @@ from downstroke.errors import (
     RunError,
 )
 
+# Nothing more is imported before the command hears Ctrl-C (see __main__.py): `typing` alone would take as long again.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from downstroke.api import Run, advise, compare, export, find_lr, plot, train
     from downstroke.history import History
     from downstroke.learning.events import EpochDone, Note, StepDone, Stopped, StopReason
@@ -79,6 +80,8 @@ def __getattr__(name: str) -> Any:
 
         return version("downstroke")
     if name in _HOME:
+        from importlib import import_module
+
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'downstroke' has no attribute {name!r}")
 

@@ -59,7 +59,8 @@ STEP_COLUMNS = tuple(f.name for f in fields(StepRow))
 
 def to_fields(row: EpochRow | StepRow) -> list[str]:
     """The row as CSV fields: `repr` of every number, an empty field for NaN (not measured)."""
-    return ["" if isinstance(v, float) and math.isnan(v) else repr(v) for v in astuple(row)]
+    values = (getattr(row, name) for name in row.__dataclass_fields__)
+    return ["" if isinstance(v, float) and math.isnan(v) else repr(v) for v in values]
 
 
 @dataclass

@@ -142,11 +142,11 @@ def test_an_npz_that_holds_a_thousand_times_its_size_is_refused_by_its_labels(tm
 
 
 @on_linux
-def test_images_that_are_a_thousand_times_their_file_take_twice_what_they_are(tmp_path: Path, tell: Tell) -> None:
+def test_images_that_are_a_thousand_times_their_file_take_little_more_than_they_are(tmp_path: Path, tell: Tell) -> None:
     zeros_in_npz(tmp_path / "a.npz", 500_000, np.arange(500_000) % 10)
     said, memory = peak("data", tmp_path / "a.npz")
     tell("an npz of 0.4 MB for 392 MB that can be learned from", f"{memory:.0f} MB; {said}")
-    assert memory < 1600
+    assert memory < 600
 
 
 @on_linux
@@ -174,4 +174,4 @@ def test_a_large_csv_takes_a_small_multiple_of_its_pixels(tmp_path: Path, tell: 
     said, memory = peak("data", tmp_path / "train.csv")
     size = (tmp_path / "train.csv").stat().st_size / 1e6
     tell(f"a CSV of {size:.0f} MB, 47 MB of pixels", f"{memory:.0f} MB; {said}")
-    assert memory < 700
+    assert memory < 300

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from downstroke.callbacks import AdviceStopper
 from downstroke.errors import DownstrokeError
+
+Noise = tuple[np.ndarray, np.ndarray]
 
 
 def overfitting(count: int = 60) -> list[tuple[float, float]]:
@@ -64,20 +67,14 @@ def test_the_stopper_needs_neither_torch_nor_a_framework() -> None:
     assert {"torch", "keras", "lightning", "skorch", "transformers"} & set(said.stdout.split()) == set()
 
 
-def noise(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs [N, 8] and labels [N] that have nothing to do with each other: there is only overfitting to be had."""
-    chance = np.random.default_rng(0)
-    return chance.standard_normal((rows, 8)).astype(np.float32), chance.integers(0, 2, rows)
-
-
 @pytest.mark.filterwarnings("ignore")  # of the framework itself
-def test_keras_is_stopped_and_gets_its_best_weights_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keras_is_stopped_and_gets_its_best_weights_back(noise: Noise, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
     from downstroke.callbacks import KerasAdvice
 
     keras.utils.set_random_seed(0)
-    x, y = noise(80)
+    x, y = noise
     model = keras.Sequential([keras.layers.Dense(32, activation="relu"), keras.layers.Dense(2)])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     callback = KerasAdvice()
@@ -91,16 +88,16 @@ def test_keras_is_stopped_and_gets_its_best_weights_back(monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore")  # of the framework itself
-def test_skorch_is_stopped_and_gets_its_best_weights_back() -> None:
+def test_skorch_is_stopped_and_gets_its_best_weights_back(noise: Noise, layers: Callable[[], Any]) -> None:
     skorch = pytest.importorskip("skorch")
     import torch
 
     from downstroke.callbacks import SkorchAdvice
 
     torch.manual_seed(0)
-    x, y = noise(80)
+    x, y = noise
     net = skorch.NeuralNetClassifier(
-        torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2)),
+        layers(),
         criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=0.01, batch_size=8, max_epochs=200,
         verbose=0, callbacks=[SkorchAdvice()],
     )  # fmt: skip
@@ -115,36 +112,19 @@ def test_skorch_is_stopped_and_gets_its_best_weights_back() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the framework itself
-def test_lightning_is_stopped_and_its_checkpoint_holds_the_state(tmp_path: Path) -> None:
+def test_lightning_is_stopped_and_its_checkpoint_holds_the_state(
+    lightning_module: Any, loaders: Callable[[int], list[Any]], tmp_path: Path
+) -> None:
     lightning = pytest.importorskip("lightning")
     import torch
-    from torch.utils.data import DataLoader, TensorDataset
 
     from downstroke.callbacks import LightningAdvice
 
-    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
-
-        def training_step(self, batch: Any, _: int) -> Any:
-            loss = torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
-            self.log("train_loss", loss, on_step=False, on_epoch=True)
-            return loss
-
-        def validation_step(self, batch: Any, _: int) -> None:
-            self.log("val_loss", torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1]))
-
-        def configure_optimizers(self) -> Any:
-            return torch.optim.Adam(self.parameters(), lr=0.01)
-
     lightning.seed_everything(0)
-    x, y = (torch.tensor(part) for part in noise(80))
     callback = LightningAdvice()
     trainer = lightning.Trainer(max_epochs=200, callbacks=[callback], logger=False, enable_checkpointing=False,
                                 enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")  # fmt: skip
-    loaders = [DataLoader(TensorDataset(x[a:b], y[a:b]), batch_size=8) for a, b in ((0, 40), (40, 80))]
-    trainer.fit(Module(), *loaders)
+    trainer.fit(lightning_module, *loaders(8))
     assert trainer.current_epoch < 60
     assert len(callback.stopper) == trainer.current_epoch
     trainer.save_checkpoint(tmp_path / "last.ckpt")

@@ -1,6 +1,7 @@
 """The README's lines for each callback run as they stand, where the framework is installed."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +16,36 @@ BLOCKS = {
 }
 
 
-def data() -> tuple[np.ndarray, np.ndarray]:
-    """Inputs [N, 8] and labels [N] that have nothing to do with each other: there is only overfitting to be had."""
-    chance = np.random.default_rng(0)
-    return chance.standard_normal((80, 8)).astype(np.float32), chance.integers(0, 2, 80)
+Noise = tuple[np.ndarray, np.ndarray]
+Layers = Callable[[], Any]
 
 
-def layers() -> Any:
-    import torch
-
-    torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
-
-
+@pytest.fixture
 def of_my_own() -> dict[str, Any]:
     return {"val_loss": float("nan"), "train_loss": 0.5, "lr": 0.1}
 
 
-def with_keras() -> dict[str, Any]:
+@pytest.fixture
+def with_keras(noise: Noise) -> dict[str, Any]:
     keras = pytest.importorskip("keras")
-    x, y = data()
+    x, y = noise
     model = keras.Sequential([keras.layers.Dense(32, activation="relu"), keras.layers.Dense(2)])
     model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return {"model": model, "x": x[:40], "y": y[:40], "x_val": x[40:], "y_val": y[40:]}
 
 
-def with_lightning() -> dict[str, Any]:
+@pytest.fixture
+def with_lightning(lightning_module: Any, loaders: Callable[[int], list[Any]]) -> dict[str, Any]:
     lightning = pytest.importorskip("lightning")
-    import torch
     from lightning.pytorch.callbacks import ModelCheckpoint
-    from torch.utils.data import DataLoader, TensorDataset
 
-    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = layers()
-
-        def training_step(self, batch: Any, _: int) -> Any:
-            loss = torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
-            self.log("train_loss", loss, on_step=False, on_epoch=True)
-            return loss
-
-        def validation_step(self, batch: Any, _: int) -> None:
-            self.log("val_loss", torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1]))
-
-        def configure_optimizers(self) -> Any:
-            return torch.optim.Adam(self.parameters(), lr=0.01)
-
-    x, y = map(torch.from_numpy, data())
-    train, val = (DataLoader(TensorDataset(x[a:b], y[a:b]), batch_size=20) for a, b in ((0, 40), (40, 80)))
-    held = {"ModelCheckpoint": ModelCheckpoint, "Trainer": lightning.Trainer, "module": Module()}
+    train, val = loaders(20)
+    held = {"ModelCheckpoint": ModelCheckpoint, "Trainer": lightning.Trainer, "module": lightning_module}
     return {**held, "train_loader": train, "val_loader": val}
 
 
-def with_skorch() -> dict[str, Any]:
+@pytest.fixture
+def with_skorch(noise: Noise, layers: Layers) -> dict[str, Any]:
     skorch = pytest.importorskip("skorch")
     import torch
 
@@ -76,11 +53,12 @@ def with_skorch() -> dict[str, Any]:
         def __init__(self) -> None:
             super().__init__(layers(), torch.nn.Softmax(1))
 
-    x, y = data()
+    x, y = noise
     return {"NeuralNetClassifier": skorch.NeuralNetClassifier, "Module": Module, "x": x, "y": y}
 
 
-def with_transformers() -> dict[str, Any]:
+@pytest.fixture
+def with_transformers(noise: Noise, layers: Layers) -> dict[str, Any]:
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
     import torch
@@ -94,7 +72,7 @@ def with_transformers() -> dict[str, Any]:
             logits = self.net(inputs)
             return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
-    rows = [{"inputs": row, "labels": int(label)} for row, label in zip(*data(), strict=True)]
+    rows = [{"inputs": row, "labels": int(label)} for row, label in zip(*noise, strict=True)]
     held = {"Trainer": transformers.Trainer, "TrainingArguments": transformers.TrainingArguments}
     return {**held, "model": Model(), "train": rows[:40], "val": rows[40:]}
 
@@ -103,19 +81,19 @@ def with_transformers() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "prepare", "after"),
     [
-        ("AdviceStopper", of_my_own, lambda names: names["stopper"].advice.verdict == "unstable"),
-        ("KerasAdvice", with_keras, lambda names: names["advice"].stopper.advice.stop),
-        ("LightningAdvice", with_lightning, lambda names: 3 <= names["trainer"].current_epoch < 1000),
-        ("SkorchAdvice", with_skorch, lambda names: 3 <= len(names["net"].history) < 1000),
-        ("TransformersAdvice", with_transformers, lambda names: names["trainer"].state.best_metric > 0),
+        ("AdviceStopper", "of_my_own", lambda names: names["stopper"].advice.verdict == "unstable"),
+        ("KerasAdvice", "with_keras", lambda names: names["advice"].stopper.advice.stop),
+        ("LightningAdvice", "with_lightning", lambda names: 3 <= names["trainer"].current_epoch < 1000),
+        ("SkorchAdvice", "with_skorch", lambda names: 3 <= len(names["net"].history) < 1000),
+        ("TransformersAdvice", "with_transformers", lambda names: names["trainer"].state.best_metric > 0),
     ],
 )
 def test_the_lines_of_the_readme_run(
-    name: str, prepare: Any, after: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, prepare: str, after: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    names = prepare()
+    names = request.getfixturevalue(prepare)
     exec(BLOCKS[name], names)
     assert after(names)
     assert len(BLOCKS[name].strip().splitlines()) <= 6, "an import and a few lines"

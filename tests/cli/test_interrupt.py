@@ -27,3 +27,11 @@ runpy.run_module("downstroke", run_name="__main__")
 def test_ctrl_c_while_loading_is_one_line_and_130(loading: str) -> None:
     ended = subprocess.run([sys.executable, "-c", INTERRUPTED_AT, loading], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
+
+
+def test_next_to_nothing_is_imported_before_ctrl_c_is_heard() -> None:
+    # As the script that pip installs begins: with re and sys.
+    script = "import re, sys; before = {*sys.modules}; import downstroke.__main__; print(*{*sys.modules} - before)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    ours = {"downstroke", "downstroke.errors", "downstroke.__main__", "__future__", "signal", "types"}
+    assert set(ended.stdout.split()) <= ours

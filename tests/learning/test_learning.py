@@ -566,3 +566,10 @@ def test_golden_losses(parts: tuple[Images, Images]) -> None:
     """A refactor must give these losses. They are of float32 on a CPU; another processor may round differently."""
     golden = Path(__file__).parent / "golden_losses.txt"
     assert golden_run(parts) == pytest.approx([float(line) for line in golden.read_text().split()], rel=2e-3)
+
+
+def test_pixels_are_scaled_as_in_one_product_and_one_sum_rounded_once() -> None:
+    images, scale, shift = torch.arange(256.0).repeat(9, 1), torch.tensor(3.246 / 255), torch.tensor(-0.4242)
+    expected = torch.addcmul(shift, images, scale)
+    assert torch.equal(models._scaled(images, scale, shift, None), expected)
+    assert torch.equal(models._scaled(images, scale, shift, images), expected)

@@ -31,17 +31,21 @@ class Branch(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-class Plain(nn.Module):
-    def __init__(self, inside=nn.GELU):
+class Residual(nn.Module):
+    def __init__(self, inside):
         super().__init__()
         self.inside, self.out = inside(), nn.Linear(784, 10)
 
     def forward(self, x):
-        return self.out(self.inside(x).flatten(1))
+        return self.out((x + self.inside(x)).flatten(1))
+
+
+def residual():
+    return Residual(nn.GELU)
 
 
 def branching():
-    return Plain(Branch)
+    return Residual(Branch)
 
 
 def row_with_gelu():
@@ -187,6 +191,17 @@ def test_a_model_of_ones_own_that_cannot_be_exported_is_named_with_its_layer(
         with pytest.raises(downstroke.DownstrokeError, match=r"layer 2 .*GELU.* is none of Conv2d"):
             downstroke.export(run, **{form: tmp_path / "w"})
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.slow
+def test_a_model_of_ones_own_with_a_forward_of_its_own_leaves_as_onnx_and_torchscript(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, images: Any
+) -> None:
+    run = own(tmp_path, tiny, monkeypatch, "residual")
+    made = downstroke.export(run, onnx=tmp_path / "w.onnx", torchscript=tmp_path / "w.pt")
+    assert [one["largest_difference"] < 1e-5 for one in made["files"]] == [True, True]
+    y = onnxruntime.InferenceSession(tmp_path / "w.onnx").run(["probabilities"], {"images": as_floats(images)})[0]
+    assert np.abs(y - run.reader().probabilities(images)).max() < 1e-5
 
 
 def test_what_cannot_be_written_is_said_before_anything_is(run: downstroke.Run, tmp_path: Path) -> None:

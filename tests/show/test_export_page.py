@@ -124,7 +124,10 @@ def test_the_page_makes_the_glyphs_that_python_makes(page: Any, mnist: Dataset) 
 
 
 def test_the_page_of_the_reader_reads_drawings_as_python_does(page_of_the_reader: Any, mnist: Dataset) -> None:
-    sheets = drawings(mnist)[2:5]
+    halves = [sheet.copy() for sheet in drawings(mnist)[4:]]
+    for half in halves:
+        half[100:] = 255  # of these the glyph alone and the windows say different things
+    sheets = [*drawings(mnist)[1:3], *halves]
     found = answers(page_of_the_reader, "read", sheets)
     for one, sheet in zip(found, sheets, strict=True):
         (digit,) = downstroke.Reader.shipped().read(sheet, digit=True).lines[0].digits

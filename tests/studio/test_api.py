@@ -695,11 +695,18 @@ def test_a_strangers_run_is_shown_and_its_code_is_never_run(
             for answer in (
                 *(client.get(f"/api/runs/{field}/inspect{end}") for end in ("", "/image", "/step", "/image?index=1")),
                 client.post(f"/api/runs/{field}/test", headers=TOKEN),
-                client.get("/api/compare", params={"a": field, "b": field}),
                 client.post("/api/read", json=glyph),
             ):
                 assert answer.status_code == 400, answer.text
                 assert f"would run code: {field} strange:made" in answer.json()["error"]
+            # What was stored with the run is compared; nothing of it is run.
+            assert client.get("/api/compare", params={"a": field, "b": field}).status_code == 200
+            assert client.post(f"/api/runs/{field}/continue", json={"epochs": 1}, headers=TOKEN).is_success
+        for field in ("model", "criterion"):  # it is the training that is refused
+            wait_for(lambda field=field: client.get(f"/api/runs/{field}").json()["state"] == "failed", "the refusal")
+            found = client.get(f"/api/runs/{field}").json()
+            assert f"would run code: {field} strange:made" in found["error"]
+            assert found["epochs"] == 4
     assert not (tmp_path / "ran").exists()
 
 

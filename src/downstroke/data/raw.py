@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import bits_of
 
 MAX_CLASSES = 1000
+_AT_ONCE = 4096  # images: so many are held beside the others
 _LARGEST = 2**53  # a label; above it floats merge whole numbers
 
 
@@ -82,8 +84,7 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
             kept, apart = set_test_apart(train_part.labels, split_seed)
         except DataError as error:
             raise DataError(f"{train.where}: {error}") from None
-        whole, train_part = train_part, train_part.take(kept)
-        test_part = whole.take(apart)
+        train_part, test_part = _parted(train_part, kept, apart)
     names = tuple(str(value) if found.names is None else found.names[value] for value in classes.tolist())
     parts = {"train": train_part, "test": test_part, **others}
     notices += _remarks(parts, names)
@@ -144,6 +145,17 @@ def glyphs_of(images: NDArray[Any], where: str, notices: list[str], *, transpose
     return _glyphs(levels, find_polarity(levels), where)
 
 
+def _parted(whole: Part, kept: NDArray[np.int64], apart: NDArray[np.int64]) -> tuple[Part, Part]:
+    """What is kept and what is set apart, at sorted indices. The images move up in place: a copy would be as large."""
+    images, test = whole.images, whole.take(apart)
+    if not images.flags.writeable:
+        return whole.take(kept), test
+    for start in range(0, len(kept), _AT_ONCE):
+        block = kept[start : start + _AT_ONCE]
+        images[start : start + len(block)] = images[block]
+    return Part(images[: len(kept)], whole.labels[kept]), test
+
+
 def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
     """What a person should know of the images and labels: blank images, rare classes, images in two parts."""
     lines = []
@@ -156,14 +168,18 @@ def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
     if rare := [name for name, count in zip(names, counts, strict=True) if count == 1]:
         which = ", ".join(rare[:5]) + (", ..." if len(rare) > 5 else "")
         lines.append(f"classes with one training image, too few to learn or to judge by: {which}")
-    seen = {image.tobytes() for image in parts["train"].images}
+    seen = {_digest(image) for image in parts["train"].images}
     for part, held in parts.items():
-        if part != "train" and (shared := sum(image.tobytes() in seen for image in held.images)):
+        if part != "train" and (shared := sum(_digest(image) in seen for image in held.images)):
             lines.append(
                 f"{shared:,} of the {len(held):,} images of {part} are in train, too: "
                 f"results on {part} will look better than they are"
             )
     return lines
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def find_polarity(images: NDArray[np.uint8]) -> Polarity:
@@ -350,4 +366,7 @@ def _levels(images: NDArray[Any], where: str, notices: list[str]) -> NDArray[np.
         factor = 1.0
     if factor == 1.0 and images.dtype.kind in "iu":
         return images.astype(np.uint8, copy=False)
-    return np.rint(images * np.float32(factor)).astype(np.uint8)
+    levels = np.empty(images.shape, np.uint8)
+    for start in range(0, len(images), _AT_ONCE):
+        levels[start : start + _AT_ONCE] = np.rint(images[start : start + _AT_ONCE] * np.float32(factor))
+    return levels

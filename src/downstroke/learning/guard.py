@@ -29,7 +29,7 @@ class Pending:
     lr: float
     loss: Tensor
     norm: Tensor
-    stop: Tensor  # how many processes were asked to stop
+    stop: Tensor | float  # how many processes were asked to stop
 
 
 class Guard:
@@ -41,7 +41,7 @@ class Guard:
 
     def admit(self, step: Pending) -> None:
         """Called with dL/dW known and W untouched. Raises NonFiniteError."""
-        self._look(step, step.loss.item(), step.norm.item(), step.stop.item())
+        self._look(step, step.loss.item(), step.norm.item(), float(step.stop))
 
     def confirm(self) -> None:
         """Called after the update."""
@@ -94,6 +94,6 @@ class DeferredGuard(Guard):
     def read(self) -> tuple[list[tuple[Pending, StepRow]], bool]:
         numbers = torch.stack([torch.stack([p.loss.float(), p.norm]) for p in self._pending]).tolist()
         for step, (loss, norm) in zip(self._pending, numbers, strict=True):
-            self._look(step, loss, norm, step.stop.item())
+            self._look(step, loss, norm, float(step.stop))
         self._pending.clear()
         return super().read()

@@ -43,7 +43,7 @@ class Images:
     def take(self, index: Tensor) -> Images:
         """The images and labels at `index`, int64 [M]."""
         taken = object.__new__(Images)
-        taken.images, taken.labels = self.images[index], self.labels[index]
+        taken.images, taken.labels = self.images.index_select(0, index), self.labels.index_select(0, index)
         return taken
 
 

@@ -41,7 +41,7 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
         for images, labels, share in _batches(learner, train):
             lr = learner.lr(steps_per_epoch)
             optimizers.set_lr(optimizer, lr)
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=learner.machine.bfloat16):
+            with learner.machine.precise():
                 logits = network(images)  # y = f(W, x)
             loss = criterion(logits, labels)  # L = criterion(y, labels)
             optimizer.zero_grad()
@@ -117,10 +117,11 @@ class Variation:
 
     def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The images [B,28,28] and labels [B] of the training images at `index`, then of negatives, then of windows."""
-        images, labels = self.train.images[index], self.train.labels[index]
+        # On a CPU `tensor[index]` takes ten times as long.
+        images, labels = (whole.index_select(0, index) for whole in (self.train.images, self.train.labels))
         if self.augmentation or self.negatives:
             images = images.float().div_(255)
-        numbers = self.numbers[index]
+        numbers = self.numbers.index_select(0, index)
         if self.negatives:
             made, made_labels, made_numbers = self._negatives(images, labels, index)
             images, numbers = torch.cat([images, made]), torch.cat([numbers, made_numbers])
@@ -170,11 +171,12 @@ def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], S
 def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending:
     """The step about to be made: the loss of the whole batch, the norm of dL/dW, and whether anybody wants to stop."""
     at, world = learner.at, learner.world
-    whole, stop = loss.detach(), torch.tensor(float(learner.stopping))
+    stop: Tensor | float
+    whole, stop = loss.detach(), float(learner.stopping)
     if world.size > 1:
         mine = whole.float() / world.size
         mine = mine if share.weight is None else mine * share.weight
-        whole, stop = world.sum(torch.stack([mine, stop.to(mine.device)]))
+        whole, stop = world.sum(torch.stack([mine, torch.full_like(mine, stop)]))
     norm = optimizers.gradient_norm(learner.weights)
     return Pending(at.epoch + 1, at.batch + 1, share.images, at.step + 1, lr, whole, norm, stop)
 

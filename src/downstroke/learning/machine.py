@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,11 @@ class Machine:
     def deferred(self) -> bool:
         """Whether reading a number from the device would make the next step wait."""
         return not self.device.startswith("cpu")
+
+    def precise(self) -> AbstractContextManager[object]:
+        """Within it, the network computes in this precision."""
+        kind = self.device.partition(":")[0]
+        return torch.autocast(kind, torch.bfloat16) if self.bfloat16 else nullcontext()
 
     def describe(self) -> str:
         """The processor or GPU by name."""

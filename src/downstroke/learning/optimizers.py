@@ -82,13 +82,23 @@ def build(recipe: Recipe, network: nn.Module) -> Optimizer:
     """
     make = look_up("optimizer", recipe.optimizer, OPTIMIZERS)
     weights = [p for p in network.parameters() if p.requires_grad]
-    groups = [
+    groups: Groups = [
         {"params": [p for p in weights if p.dim() >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in weights if p.dim() < 2], "weight_decay": 0.0},
     ]
+    if not recipe.weight_decay:  # one group, in the same order, is one call a step
+        groups = [{"params": [p for group in groups for p in group["params"]], "weight_decay": 0.0}]
     optimizer: Optimizer = make([g for g in groups if g["params"]], recipe)
     optimizer.step = MethodType(torch.no_grad()(unwrap(type(optimizer).step)), optimizer)  # type: ignore[method-assign]
+    optimizer.zero_grad = MethodType(_zero_grad, optimizer)  # type: ignore[method-assign]
     return optimizer
+
+
+def _zero_grad(optimizer: Optimizer) -> None:
+    """As torch's with `set_to_none`, without what it tells its profiler at each step."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = None
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:

@@ -110,6 +110,7 @@ class Record:
         self._open = ExitStack()
         busy = f"{run.folder} is being trained by another process; wait for it, or stop it first"
         self._lock = self._open.enter_context(files.locked(run.folder / LOCK, busy))
+        self._lock_path = run.folder / LOCK
         self._saved = time.monotonic()
         self._metrics: TextIO | None = None
         self._steps: TextIO | None = None
@@ -126,7 +127,7 @@ class Record:
             self.save("last", learner)  # also holds the goal, so that a run killed before its first step keeps it
             files.write_json(self.folder / RECIPE, recipe.to_dict())
         except BaseException as error:
-            if files.still_at(self._lock, self.folder / LOCK):
+            if files.still_at(self._lock, self._lock_path):
                 shutil.rmtree(self.folder, ignore_errors=True)
             if isinstance(error, OSError):
                 raise RunError(
@@ -238,7 +239,7 @@ class Record:
         try:
             yield
         except OSError as error:
-            if not files.still_at(self._lock, self.folder / LOCK):
+            if not files.still_at(self._lock, self._lock_path):
                 raise RunError(self._gone) from None
             raise RunError(
                 f"{self.folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
@@ -247,7 +248,7 @@ class Record:
 
     def refuse_another_run(self) -> None:
         """RunError where the folder is no longer that of this run."""
-        if not files.still_at(self._lock, self.folder / LOCK):
+        if not files.still_at(self._lock, self._lock_path):
             raise RunError(self._gone)
 
     @property

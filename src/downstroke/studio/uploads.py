@@ -57,6 +57,14 @@ class Wanted:
     run: str | None = None
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """A string of a JSON body, where it stands; `escaped`: with escapes in it."""
+
+    text: memoryview
+    escaped: bool
+
+
 async def from_request(request: Request) -> Wanted:
     """What a request asks to be read, of whatever content type. Refused(415), and as the others here."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -64,16 +72,28 @@ async def from_request(request: Request) -> Wanted:
         wanted = await from_form(request)
         size = sum(len(picture.content) for picture in wanted.pictures if isinstance(picture.content, bytes))
         return await asyncio.to_thread(bounded, wanted) if size > LARGE else bounded(wanted)
-    body = await request.body()
     if kind == "application/json":
-        return await asyncio.to_thread(from_json, body) if len(body) > LARGE else from_json(body)
+        text = await _gathered(request)
+        return await asyncio.to_thread(from_json, text) if len(text) > LARGE else from_json(text)
     if kind.startswith("image/"):
+        body = await request.body()
         wanted = from_image(body, request.query_params)
         return await asyncio.to_thread(bounded, wanted) if len(body) > LARGE else bounded(wanted)
     raise Refused(415, f"the content type is {kind!r}; expected multipart/form-data, application/json or image/*")
 
 
-def from_json(body: bytes) -> Wanted:
+async def _gathered(request: Request) -> bytearray:
+    """The body, put in its place part by part as it comes: to join 60 MB would keep the event loop from others."""
+    told = request.headers.get("content-length", "")
+    made, size = bytearray(int(told) if told.isascii() and told.isdigit() else 0), 0
+    async for part in request.stream():
+        made[size : size + len(part)] = part
+        size += len(part)
+    del made[size:]
+    return made
+
+
+def from_json(body: bytes | bytearray) -> Wanted:
     """What a JSON body asks for. Refused(422), Refused(413)."""
     rest, cut = _cut(body)
     try:
@@ -84,14 +104,14 @@ def from_json(body: bytes) -> Wanted:
     return bounded(Wanted(pictures, asked.digit, asked.strict, asked.explain, asked.run))
 
 
-def _cut(body: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """(a JSON body with a name in the place of each long string, the string of each name, escaped as it came).
+def _cut(body: bytes | bytearray) -> tuple[bytes, dict[str, _Cut]]:
+    """(a JSON body with a name in the place of each long string, the string of each name, as it came).
 
     No one can guess the names, and they are too long for anything but a picture. Refused(413), Refused(422).
     """
     secret = secrets.token_hex(8)
-    cut: dict[str, bytes] = {}
-    parts: list[bytes] = []
+    cut: dict[str, _Cut] = {}
+    parts: list[bytes | bytearray] = []
     at = quotes = plain = 0
     start = body.find(b'"')
     while start >= 0:
@@ -106,7 +126,7 @@ def _cut(body: bytes) -> tuple[bytes, dict[str, bytes]]:
             break  # the parser says what is wrong
         if end - start > LONG:
             name = f"{secret} {len(cut)} {'.' * LONG}"
-            cut[name] = body[start + 1 : end]
+            cut[name] = _Cut(memoryview(body)[start + 1 : end], escaped=body.find(b"\\", start + 1, end) >= 0)
             plain += start - at
             parts += [body[at : start + 1], name.encode()] if plain <= MOST_PLAIN else []
             at = end
@@ -116,32 +136,33 @@ def _cut(body: bytes) -> tuple[bytes, dict[str, bytes]]:
     return b"".join([*parts, body[at:]]), cut
 
 
-def _backslashes(body: bytes, start: int, end: int) -> int:
+def _backslashes(body: bytes | bytearray, start: int, end: int) -> int:
     """How many stand before `end`."""
     before = body[max(start, end - LONG) : end]
     return len(before) - len(before.rstrip(b"\\"))
 
 
-def _picture(image: schemas.Image, index: int, cut: Mapping[str, bytes]) -> Picture:
+def _picture(image: schemas.Image, index: int, cut: Mapping[str, _Cut]) -> Picture:
     name, data = (image.name, image.data) if isinstance(image, schemas.NamedPicture) else (f"images[{index}]", image)
     if not isinstance(data, str):
         return Picture(name, np.array(data, np.uint8))
     text = cut.get(data)
     try:
-        return Picture(name, _decoded(data.encode()) if text is None else _decoded(text, escaped=b"\\" in text))
+        return Picture(name, _decoded(text or _Cut(memoryview(data.encode()), escaped=False)))
     except ValueError:
         return Picture(name, None, f"{name}: not base64; expected a picture file's bytes in base64")
 
 
-def _decoded(text: bytes, *, escaped: bool = False) -> bytes:
+def _decoded(cut: _Cut) -> bytes:
     """The bytes of base64, plain or URL-safe, with or without line breaks and padding. ValueError.
 
-    It may be a data URL; `escaped`: as strings are in JSON.
+    It may be a data URL.
     """
-    if text.startswith(b"data:"):
-        text = text[text.find(b",", 0, LONG) + 1 :]
+    head = bytes(cut.text[:LONG])
+    if head.startswith(b"data:"):
+        cut = replace(cut, text=cut.text[head.find(b",") + 1 :])
     made, rest = [], b""
-    for part in _stretches(text, escaped):
+    for part in _stretches(cut):
         rest += b"".join(part.split()).translate(_STANDARD)
         padding = rest.find(b"=")
         if padding >= 0 and rest[padding:].strip(b"="):
@@ -158,15 +179,15 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 _LONGEST_ESCAPE = 6  # bytes
 
 
-def _stretches(text: bytes, escaped: bool) -> Iterator[bytes]:
-    """A text in parts; `escaped`: as strings are in JSON, and then each without its escapes. ValueError."""
-    at = 0
-    while at < len(text):
+def _stretches(cut: _Cut) -> Iterator[bytes]:
+    """A text in parts, each without its escapes. ValueError."""
+    at, length = 0, len(cut.text)
+    while at < length:
         end = at + STRETCH
-        if escaped and end < len(text):
-            last = text.rfind(b"\\", end - _LONGEST_ESCAPE, end)  # an escape must not be cut
-            end = last if last >= 0 else end
-        part = text[at:end]
+        if cut.escaped and end < length:
+            last = bytes(cut.text[end - _LONGEST_ESCAPE : end]).rfind(b"\\")  # an escape must not be cut
+            end += last - _LONGEST_ESCAPE if last >= 0 else 0
+        part = bytes(cut.text[at:end])
         yield json.loads(b'"%b"' % part).encode() if b"\\" in part else part
         at = end
 

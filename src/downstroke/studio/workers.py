@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -24,6 +25,7 @@ from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
 from downstroke.studio.server import GRACE_S, TURN_S, Server, config_of, listen
 
+RETRY_S = 1.0
 _SHARED_OUT = sys.platform == "linux"
 
 
@@ -49,7 +51,10 @@ def serve_by_many(settings: Settings, port: int, workers: int, ready: Callable[[
                 worker = next(worker for worker in every if worker.sentinel == gone)
                 print("a worker of the studio ended and is started again", file=sys.stderr, flush=True)
                 worker.start()
-                worker.wait_until_it_serves()
+                try:
+                    worker.wait_until_it_serves()
+                except DownstrokeError:  # the others serve on; this one is tried again
+                    time.sleep(RETRY_S)
 
 
 class _Worker:

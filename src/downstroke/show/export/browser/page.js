@@ -137,7 +137,7 @@ const rows = facts.classes.map((name) => {
   label.scope = "row";
   label.textContent = name;
   bar.className = "bar";
-  bar.ariaHidden = "true";
+  bar.setAttribute("aria-hidden", "true");
   const fill = bar.appendChild(document.createElement("i"));
   at("bars").append(row);
   return { row, fill, value };
