@@ -15,7 +15,7 @@ from downstroke.reading.lines import Page
 from downstroke.reading.locate import shared
 from downstroke.reading.reader import Reader
 
-PAGES, SHARE = 240, 0.8
+PAGES, SHARE = 240, 0.75
 KINDS = ("lines", "form", "none", "lines", "none")
 
 

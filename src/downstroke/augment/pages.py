@@ -6,7 +6,6 @@ photograph: a network that finds digits here has to look at their shape, not at 
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections.abc import Sequence
@@ -24,7 +23,6 @@ Floats = NDArray[np.float32]
 SIDE = 192  # pixels of a page
 SMALLEST, LARGEST = 13.0, 52.0  # pixels: how tall digits are drawn
 _SMALL_ONES, _APART = 0.2, 16  # the share of grounds that hold pictures of one digit; pixels between two of these
-_ONE_HAND, _VARIANTS = 0.5, 14  # the share of pages whose digits are of one hand; the drawings that such a page repeats
 _WORK = 64  # pixels: characters are thickened and thinned at this length
 #: Marks that stand in numbers, which the locator tells beside the digits: labels from 10 on.
 MARKS = ".,-/:"
@@ -90,12 +88,9 @@ class Characters:
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.integer]) -> None:
         self.images, self.labels = images, labels
-        self._hand: list[tuple[Floats, int]] = []
 
     def digit(self, rng: np.random.Generator) -> tuple[Floats, int]:
         """(its ink, cut to the strokes, 0..1; which digit it is)."""
-        if self._hand:
-            return self._hand[int(rng.integers(len(self._hand)))]
         chance = rng.random()
         if chance < 0.06:
             label = int(rng.integers(10))
@@ -105,12 +100,6 @@ class Characters:
             return _drawn(rng, curves), label
         index = int(rng.integers(len(self.images)))
         return _cut(self.images[index].astype(np.float32) / 255), int(self.labels[index])
-
-    def of_one_hand(self, rng: np.random.Generator) -> Characters:
-        """Few digits that a page repeats: its 1s are alike, and a stroke between numbers differs from them."""
-        few = copy.copy(self)
-        few._hand = [self.digit(rng) for _ in range(_VARIANTS)]
-        return few
 
     def other(self, rng: np.random.Generator) -> tuple[Floats, int]:
         """(the ink of a letter or a sign; OTHER, or ALIKE for a bar, a bracket and the like)."""
@@ -151,8 +140,6 @@ def draw_page(rng: np.random.Generator, characters: Characters, kind: str = "") 
         sheet = _Sheet(SIDE, SIDE)
         tall = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
         lean = math.radians(rng.normal(0, 4) if rng.random() < 0.8 else rng.uniform(-15, 15))
-        if rng.random() < _ONE_HAND:
-            characters = characters.of_one_hand(rng)
         if kind == "none":
             _nothing(rng, sheet, characters, tall, lean)
         elif kind == "form":
@@ -208,7 +195,7 @@ _MARK_SIZES = {
 
 def _mark(rng: np.random.Generator, tall: float, lean: float, hand: _Hand) -> tuple[Floats, int, float]:
     """(the ink of a mark beside digits of a height of `tall` pixels, its label, how far its foot is above theirs)."""
-    label = int(rng.choice(len(MARKS), p=[0.25, 0.19, 0.2, 0.27, 0.09]))
+    label = int(rng.choice(len(MARKS), p=[0.27, 0.22, 0.22, 0.19, 0.1]))
     name = MARKS[label]
     curves = [[v + rng.normal(0, 0.05) for v in curve] for curve in _MARK_CURVES[name]]
     if rng.random() < 0.2:
@@ -346,7 +333,7 @@ def _line(
 def _text(rng: np.random.Generator, digits: float) -> list[str | Letter]:
     """What stands on a line: each "digit", "mark", "sign" or " ", or a letter of a word in one face."""
     face, thin = str(rng.choice(FACES)), bool(rng.random() < 0.5)
-    marks = rng.choice([0.0, 0.08, 0.25], p=[0.4, 0.3, 0.3])
+    marks = rng.choice([0.0, 0.06, 0.2], p=[0.5, 0.25, 0.25])
     made: list[str | Letter] = []
     count = int(rng.integers(1, 14)) if digits else 40
     while len(made) < count:
