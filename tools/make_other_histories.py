@@ -6,7 +6,10 @@
 
 Trainings as people write them: a plain PyTorch loop, and scikit-learn's MLPClassifier, on scikit-learn's bundled data,
 on simulated tables and on characters. The lr is drawn widely around what is usual, with every kind of schedule, and
-half of the runs log it. Run number i is a function of i alone. A run that diverges ends with a row of nan.
+half of the runs log it. The runs from MORE on widen what was thin: scikit-learn's MLPRegressor, SGD and boosted trees,
+on tables that the others do not have, with few rows to learn from, long overfitting, a lr too large, or nothing to
+learn.
+Run number i is a function of i alone. A run that diverges ends with a row of nan.
 """
 
 from __future__ import annotations
@@ -26,14 +29,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from sklearn import datasets, neural_network
+from sklearn import datasets, ensemble, linear_model, neural_network
 from torch import nn
 from torch.nn import functional
 
 from downstroke.bench.histories import OTHERS
 
-RUNS = 360
+MORE = 360
+RUNS = 480
 SETS = ("digits", "cancer", "wine", "iris", "diabetes", "friedman", "moons", "blobs", "characters", "autoencoder")
+MORE_SETS = ("hastie", "circles", "swiss-roll", "sparse", "quantiles", "chance")
 SCHEDULES = ("constant",) * 6 + (
     "cosine",
     "cosine-floor",
@@ -155,6 +160,8 @@ def optimizer_of(network: nn.Module, chance: np.random.Generator) -> tuple[str, 
 
 def history_of(index: int) -> dict[str, Any]:
     """Run `index` of the corpus, from 0: its columns, and how it was made."""
+    if index >= MORE:
+        return more_of(index)
     chance = np.random.Generator(np.random.PCG64([20261126, index]))
     torch.manual_seed(index)
     name = SETS[index % len(SETS)]
@@ -190,6 +197,108 @@ def by_sklearn(x, y, train, val, chance, epochs):  # type: ignore[no-untyped-def
         loss = -np.log(told[np.arange(len(val)), np.searchsorted(model.classes_, y[val])]).mean()
         rows.append([epoch, float(model.loss_), float(loss), lr])
     return rows, {"program": "sklearn", "logs_lr": False, "schedule": "constant"}
+
+
+def more_of(index: int) -> dict[str, Any]:
+    """Run `index` of those from MORE on."""
+    chance = np.random.Generator(np.random.PCG64([20261128, index]))
+    name = MORE_SETS[index % len(MORE_SETS)]
+    x, y, classes = more_data(name, chance)
+    order = chance.permutation(len(x))
+    val, train = np.split(order, [int(len(x) * chance.choice([0.2, 0.4]))])
+    if classes and chance.random() < 0.3:
+        wrong = train[chance.random(len(train)) < chance.choice([0.1, 0.3])]
+        y[wrong] = chance.integers(0, classes, len(wrong))
+    epochs = int(chance.choice([20, 40, 60, 100]))
+    makers = {"mlp": by_mlp, "mlp too": by_mlp, "sgd": by_sgd, "trees": by_trees}
+    rows, made = makers[str(chance.choice(list(makers)))](x, y, classes, train, val, chance, epochs)
+    return {"set": name, "index": index, **made, "rows": [[round(v, 7) for v in row] for row in rows]}
+
+
+def more_data(name: str, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int | None]:
+    """Inputs [N, F], targets [N], and the number of classes, None for a regression; N is 150 to 2,500."""
+    seed, count = int(chance.integers(2**31)), int(150 * math.exp(chance.uniform(0, math.log(16))))
+    if name == "hastie":
+        x, y = datasets.make_hastie_10_2(count, random_state=seed)
+        return x, (y > 0).astype(int), 2
+    if name == "circles":
+        x, y = datasets.make_circles(count, noise=float(chance.uniform(0.1, 0.4)), factor=0.5, random_state=seed)
+        return x, y, 2
+    if name == "swiss-roll":
+        x, y = datasets.make_swiss_roll(count, noise=float(chance.choice([0.1, 1.0])), random_state=seed)
+        return standard(x), standard(y), None
+    if name == "sparse":
+        x, y = datasets.make_sparse_uncorrelated(count, n_features=30, random_state=seed)
+        return x, standard(y), None
+    if name == "quantiles":
+        x, y = datasets.make_gaussian_quantiles(n_samples=count, n_features=8, n_classes=5, random_state=seed)
+        return x, y, 5
+    return chance.standard_normal((count, 20)), chance.integers(0, 3, count), 3
+
+
+def loss_of(model: Any, x: np.ndarray, y: np.ndarray, classes: int | None) -> float:
+    """Mean cross-entropy, or mean squared error."""
+    with np.errstate(all="ignore"):
+        if classes is None:
+            return float(np.mean((model.predict(x) - y) ** 2))
+        told = np.clip(model.predict_proba(x), 1e-7, 1)
+        return float(-np.log(told[np.arange(len(y)), np.searchsorted(model.classes_, y)]).mean())
+
+
+def by_mlp(x, y, classes, train, val, chance, epochs):  # type: ignore[no-untyped-def]
+    """MLPClassifier or MLPRegressor, an epoch at a time; a third with a lr that is far too large."""
+    lr = 1e-3 * math.exp(chance.normal(0.7, 1.0) + (3 if chance.random() < 0.33 else 0))
+    kind = neural_network.MLPRegressor if classes is None else neural_network.MLPClassifier
+    width, few = int(chance.choice([32, 128, 256])), min(16, len(train))
+    model = kind(
+        hidden_layer_sizes=(width,) * int(chance.integers(1, 3)), solver=str(chance.choice(["adam", "adam", "sgd"])),
+        learning_rate_init=lr, alpha=float(chance.choice([1e-6, 1e-4, 1e-1])),
+        batch_size=int(chance.choice([few, 32, 64])), random_state=0,
+    )  # fmt: skip
+    return by_epochs(model, x, y, classes, train, val, epochs, "sklearn mlp", lr)
+
+
+def by_sgd(x, y, classes, train, val, chance, epochs):  # type: ignore[no-untyped-def]
+    """SGDClassifier or SGDRegressor on a few hundred random features, which overfit."""
+    x = np.maximum(x @ chance.standard_normal((x.shape[1], int(chance.choice([50, 300])))), 0) / math.sqrt(x.shape[1])
+    rate = str(chance.choice(["constant", "constant", "invscaling", "optimal"]))
+    lr = 10 ** chance.uniform(-4, -1.5)
+    kind, loss = (
+        (linear_model.SGDRegressor, "squared_error") if classes is None else (linear_model.SGDClassifier, "log_loss")
+    )
+    model = kind(loss=loss, learning_rate=rate, eta0=lr, alpha=float(chance.choice([1e-6, 1e-4, 1e-2])), random_state=0)
+    return by_epochs(model, x, y, classes, train, val, epochs, "sklearn sgd", lr)
+
+
+def by_epochs(model, x, y, classes, train, val, epochs, program, lr):  # type: ignore[no-untyped-def]
+    rows = []
+    for epoch in range(1, epochs + 1):
+        try:
+            model.partial_fit(x[train], y[train], **({} if classes is None else {"classes": np.unique(y)}))
+            rows.append([epoch, *(loss_of(model, x[part], y[part], classes) for part in (train, val)), lr])
+        except ValueError as error:
+            if "overflow" not in str(error) and "finite" not in str(error):
+                raise
+            rows.append([epoch, math.nan, math.nan, lr])
+        if not math.isfinite(rows[-1][2]) or rows[-1][2] > 1e12:
+            rows[-1][1:3] = [math.nan, math.nan]
+            break
+    return rows, {"program": program, "logs_lr": False, "schedule": "constant"}
+
+
+def by_trees(x, y, classes, train, val, chance, epochs):  # type: ignore[no-untyped-def]
+    """Gradient boosting, evaluated after every tree."""
+    kind = ensemble.GradientBoostingRegressor if classes is None else ensemble.GradientBoostingClassifier
+    lr = float(chance.choice([0.05, 0.1, 0.3, 1.0]))
+    model = kind(
+        n_estimators=1, learning_rate=lr, max_depth=int(chance.choice([2, 4, 8])), warm_start=True,
+        subsample=float(chance.choice([0.5, 1.0])), random_state=0,
+    )  # fmt: skip
+    rows = []
+    for trees in range(1, epochs + 1):
+        model.set_params(n_estimators=trees).fit(x[train], y[train])
+        rows.append([trees, *(loss_of(model, x[part], y[part], classes) for part in (train, val)), lr])
+    return rows, {"program": "sklearn trees", "logs_lr": False, "schedule": "constant"}
 
 
 def by_torch(x, y, classes, train, val, chance, epochs):  # type: ignore[no-untyped-def]

@@ -95,10 +95,10 @@ def _of_val(z: Floats) -> dict[str, float]:
     best = int(np.argmin(z)) + 1
     near = int(np.argmax(z <= low + CLOSE)) + 1  # the first row as good as the best
     lowest = np.minimum.accumulate(z)
-    noise, smooth = np.log(strays(z)), _smooth(z)
-    above = smooth[-1] - smooth.min()
+    noise, trend = np.log(strays(z)), smooth(z)
+    above = trend[-1] - trend.min()
     half, quarter = max(6, rows // 2), max(5, rows // 4)
-    slopes = {name: _slope(z, over) for name, over in (("4", 4), ("quarter", quarter), ("half", half))}
+    slopes = {name: slope(z, over) for name, over in (("4", 4), ("quarter", quarter), ("half", half))}
     return {
         "rows": np.log(rows),
         "near": np.log(near),
@@ -112,13 +112,13 @@ def _of_val(z: Floats) -> dict[str, float]:
         "moved_4": slopes["4"][0] * min(4, rows),
         "moved_quarter": slopes["quarter"][0] * min(quarter, rows),
         "moved_half": slopes["half"][0] * min(half, rows),
-        "certain_quarter": _certain(*slopes["quarter"]),
-        "certain_half": _certain(*slopes["half"]),
+        "certain_quarter": certain(*slopes["quarter"]),
+        "certain_half": certain(*slopes["half"]),
         "pace_quarter": np.clip(slopes["quarter"][0] * rows, -3, 3),
         "pace_half": np.clip(slopes["half"][0] * rows, -3, 3),
         "above": above,
         "above_in_noise": np.clip(above / np.exp(noise), 0, 50),
-        "lucky": smooth.min() - low,  # how far the best dips below the trend
+        "lucky": trend.min() - low,  # how far the best dips below the trend
         "now": z[-1] - low,
         "gained_quarter": _gained(lowest, 0.25),
         "gained_half": _gained(lowest, 0.5),
@@ -142,9 +142,9 @@ def _of_training(z: Floats, loss: Floats | None) -> dict[str, float]:
         y[best] - y[-1],
         z[-1] - y[-1],
         (z[-1] - y[-1]) - (z[best] - y[best]),
-        _slope(y, 4)[0] * 4,
-        _slope(y, max(5, rows // 4))[0] * rows,
-        _slope(y, max(6, rows // 2))[0] * rows,
+        slope(y, 4)[0] * 4,
+        slope(y, max(5, rows // 4))[0] * rows,
+        slope(y, max(6, rows // 2))[0] * rows,
         y[-1] - y.min(),
     )
     rose = float(y[-3:].min() > y[best] + np.log(1.1))
@@ -168,7 +168,7 @@ def _of_lr(curve: Curve) -> dict[str, float]:
     return told
 
 
-def _smooth(z: Floats) -> Floats:
+def smooth(z: Floats) -> Floats:
     """Medians of three, then their means of three."""
     padded = np.concatenate([z[:1], z, z[-1:]])
     middle = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
@@ -177,17 +177,18 @@ def _smooth(z: Floats) -> Floats:
     return smoothed
 
 
-def _slope(z: Floats, rows: int) -> tuple[float, float]:
+def slope(z: Floats, rows: int) -> tuple[float, float]:
     """The slope of a straight line through the last rows, a row, and its standard error."""
     y = z[-rows:]
     x = np.arange(len(y)) - (len(y) - 1) / 2
-    slope = float(x @ y / (x @ x))
-    left = y - y.mean() - slope * x
-    return slope, float(np.sqrt(left @ left / max(len(y) - 2, 1) / (x @ x)))
+    steep = float(x @ y / (x @ x))
+    left = y - y.mean() - steep * x
+    return steep, float(np.sqrt(left @ left / max(len(y) - 2, 1) / (x @ x)))
 
 
-def _certain(slope: float, error: float) -> float:
-    return float(np.clip(slope / (error + 1e-4), -20, 20))
+def certain(steep: float, error: float) -> float:
+    """A slope in standard errors of it, -20 to 20."""
+    return float(np.clip(steep / (error + 1e-4), -20, 20))
 
 
 def _gained(lowest: Floats, share: float) -> float:

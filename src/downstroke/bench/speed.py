@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from downstroke.api import train
 from downstroke.bench import flops
+from downstroke.bench.eight_bits import in_eight_bits
 from downstroke.bench.timing import Say, completed, machine
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.learning import models
+from downstroke.learning.evaluate import read_logits
 from downstroke.recipe import named
 from downstroke.runs import files
 
@@ -39,7 +41,7 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
     yardstick(data, 0, images=2560)  # the first steps of a process are slower
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as folder:
         for name in recipes:
-            found: dict[str, list[float]] = {"ratio": [], "accuracy": [], "train_seconds": []}
+            found: dict[str, list[float]] = {"ratio": [], "accuracy": [], "accuracy_8_bits": [], "train_seconds": []}
             for seed in range(seeds):
                 r, r_accuracy = yardstick(data, seed)
                 run = completed(
@@ -49,13 +51,15 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
                 found["train_seconds"].append(seconds)
                 found["ratio"].append(seconds / r)
                 found["accuracy"].append(run.test()["accuracy"])
+                small, size = in_eight_bits(run.weights().network)
+                found["accuracy_8_bits"].append(_accuracy(small, data))
                 figures["r_seconds"].append(r)
                 figures["r_accuracy"].append(r_accuracy)
                 say(
                     f"{name}, seed {seed}: {found['accuracy'][-1]:.2%} in {seconds:.2f} s; "
                     f"R {r:.2f} s ({r_accuracy:.2%}): {seconds / r:.3f} R"
                 )
-            figures[name] = _figures(name, found, run.summary()["steps"], peak)
+            figures[name] = _figures(name, found, run.summary()["steps"], peak) | {"bytes_8_bits": size}
             files.write_json(out, figures)
     return figures
 
@@ -67,6 +71,7 @@ def _figures(name: str, found: dict[str, list[float]], steps: int, peak: float) 
     seconds = statistics.median(found["train_seconds"])
     return {
         "test_accuracy_mean": statistics.mean(found["accuracy"]),
+        "test_accuracy_8_bits_mean": statistics.mean(found["accuracy_8_bits"]),
         "train_seconds_over_r_median": statistics.median(found["ratio"]),
         "train_seconds_median": seconds,
         "steps": steps,
@@ -74,6 +79,11 @@ def _figures(name: str, found: dict[str, list[float]], steps: int, peak: float) 
         "share_of_peak": work / seconds / peak,
         **found,
     }
+
+
+def _accuracy(network: models.Network, data: Dataset) -> float:
+    read = read_logits(network, torch.from_numpy(data.test.images)).argmax(1)
+    return float((read == torch.from_numpy(data.test.labels)).float().mean())
 
 
 def yardstick(data: Dataset, seed: int, images: int = 60_000) -> tuple[float, float]:

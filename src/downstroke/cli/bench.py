@@ -72,6 +72,32 @@ def speed(recipes: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     print_figures(measure(recipes=recipes or ("sprint", "standard"), **options, say=say), as_json)
 
 
+@bench.command("few-labels")
+@click.option("--labels", type=click.IntRange(1, 5000), multiple=True, default=(10, 100), show_default=True)
+@click.option("--draws", default=5, show_default=True, help="Draws 0..N-1 of the images, each with a seed of its own.")
+@saved_to("bench-few-labels.json")
+@common
+def few_labels(*, as_json: bool, **options: Any) -> None:
+    """Test accuracy of trainings on 10, and on 100, images a class."""
+    from downstroke.bench.few_labels import measure
+
+    print_figures(measure(**options, say=say), as_json)
+
+
+@bench.command()
+@click.option("--run", help="The run to read with; left out, the shipped reader.")
+@click.option("--images", type=click.IntRange(1), help="So many test images, the first ones; left out, all.")
+@in_runs_dir
+@saved_to("bench-corruptions.json")
+@common
+def corruptions(*, run: str | None, runs_dir: str, as_json: bool, **options: Any) -> None:
+    """The test images spoiled in twelve ways: noise, blur, fog, stripes and others. How many are still read right?"""
+    from downstroke.bench.corruptions import measure
+
+    reader = reader_of(run, runs_dir, trust=False)
+    print_figures(measure(reader=reader, **options, say=say), as_json)
+
+
 @bench.command("find-lr")
 @click.option("--model", "models", type=click.Choice(["linear", "mlp", "cnn"]), multiple=True, help="Only these.")
 @click.option("--optimizer", "optimizers", multiple=True, help="Only these.")

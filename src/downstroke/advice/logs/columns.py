@@ -74,7 +74,7 @@ def asked(table: Table, name: str) -> str:
 
 def val_column(table: Table, say: Say) -> str:
     names = [name for name in table.names if not name.endswith(("__MIN", "__MAX"))]
-    found = _plainest(names, lambda words: "loss" in words and bool(VAL & words), {"epoch", "total"})
+    found = _plainest(names, lambda words: "loss" in words and bool(VAL & words), {"epoch", "total", "combined"})
     if not found:
         found = _plainest(names, lambda words: "loss" in words and "test" in words, {"epoch"})
         if len(found) == 1:
@@ -110,7 +110,9 @@ def _sum(table: Table, parts: Sequence[str], name: str, say: Say) -> str:
 
 def train_column(table: Table, say: Say) -> str | None:
     found = _plainest(
-        table.names, lambda words: "loss" in words and not (VAL | {"test"}) & words, {"epoch", "total", *_TRAIN}
+        table.names,
+        lambda words: "loss" in words and not (VAL | {"test"}) & words,
+        {"epoch", "total", "combined", *_TRAIN},
     )
     parts = [name for name in table.names if re.fullmatch(r"train/\w+_loss", name)]
     if len(found) > 1 and set(found) <= set(parts):

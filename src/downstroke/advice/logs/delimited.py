@@ -13,8 +13,8 @@ from downstroke.advice.logs.table import Say, Table
 from downstroke.errors import LogError, counted
 from downstroke.history import EPOCH_COLUMNS
 
-#: What stands in a cell for a value that was not measured; Keras writes NA.
-_NOTHING = {"", "na", "n/a", "none", "null"}
+#: What stands in a cell for a value that was not measured; Keras writes NA, Hugging Face's tables No log.
+_NOTHING = {"", "na", "n/a", "none", "null", "no log"}
 _DECIMAL_COMMA = re.compile(r"^(-?\d+),(\d+(?:[eE][-+]?\d+)?)$")
 _THOUSANDS = re.compile(r"^-?[1-9]\d{0,2}(?:,\d{3})+$")
 
@@ -67,11 +67,18 @@ def table_of(path: Path, text: str, say: Say) -> Table:
 
 
 def _lines_of(text: str) -> tuple[list[str], str]:
-    """The lines, comments left out, and what stands between their cells: spaces, where each line has as many words."""
+    """The lines, comments left out, and what stands between their cells: spaces, where each line has as many words.
+
+    Of a table in Markdown, or one drawn with bars, the lines that are rows.
+    """
     lines = [line for line in text.splitlines() if not line.startswith("#")] or [""]
+    bars = [line.strip() for line in lines if line.strip().startswith("|")]
+    if len(bars) > 1 and lines[0].lstrip()[:1] in ("|", "+"):
+        rows = [line.strip("|") for line in bars if set(line) - set("|:-+= ")]
+        return ["\t".join(cell.strip() for cell in row.split("|")) for row in rows], "\t"
     separator = max(",;\t", key=lines[0].count)
     words = [line.split() for line in lines if line.strip()]
-    if separator not in lines[0] and len({len(row) for row in words}) == 1 and _is_number(words[-1][-1]):
+    if separator not in lines[0] and len({len(row) for row in words}) == 1 and _is_number(words[-1][0]):
         return ["\t".join(line.split()) for line in lines], "\t"
     return lines, separator
 

@@ -8,7 +8,7 @@ import re
 import zlib
 from pathlib import Path
 
-from downstroke.advice.logs import catboost, delimited, events, json_files, mlflow, text, tfevents
+from downstroke.advice.logs import boosting, catboost, delimited, events, json_files, mlflow, text, tfevents
 from downstroke.advice.logs.table import MOST_BYTES, Say, Table
 from downstroke.errors import LogError, counted
 
@@ -22,6 +22,8 @@ _FILES = (
     "summary.csv",
     catboost.TRAINING,
 )
+
+_JSON = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"\]]|-?[\d.]+\s*,))")  # not `[12]` or `[2026-11-26`, as lines begin
 
 
 def table_of(path: Path, say: Say) -> Table:
@@ -42,11 +44,14 @@ def table_of(path: Path, say: Say) -> Table:
     if b"\0" in data and not wide:
         raise LogError(f"{path} is a binary file; expected CSV, JSON or a TensorBoard event file")
     held = data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
-    if held.lstrip()[0] in "[{":
+    if _JSON.match(held):
         return json_files.table_of(path, held, say)
     if path.name in catboost.ERRORS:
         return catboost.errors(path, held, say)
-    return mlflow.table_of(path, held) or text.table_of(path, held) or delimited.table_of(path, held, say)
+    lines = mlflow.table_of(path, held) or boosting.table_of(path, held, say) or text.table_of(path, held)
+    if not lines and text.of_training_alone(held):
+        raise LogError(f"{path} names a training loss and no val loss; advice is drawn from a val loss: log it, too")
+    return lines or delimited.table_of(path, held, say)
 
 
 def _unzipped(path: Path, data: bytes) -> bytes:
@@ -71,6 +76,10 @@ def folder_of(folder: Path, say: Say) -> Table:
         newest = max(checkpoints, key=lambda path: int("0" + "".join(re.findall(r"\d+", path.parent.name)[-1:])))
         say(f"reading {newest}, the newest of {counted(len(checkpoints), 'checkpoint')}")
         return table_of(newest, say)
+    epochs = json_files.of_epochs(folder)
+    if epochs:
+        say(f"reading the {counted(len(epochs.rows), 'file')} metrics_epoch_*.json of AllenNLP")
+        return epochs
     metrics = mlflow.folder_of(folder / "metrics" if (folder / "metrics").is_dir() else folder)
     if metrics:
         return metrics

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from downstroke.advice.logs import catboost, text
+from downstroke.advice.logs import boosting, catboost, text
 from downstroke.advice.logs.table import Say, Table
 from downstroke.errors import LogError
 
@@ -24,6 +24,9 @@ def table_of(path: Path, held: str, say: Say) -> Table:
             raise LogError(f"{path} is no JSON ({' '.join(str(error).split())}); is it still being written?") from None
     if catboost.is_training(found):
         return catboost.training(path, found, say)
+    found = _by_number(found)
+    if trees := boosting.evaluated(path, found, say):
+        return trees
     rows = found.get("log_history", _columns(_flat(found))) if isinstance(found, dict) else found
     done = (isinstance(found, dict) and "log_history" in found) or not _numbered_from_0(rows)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -42,6 +45,29 @@ def table_of(path: Path, held: str, say: Say) -> Table:
     return Table(path, kept, [f"entry {number}" for number in range(1, len(rows) + 1)], names, epochs_done=done)
 
 
+def of_epochs(folder: Path) -> Table | None:
+    """AllenNLP's `metrics_epoch_0.json`, `metrics_epoch_1.json` and so on in a folder; None where there are none."""
+    found = {int(path.stem.rpartition("_")[2]): path for path in folder.glob("metrics_epoch_*[0-9].json")}
+    rows = []
+    for epoch, path in sorted(found.items()):
+        try:
+            held = json.loads(path.read_text())
+        except (ValueError, OSError) as error:
+            raise LogError(f"{path} is no JSON ({error}); expected the metrics of an epoch") from None
+        rows.append({"epoch": epoch} | {name: v for name, v in held.items() if isinstance(v, int | float)})
+    names = list(dict.fromkeys(name for row in rows for name in row if name.startswith(("epoch", "training", "valid"))))
+    return Table(folder, rows, [found[epoch].name for epoch in sorted(found)], names) if rows else None
+
+
+def _by_number(found: Any) -> Any:
+    """pandas' `to_json` of a table: the values of a column under the numbers of their rows."""
+    if not isinstance(found, dict) or not all(isinstance(held, dict) and held for held in found.values()):
+        return found
+    if not all(key.isdigit() for held in found.values() for key in held):
+        return found
+    return {name: list(held.values()) for name, held in found.items()}
+
+
 def _numbered_from_0(rows: Any) -> bool:
     """Whether whole epochs are counted from 0, as in JSON lines."""
     held = [row["epoch"] for row in rows if isinstance(row, dict) and "epoch" in row] if isinstance(rows, list) else []
@@ -49,12 +75,11 @@ def _numbered_from_0(rows: Any) -> bool:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with what its dicts hold under their names: timm writes `validation: {loss, top1}`."""
+    """A row with what its dicts hold under their names: timm's `validation: {loss, top1}`, Ludwig's three deep."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        flat.update(
-            {f"{name}/{key}": held for key, held in value.items()} if isinstance(value, dict) else {name: value}
-        )
+        inner = _flat(value) if isinstance(value, dict) else None
+        flat.update({name: value} if inner is None else {f"{name}/{key}": held for key, held in inner.items()})
     return flat
 
 

@@ -9,19 +9,19 @@ from typing import Any
 from downstroke.advice.logs.table import STEP, Table
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
-_IS = r"['\"]?\s*[:=]?\s*"
+_IS = r"(?: value)?['\"]?\s*[:=]?\s*"  # Megatron: lm loss value: 2.3
 _VAL = r"(?:val|valid|validation|eval|evaluation|dev)"
 #: What a line may name, in the order in which it is looked for; what is found is taken out of the line.
 _FOUND = {
     "val_loss": re.compile(rf"\b{_VAL}[\s_.-]*loss{_IS}({_NUMBER})", re.IGNORECASE),
     "test_loss": re.compile(rf"\btest(?:ing)?[\s_.-]*loss{_IS}({_NUMBER})", re.IGNORECASE),
     "loss": re.compile(rf"\b(?:train(?:ing)?[\s_.-]*)?loss{_IS}({_NUMBER})", re.IGNORECASE),
-    "epoch": re.compile(r"\bepoch['\"]?\s*[:=#\[]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE),
-    "step": re.compile(r"\b(?:step|iter|iteration)\s*[:=#\[]?\s*(\d+)", re.IGNORECASE),
+    "epoch": re.compile(r"\bep(?:och|\.)['\"]?\s*[:=#\[]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE),
+    "step": re.compile(r"\b(?:step|iter|iteration|up\.)\s*[:=#\[]?\s*(\d+)", re.IGNORECASE),
     "lr": re.compile(rf"\b(?:lr|learning[ _]rate){_IS}({_NUMBER})", re.IGNORECASE),
 }
-#: A line about val that names its loss further on: fairseq's `| valid | epoch 001 | loss 9.6`.
-_OF_VAL = re.compile(rf"\b{_VAL}(?![a-z])(?:(?!train)[^\n])*?\bloss{_IS}({_NUMBER})", re.IGNORECASE)
+#: A line about val that names its loss further on: fairseq's `| valid | epoch 001 | loss 9.6`, Marian's cross-entropy.
+_OF_VAL = re.compile(rf"\b{_VAL}(?![a-z])(?:(?!train)[^\n])*?\b(?:loss|cross-entropy){_IS}({_NUMBER})", re.IGNORECASE)
 #: The best so far is told again in later lines.
 _BEST = re.compile(
     rf"\b(?:best|lowest|min(?:imum)?)[\s_.-]*(?:\w+[\s_.-]*)?loss\b[^\d\n]*(?:{_NUMBER})?", re.IGNORECASE
@@ -34,11 +34,15 @@ def table_of(path: Path, text: str) -> Table | None:
     An epoch that a line of its own names counts for the lines after it.
     """
     rows: list[dict[str, Any]] = []
-    places = []
+    places: list[str] = []
     epoch = None
     for number, line in enumerate(text.splitlines(), start=1):
         row = _row(line)
         epoch = row.get("epoch", epoch)
+        if {"val_loss", "loss"} <= row.keys():
+            while rows and rows[-1].keys().isdisjoint({"val_loss", "test_loss"}):  # a progress bar's: of a part
+                rows.pop()
+                places.pop()
         if {"val_loss", "test_loss", "loss"} & row.keys():
             rows.append(row if epoch is None else {**row, "epoch": epoch})
             places.append(f"line {number}")
@@ -48,6 +52,11 @@ def table_of(path: Path, text: str) -> Table | None:
     names = [name for name in ("epoch", STEP, "loss", "val_loss", "test_loss", "lr") if name in held]
     partly = any("." in row.get("epoch", "") for row in rows)  # as Hugging Face counts: the epochs that were done
     return Table(path, rows, places, names, epochs_done=partly)
+
+
+def of_training_alone(text: str) -> bool:
+    """Whether a few lines name a training loss; asked where none names a val loss."""
+    return sum("loss" in _row(line) for line in text.splitlines()) >= 2
 
 
 def _row(line: str) -> dict[str, Any]:

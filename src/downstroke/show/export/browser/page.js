@@ -165,7 +165,7 @@ function show({ blank, probabilities, accepted, glyph, ms }) {
 }
 
 const val = facts.val && `${percent(facts.val.accuracy)} of ${facts.val.images.toLocaleString("en")} val images read right`;
-at("about").textContent = [`The network: ${facts.name}`, val].filter(Boolean).join(": ");
+at("about").textContent = [`Weights of ${facts.name}`, val].filter(Boolean).join(": ");
 at("facts-line").textContent = `Recipe ${facts.recipe.name}, epoch ${facts.epoch}; made by ${facts.made_by}.`;
 draw();
 show({ blank: true });
