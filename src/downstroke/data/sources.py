@@ -60,8 +60,9 @@ def load_mixed(
     `share`: that of MNIST's images in train, above 0 and below 1. There are 12,000 images in train, or more where the
     path has more: the digits at the path are repeated until they are the rest, at most 100 times. Val is MNIST's own by
     `val_size` and `split_seed`, and beside it the same share of the digits at the path, where that is 5 or more. Test
-    is MNIST's. The classes at the path are some of 0 to 9; what it holds apart as val or test is left alone. `looks`: of a
-    folder's pictures learn all that a reader looks at, cut out in several ways and through windows. Raises DataError.
+    is MNIST's. The classes at the path are some of 0 to 9; what it holds apart as val or test is left alone.
+    `looks`: of a folder's pictures learn all that a reader looks at, cut out in several ways and through windows.
+    Raises DataError.
     """
     from downstroke.data import raw
     from downstroke.data.paths import find
