@@ -52,9 +52,12 @@ def test_the_form_of_the_images_does_not_matter(digits: tuple[NDArray[np.uint8],
     images, labels = digits
     flat = images.reshape(len(images), -1)
     forms: list[NDArray[Any]] = [images, flat, flat / 255, flat.astype(np.float32)]
-    y = [DigitClassifier(**FEW).fit(form, labels).predict_proba(form) for form in forms]
-    for other in y[1:]:
-        np.testing.assert_array_equal(y[0], other)
+    fitted = [DigitClassifier(**FEW).fit(form, labels) for form in forms]
+    y = [one.predict_proba(form) for one, form in zip(fitted, forms, strict=True)]
+    for one, of_own in zip(fitted, y, strict=True):
+        np.testing.assert_array_equal(y[0], of_own)
+        for form in forms:  # also otherwise than in `fit`
+            np.testing.assert_array_equal(y[0], one.predict_proba(form))
     np.testing.assert_allclose(y[0].sum(1), 1)
     alone = DigitClassifier(**FEW).fit(images, labels).predict_proba(images[:1])
     np.testing.assert_allclose(alone, y[0][:1], rtol=0, atol=1e-7)

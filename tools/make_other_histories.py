@@ -8,7 +8,7 @@ Trainings as people write them: a plain PyTorch loop, and scikit-learn's MLPClas
 on simulated tables and on characters. The lr is drawn widely around what is usual, with every kind of schedule, and
 half of the runs log it. The runs from MORE on widen what was thin: scikit-learn's MLPRegressor, SGD and boosted trees,
 on tables that the others do not have, with few rows to learn from, long overfitting, a lr too large, or nothing to
-learn.
+learn; the file of the package does not hold them yet.
 Run number i is a function of i alone. A run that diverges ends with a row of nan.
 """
 

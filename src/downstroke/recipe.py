@@ -31,7 +31,7 @@ DEFAULT_LR = {"sgd": 0.1, "momentum": 0.03, "nesterov": 0.03, "adam": 1e-3, "ada
 
 
 #: Training that starts from trained weights takes at most so many epochs, and this share of the recipe's lr.
-STARTED_EPOCHS, STARTED_LR = 4, 0.1
+STARTED_EPOCHS, STARTED_LR = 4, 1 / 3
 SHIPPED = "reader"  # what `start_from` calls the weights that come with downstroke
 
 

@@ -33,6 +33,7 @@ from downstroke.learning.loop import learn
 from downstroke.recipe import Recipe, named
 
 PIXELS = SIZE * SIZE
+LEVELS, SHARES = (0.0, 1.0), (0.0, 255.0)  # offset and factor of pixels 0..255, and of pixels 0..1
 LEAST_STEPS = 100  # of a fit whose epochs were not given: a few hundred images make few steps an epoch
 _AT_ONCE = 256  # images; fewer are filled up, so that what is said of an image does not depend on those beside it
 
@@ -40,7 +41,8 @@ _AT_ONCE = 256  # images; fewer are filled up, so that what is said of an image 
 class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Images of digits, or of other classes, learned by a recipe of downstroke.
 
-    `X`: [N, 784] or [N, 28, 28], ink high on zero: uint8 0..255, or floats 0..1 or 0..255. Features of any other number
+    `X`: [N, 784] or [N, 28, 28], ink high on zero: uint8 0..255, or floats 0..1 or 0..255,
+    in `predict` also otherwise than in `fit`. Features of any other number
     are laid out as a square, in order, and the range that `fit` saw is scaled to 0..255; unless said otherwise they are
     learned by the model `mlp` without augmentation. `y`: [N], any labels that scikit-learn takes.
 
@@ -188,7 +190,13 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _images(self, X: NDArray[Any]) -> NDArray[np.uint8]:
         """[N, features] as uint8 [N, 28, 28]."""
         if X.dtype != np.uint8:
-            X = np.rint((X.astype(np.float64) - self._offset) * self._factor).clip(0, 255).astype(np.uint8)
+            offset, factor = self._offset, self._factor
+            if X.shape[1] == PIXELS and (offset, factor) in (
+                LEVELS,
+                SHARES,
+            ):  # either may be given, whichever `fit` saw
+                offset, factor = _scale(X)
+            X = np.rint((X.astype(np.float64) - offset) * factor).clip(0, 255).astype(np.uint8)
         if X.shape[1] == PIXELS:
             return np.ascontiguousarray(X).reshape(-1, SIZE, SIZE)
         side = math.isqrt(X.shape[1] - 1) + 1
@@ -230,10 +238,10 @@ def _rows(X: ArrayLike) -> ArrayLike:
 
 
 def _scale(X: NDArray[Any]) -> tuple[float, float]:
-    """(offset, factor) that make levels 0..255 of what `fit` was given."""
+    """(offset, factor) that make levels 0..255 of these values."""
     low, high = float(X.min()), float(X.max())
     if X.dtype == np.uint8 or (X.shape[1] == PIXELS and low >= 0 and 1 < high <= 255):
-        return 0.0, 1.0
+        return LEVELS
     if low >= 0 and high <= 1:
-        return 0.0, 255.0
+        return SHARES
     return low, 255.0 / (high - low) if high > low else 1.0

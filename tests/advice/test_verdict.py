@@ -69,6 +69,14 @@ def test_overfitting_is_told_with_its_best_epoch_and_stays_told():
     assert all(said.verdict == "overfitting" for said in walk[20:])
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_val_loss_that_stays_is_no_overfitting_however_far_training_loss_falls(seed):
+    t = epochs(30)
+    said = advise_every(curve(noisy(0.3 + 0.5 * np.exp(-t / 2), seed), 0.8 * np.exp(-t / 4)))
+    assert said[-1].verdict == "plateau"
+    assert "overfitting" not in {advice.verdict for advice in said}
+
+
 def test_a_flat_curve_is_a_plateau():
     said = advise(flat(50))
     assert said.verdict == "plateau"

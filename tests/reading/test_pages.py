@@ -150,6 +150,15 @@ def test_marks_are_no_digits_and_kept_when_asked_for(reader: Reader, digits: Cal
     assert kept.notes == []
 
 
+def test_a_point_at_the_foot_of_a_line_is_a_mark(reader: Reader, digits: Callable[..., Page]) -> None:
+    page = np.full((120, 420), 245, np.uint8)
+    on_paper(page, digits("3"), 30, 30)
+    cv2.circle(page, (96, 80), 4, 40, -1, cv2.LINE_AA)
+    on_paper(page, digits("14"), 110, 30)
+    assert reader.read(page, marks=True).text == "3.14"
+    assert "1 mark passed over: ." in reader.read(page).notes[0]
+
+
 def test_a_plus_is_left_out_and_that_is_said(reader: Reader, digits: Callable[..., Page]) -> None:
     page = np.full((120, 420), 245, np.uint8)
     on_paper(page, digits("25"), 30, 30)

@@ -13,6 +13,7 @@ from downstroke.api import Run
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset, split
 from downstroke.errors import DataError, RecipeError, RunError
+from downstroke.reading.reader import Reader
 from downstroke.reading.shipped import shipped
 from downstroke.recipe import RECIPES, Recipe
 
@@ -95,8 +96,9 @@ def test_own_digits_are_mixed_with_mnist_by_the_share(mnist: Dataset, tmp_path: 
 def test_a_single_correction_is_enough(mnist: Dataset, tmp_path: Path) -> None:
     own = pictures(tmp_path / "digits", mnist.test.images[:1], mnist.test.labels[:1])
     mixed = sources.load_mixed(own, 0.5, 1 / 12)
-    assert (mixed.train.labels[-6000:] == mnist.test.labels[0]).all()
-    assert (mixed.train.images[-6000:] == mnist.test.images[0]).all()
+    assert (mixed.train.images[-100:] == mnist.test.images[0]).all()
+    assert (mixed.train.labels[-100:] == mnist.test.labels[0]).all()
+    assert len(mixed.train) == 12_000  # all others are MNIST's: one digit that fills an epoch makes them forgotten
 
 
 def test_classes_that_are_no_digits_are_not_mixed(mnist: Dataset, tmp_path: Path) -> None:
@@ -105,3 +107,17 @@ def test_classes_that_are_no_digits_are_not_mixed(mnist: Dataset, tmp_path: Path
         sources.load_mixed(own, 0.5, 1 / 12)
     with pytest.raises(RecipeError, match=r"mix is 0\.5, but data is mnist"):
         Recipe(mix=0.5)
+
+
+def test_own_pictures_are_learned_in_all_the_ways_that_a_reader_looks_at_them(mnist: Dataset, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    digits = np.kron(mnist.test.images[:2], np.ones((4, 4)))
+    paper = np.clip(200 - 0.6 * digits + rng.normal(0, 6, digits.shape), 0, 255).astype(np.uint8)
+    own = pictures(tmp_path / "own", paper, mnist.test.labels[:2])
+    looked = sources.load_mixed(own, 0.5, 1 / 12, looks=True)
+    reader = Reader.shipped()
+    asked = [reader.prepare(image, digit=True).glyphs for image in paper]
+    seen = np.unique(looked.train.images[-100 * sum(map(len, asked)) :].reshape(-1, 784), axis=0)
+    assert {image.tobytes() for image in seen} == {look.tobytes() for looks in asked for look in looks}
+    assert len(seen) > 2
+    assert f"2 images of {own} in {sum(map(len, asked))} looks" in looked.notices[-1]

@@ -23,9 +23,12 @@ AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
 #: What epochs are worth: training as long again as was needed weighs as much as a loss higher by this share.
 OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.1, "balanced": 0.02, "thorough": 0.01})
-RISES = 0.3  # probability above which a stop is called overfitting
+RISES = 0.1  # probability above which a stop is called overfitting, where val loss lies above its best:
+ABOVE = math.log(1.03)  # its trend, in logarithms,
+ABOVE_NOISE = 1.0  # and in units of the noise
 FELL = 0.1  # logarithm of the fall of training loss since the best epoch that overfitting is told from
-ALARM = 0.85  # probability above which it is a stop by itself
+ALARM = 0.7  # probability above which it is a stop by itself,
+ALARM_ROWS = 6  # so many rows after the best: a rise of fewer is often a spike
 NOTHING = 1e-6  # a val loss below it is 0 but for rounding
 FAR_FROM_GUESSING = 10  # times what guessing costs is divergence
 FAR_FROM_FIRST = 100  # times the first epoch's val loss is, where that cost is not known
@@ -119,7 +122,9 @@ def judge(curve: Curve, told: Mapping[str, float], operating_point: str) -> Judg
     risen = probability(models.risen, x)
     if curve.ended or curve.spent:
         return Judged(True, 0.0, 0.0, risen)
-    stop = float(models.stop[operating_point] @ x) > 0 or risen > ALARM
+    stop = float(models.stop[operating_point] @ x) > 0 or (
+        risen > ALARM and told["since_best"] > math.log(ALARM_ROWS + 0.5)
+    )
     return Judged(stop, probability(models.lower, x), probability(models.better, x), risen)
 
 
@@ -154,7 +159,8 @@ def _why(curve: Curve, told: Mapping[str, float], judged: Judged) -> tuple[str, 
     memorises = told["train_fell"] > FELL  # NaN where it is not known
     if left and (swings or runs_away) and not memorises:
         return "unstable", words.swings(curve)
-    if left and judged.risen > RISES:
+    above = told["above"] > ABOVE and told["above_in_noise"] > ABOVE_NOISE
+    if left and above and judged.risen > RISES:
         return "overfitting", words.overfits(curve)
     return "plateau", words.complete(curve) if curve.ended else words.flat(curve, judged)
 

@@ -135,6 +135,12 @@ def middle_lines(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
             return ink
 
 
+def round_pen(line: NDArray[np.uint8], radius: float) -> NDArray[np.float32]:
+    """The ink, 0..1, of a round pen of that radius in pixels along a line [H,W] of 0 and 1."""
+    away = cv2.distanceTransform(1 - line, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray((radius + 0.5 - away).clip(0, 1), np.float32)
+
+
 def _removable() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """For each pattern of a pixel's eight neighbours, 0 where it may go: at the south-east's turn, at the north-west's.
 
@@ -156,8 +162,7 @@ def _removable() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def _written(line: NDArray[np.uint8], pen: float) -> NDArray[np.float64]:
     """The line with a round pen of that radius: 0..255, [64,64], brought back into the box where it grew out of it."""
-    away = cv2.distanceTransform(1 - np.pad(line, 4), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    ink = 255.0 * (pen + 0.5 - away).clip(0, 1)
+    ink = 255.0 * round_pen(np.pad(line, 4), pen)
     return np.asarray(cv2.resize(ink, (_CELL, _CELL), interpolation=cv2.INTER_AREA), np.float64)
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.augment.letters import ALIKE, font_of, middle_lines
+from downstroke.augment.letters import ALIKE, font_of, middle_lines, round_pen
 
 FACES = (
     "DejaVuSans",
@@ -28,7 +28,7 @@ _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _GREEK = "αβγδεζηθικλμνξοπρστυφχψω"
 _CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
 _ALPHABETS, _SHARES = (_LATIN, _GREEK, _CYRILLIC), (0.76, 0.12, 0.12)
-_EM = 72  # pixels
+_EM, _PEN = 72, 3.0  # pixels: of a letter, and the radius of the pen
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ def letter(face: str, char: str, *, thin: bool) -> Letter:
     font.draw_glyphs_to_bitmap(antialiased=True)
     ink = np.pad(np.asarray(font.get_image(), np.uint8), 4)
     if thin:
-        line = middle_lines((ink >= 128).astype(np.uint8))
-        away = cv2.distanceTransform(1 - line, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        drawn = np.asarray((3.5 - away).clip(0, 1), np.float32)
+        drawn = round_pen(middle_lines((ink >= 128).astype(np.uint8)), _PEN)
     else:
         drawn = np.asarray(ink / np.float32(255), np.float32)
     x, y, width, height = cv2.boundingRect((drawn > 0.2).astype(np.uint8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from downstroke.data.raw import Found, Raw, to_glyph, vote
 from downstroke.errors import DataError, PictureError, counted
-from downstroke.glyphs.glyph import SIZE
+from downstroke.glyphs.glyph import SIZE, looks
 from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import SUFFIXES, read_picture
+from downstroke.glyphs.window import through_windows
 
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _LITTER = ("thumbs.db", "desktop.ini")
@@ -28,11 +30,12 @@ def pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def read_class_folders(folder: Path, least: int = 2) -> Found:
+def read_class_folders(folder: Path, least: int = 2, *, with_looks: bool = False) -> Found:
     """`<class>/<picture>`, or `train/<class>/...` with `val/<class>/...` and `test/<class>/...`; `least` classes.
 
     The images are uint8 [N, 28, 28], ink high: pictures of 28x28 with their ink high are taken as they are, others
-    become glyphs; labels are positions in the class names. Raises DataError.
+    become glyphs; labels are positions in the class names. `with_looks`: see `Raw.looks`, of the train images.
+    Raises DataError.
     """
     below = subfolders(folder)
     homes = {part: p for part, names in _PARTS.items() for p in below if p.name.lower() in names}
@@ -59,6 +62,12 @@ def read_class_folders(folder: Path, least: int = 2) -> Found:
         if turned := polarities[part] != polarities["train"]:
             notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
         parts[part] = _read_part(home, files[part], names, polarities["train"], notices, turned=turned)
+        if with_looks and part == "train":
+            every = (path for paths in files[part].values() for path in paths)
+            seen = tuple(
+                _looks(path, glyph, polarities[part]) for path, glyph in zip(every, parts[part].images, strict=True)
+            )
+            parts[part] = replace(parts[part], looks=seen)
     return Found(parts["train"], parts.get("test"), parts.get("val"), names, tuple(notices))
 
 
@@ -112,6 +121,15 @@ def _polarity(files: list[Path]) -> Polarity:
     """The polarity of the whole data set, from about 200 pictures spread over it."""
     sample = files[:: max(1, len(files) // 200)]
     return "ink-high" if sum(vote(_open(path)[0]) for path in sample) >= 0 else "ink-low"
+
+
+def _looks(path: Path, glyph: NDArray[np.uint8], polarity: Polarity) -> NDArray[np.uint8]:
+    """The ways in which `read --digit` looks at a picture, uint8 [M,28,28]; only its glyph where that is all it is."""
+    picture, _ = _open(path)
+    if picture.shape == (SIZE, SIZE):
+        return glyph[None]
+    cuts = looks(picture, polarity)
+    return np.stack([*(cut.glyph for cut in cuts), *through_windows(picture, cuts)])
 
 
 def _read_part(

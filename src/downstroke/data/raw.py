@@ -24,11 +24,16 @@ _LARGEST = 2**53  # a label; above it floats merge whole numbers
 
 @dataclass(frozen=True)
 class Raw:
-    """Images and labels as a file holds them; `where` names that file in messages."""
+    """Images and labels as a file holds them; `where` names that file in messages.
+
+    `looks`: of each image all the ways in which a reader looks at its picture, uint8 [M,28,28]; none unless they were
+    asked for and there are pictures.
+    """
 
     images: NDArray[Any]
     labels: NDArray[Any]
     where: str
+    looks: tuple[NDArray[np.uint8], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from downstroke.data import packed
 from downstroke.data.dataset import Dataset, Part, cut, split
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from downstroke.data import raw
 
 _MIXED = 12_000  # images of an epoch, at least, where own digits are mixed with MNIST's
+_LOOKED_AT = 1_000  # own digits at most that are learned in all their looks; of more, one each is variety enough
+_MOST_TIMES = 100  # in an epoch: a single digit that fills it makes the others forgotten
 _LEAST_VAL = 5  # own digits set apart as val; where they would be fewer, all are learned from
 
 
@@ -44,34 +47,52 @@ def load(
 
 
 def load_mixed(
-    data: str | Path, share: float, val_size: float, split_seed: int = 0, *, transpose: bool = False
+    data: str | Path,
+    share: float,
+    val_size: float,
+    split_seed: int = 0,
+    *,
+    transpose: bool = False,
+    looks: bool = False,
 ) -> Dataset:
     """The digits at a path mixed with MNIST's, so that a network learns both.
 
     `share`: that of MNIST's images in train, above 0 and below 1. There are 12,000 images in train, or more where the
-    path has more: the digits at the path are repeated until they are the rest. Val is MNIST's own by `val_size` and
-    `split_seed`, and beside it the same share of the digits at the path, where that is 5 or more. Test is MNIST's. The
-    classes at the path are some of 0 to 9; what it holds apart as val or test is left alone. Raises DataError.
+    path has more: the digits at the path are repeated until they are the rest, at most 100 times. Val is MNIST's own by
+    `val_size` and `split_seed`, and beside it the same share of the digits at the path, where that is 5 or more. Test
+    is MNIST's. The classes at the path are some of 0 to 9; what it holds apart as val or test is left alone.
+    `looks`: of a folder's pictures learn all that a reader looks at, cut out in several ways and through windows.
+    Raises DataError.
     """
     from downstroke.data import raw
     from downstroke.data.paths import find
 
     mnist = _mnist()
-    name, found = find(data, or_else="mnist, ", least=1)
+    name, found = find(data, or_else="mnist, ", least=1, with_looks=looks and not transpose)
     own, notices = raw.part_of(found, mnist.classes, transpose=transpose)
     train, val = (mnist.train.take(index) for index in split(mnist.train.labels, val_size, split_seed))
     apart = val_size if val_size < 1 else val_size / len(mnist.train)
+    kept = np.arange(len(own))
     if apart * len(own) >= _LEAST_VAL:
         kept, held = split(own.labels, apart, split_seed)
-        own, val = own.take(kept), _joined(val, own.take(held))
+        val = _joined(val, own.take(held))
+    own, ways = own.take(kept), ""
+    if found.train.looks and len(kept) <= _LOOKED_AT:
+        own = _looked_at(own, [found.train.looks[index] for index in kept])
+        ways = f" in {len(own):,} looks"
     size = max(_MIXED, len(own) / (1 - share))
-    beside = min(len(train), max(len(mnist.classes), round(size * share)))
-    times = max(1, round(size * (1 - share) / len(own)))
+    times = min(_MOST_TIMES, max(1, round(size * (1 - share) / len(own))))
+    beside = min(len(train), max(len(mnist.classes), round(size - times * len(own))))
     train = _joined(train.take(cut(train.labels, beside, split_seed)), own.take(np.tile(np.arange(len(own)), times)))
     notices.append(
-        f"an epoch is {beside:,} of MNIST's images and {counted(len(own), 'image')} of {data}, each {times}x"
+        f"an epoch is {beside:,} of MNIST's images and {counted(len(kept), 'image')} of {data}{ways}, each {times}x"
     )
     return Dataset(f"{name} and mnist", train, mnist.test, mnist.classes, True, val or None, tuple(notices))
+
+
+def _looked_at(part: Part, looks: list[NDArray[np.uint8]]) -> Part:
+    """Each image in all the ways that its picture is looked at."""
+    return Part(np.concatenate(looks), np.repeat(part.labels, [len(each) for each in looks]))
 
 
 def _joined(one: Part, other: Part) -> Part:

@@ -47,7 +47,7 @@ def read_npz(file: Path) -> Found:
         found = {key.lower(): key for key in archive.files}
         form = next((pairs for pairs in _NPZ if found.keys() >= set(pairs[0])), None)
         if form is None:
-            held = sorted(archive.files)
+            held = [shown(name) for name in sorted(archive.files)]
             raise DataError(
                 f"{file}: the arrays are {', '.join(held[:8]) or 'none'}{', ...' if len(held) > 8 else ''}; "
                 f"expected x_train, y_train, x_test, y_test, or images, labels"
@@ -63,7 +63,7 @@ def read_npz(file: Path) -> Found:
                 check_classes(arrays[y], f"{file}, {y}")
             arrays[x] = _array(file, archive, x, len(arrays[y]))
     parts = {part: Raw(arrays[x], arrays[y], f"{file}, {x}") for part, (x, y) in wanted.items()}
-    unused = sorted(set(archive.files) - used)
+    unused = [shown(name) for name in sorted(set(archive.files) - used)]
     notices = (f"{file}: left out {', '.join(unused[:8])}{', ...' if len(unused) > 8 else ''}",) if unused else ()
     return Found(parts["train"], parts.get("test"), parts.get("val"), notices=notices)
 
@@ -75,9 +75,9 @@ def read_unlabelled_npz(file: Path, notices: list[str]) -> NDArray[Any]:
         usual = [names[name] for name in _UNLABELLED if name in names]
         wanted = usual or (archive.files if len(archive.files) == 1 else [])
         if not wanted:
-            held = ", ".join(sorted(archive.files)[:8]) or "none"
+            held = ", ".join(shown(name) for name in sorted(archive.files)[:8]) or "none"
             raise DataError(f"{file}: the arrays are {held}; expected one of {', '.join(_UNLABELLED)}")
-        if others := sorted(set(archive.files) - {wanted[0]}):
+        if others := [shown(name) for name in sorted(set(archive.files) - {wanted[0]})]:
             notices.append(
                 f"{file}: {wanted[0]} is read; left out {', '.join(others[:8])}{', ...' * (len(others) > 8)}"
             )

@@ -9,11 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.glyphs.glyph import BOX, SIZE
+from downstroke.glyphs.glyph import BOX, SIZE, Cut
 
 _LEAST_CONTRAST = 12.0  # grey levels
 SIZES = (1.0, 0.87, 1.15)  # of a box: the sizes at which it is looked at
 _DARKEST = 98  # percent: so much of a window is less strong than its ink
+
+
+def through_windows(image: NDArray[np.uint8], cuts: list[Cut]) -> list[NDArray[np.uint8]]:
+    """`windows` of grey [H,W] at the box of each of its cuts, ink high."""
+    return [each for one in cuts for each in windows(image if one.ink_is_high else 255 - image, one.box)]
 
 
 def windows(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> list[NDArray[np.uint8]]:

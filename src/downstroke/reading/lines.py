@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from downstroke.errors import PictureError, counted
 from downstroke.glyphs.glyph import SIZE, Box, Cut, looks
-from downstroke.glyphs.window import windows as seen_through
+from downstroke.glyphs.window import through_windows
 from downstroke.reading import refusal
 from downstroke.reading.effort import Effort
 from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
@@ -144,12 +144,7 @@ class Page:
 
         layout = find_rows(image, effort, divided)
         alone = [] if layout.too_many else _alone(image, layout)
-        through = [
-            glyph
-            for cut in alone
-            if windows
-            for glyph in seen_through(image if cut.ink_is_high else 255 - image, cut.box)
-        ]
+        through = through_windows(image, alone) if windows else []
         return cls(image, layout.rows, made, alone, through, layout.doubtful, layout.too_many, layout.places)
 
     @functools.cached_property

@@ -25,6 +25,7 @@ _ALONE = 40  # pixels: a picture that is one digit is looked at down to this len
 _SHRINKING = 0.003  # of what looking at a pixel takes
 _SURE = 0.3  # the least heat of a digit's middle
 _MORE_LIKE_A_DIGIT = 3.0  # times as much heat: so much surer the locator has to be that a digit is none
+_MORE_LIKE_A_MARK = 2.0  # and that a mark is another character
 _SAME = 0.55  # what two boxes share of the smaller one: they are one digit
 
 
@@ -56,8 +57,9 @@ class Place:
     @property
     def mark(self) -> str:
         """The mark that it is; nothing where it is a digit, or another character."""
-        best = int(self.classes.argmax())
-        return MARKS[best - 10] if 10 <= best < 10 + len(MARKS) else ""
+        best = int(self.classes[:-1].argmax())
+        sure = _MORE_LIKE_A_MARK * self.classes[best] > self.classes[-1]
+        return MARKS[best - 10] if best >= 10 and sure else ""
 
     def shares(self, box: tuple[float, float, float, float]) -> float:
         """What its box and another (x, y, width, height) share of both together, 0..1."""

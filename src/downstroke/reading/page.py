@@ -319,10 +319,12 @@ def _middles(places: list[Place]) -> NDArray[np.float64]:
 
 
 def _on_line(place: Place, line: NDArray[np.float64]) -> bool:
-    """Whether a place stands on a line, its `_middles`: its middle is within the height of the nearest of them."""
+    """Whether a place stands on a line, its `_middles`: its middle is within the height of the nearest of them; of a
+    mark, which may stand at the foot, a part of it."""
     x, y = place.middle
     near = line[np.abs(line[:, 0] - x).argmin()]
-    return bool(abs(near[1] - y) < 0.5 * max(near[3], TALL))
+    reach = max(near[3], TALL) + (place.height if place.mark else 0.0)
+    return bool(abs(near[1] - y) < 0.5 * reach)
 
 
 def _in_any(place: Place, others: NDArray[np.float64]) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from downstroke.errors import PictureError, RunError, shown
 from downstroke.glyphs.glyph import SIZE, Cut, looks
 from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
-from downstroke.glyphs.window import windows
+from downstroke.glyphs.window import through_windows
 from downstroke.reading import refusal
 from downstroke.reading.effort import Effort
 from downstroke.reading.engine import OnnxEngine
@@ -264,7 +264,7 @@ class Reader:
         every = looks(image)
         seen = [one.glyph for one in every]
         if self.windows:
-            seen += [each for one in every for each in windows(image if one.ink_is_high else 255 - image, one.box)]
+            seen += through_windows(image, every)
 
         def lines(each: Floats) -> tuple[list[Line], list[str]]:
             found, logits = every[0], refusal.pooled(each)

@@ -19,7 +19,12 @@ def load(recipe: Recipe) -> Dataset:
     """The data of a recipe. Raises DataError."""
     if recipe.mix:
         return sources.load_mixed(
-            recipe.data, recipe.mix, recipe.val_size, recipe.split_seed, transpose=recipe.transpose
+            recipe.data,
+            recipe.mix,
+            recipe.val_size,
+            recipe.split_seed,
+            transpose=recipe.transpose,
+            looks=recipe.windows > 0,
         )
     return sources.load(recipe.data, recipe.split_seed, val_data=recipe.val_data, transpose=recipe.transpose)
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 #: TensorProto.dtype -> struct: float, double, int32, int64, half.
 _DTYPES = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}
@@ -39,12 +41,12 @@ def scalars(data: bytes) -> Iterator[tuple[int, str, float]]:
         step, summaries = 0, []
         for number, value in _fields(event):
             if number == 2:
-                step = value
+                step = _as(int, value)
             elif number == 5:
-                summaries.append(value)
+                summaries.append(_as(bytes, value))
         for summary in summaries:
             for number, value in _fields(summary):
-                if number == 1 and (found := _scalar(value)):
+                if number == 1 and (found := _scalar(_as(bytes, value))):
                     yield (step, *found)
 
 
@@ -53,27 +55,41 @@ def _scalar(data: bytes) -> tuple[str, float] | None:
     tag, number = "", None
     for field, value in _fields(data):
         if field == 1:
-            tag = value.decode(errors="replace")
+            tag = _as(bytes, value).decode(errors="replace")
         elif field == 2:
-            (number,) = struct.unpack("<f", value)
+            number = _single(_as(bytes, value))
         elif field == 8:
-            number = _one_number(value)
+            number = _one_number(_as(bytes, value))
     return None if number is None else (tag, number)
 
 
 def _one_number(data: bytes) -> float | None:
     """The number in a TensorProto that holds one; else None."""
     found = dict(_fields(data))
-    form = _DTYPES.get(found.get(1, 0))
+    form = _DTYPES.get(_as(int, found.get(1, 0)))
     if not form:
         return None
     if 4 in found:
-        return float(struct.unpack(form, found[4])[0]) if len(found[4]) == struct.calcsize(form) else None
+        content = _as(bytes, found[4])
+        return float(struct.unpack(form, content)[0]) if len(content) == struct.calcsize(form) else None
     if 7 in found or 10 in found:
         whole = found[7] if 7 in found else found[10]
         return float(whole) if isinstance(whole, int) else float(next(_varints(whole)))
-    packed = found.get(5, found.get(6, b""))
+    packed = _as(bytes, found.get(5, found.get(6, b"")))
     return float(struct.unpack(form, packed)[0]) if len(packed) == struct.calcsize(form) else None
+
+
+def _as(kind: type[T], value: Any) -> T:
+    """A field's value, which is of that kind unless the file is damaged. ValueError."""
+    if not isinstance(value, kind):
+        raise ValueError("a field is of another type than it has in such files")
+    return value
+
+
+def _single(data: bytes) -> float:
+    if len(data) != 4:
+        raise ValueError("a number is not 4 bytes long")
+    return float(struct.unpack("<f", data)[0])
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
