@@ -16,6 +16,7 @@ import numpy as np
 
 from downstroke.augment.pages import Characters, draw_page
 from downstroke.data import sources
+from downstroke.errors import counted
 from downstroke.learning.machine import processor
 from downstroke.reading.many import Origin, read_in_processes
 
@@ -37,7 +38,7 @@ def measure(origin: Origin, say: Callable[[str], None]) -> dict[str, Any]:
             cv2.imwrite(str(path), draw_page(np.random.default_rng((2, number)), characters).image)
         for turn, jobs in itertools.product(range(ROUNDS), rates):
             rates[jobs].append(_rate(origin, paths, jobs))
-            say(f"round {turn + 1}: {rates[jobs][-1]:.2f} pages a second with {jobs} processes")
+            say(f"round {turn + 1}: {rates[jobs][-1]:.2f} pages a second with {counted(jobs, 'process', 'processes')}")
     ratios = [many / (cores * one) for one, many in zip(rates[1], rates[cores], strict=True)]
     return {
         "processor": processor(),

@@ -42,10 +42,10 @@ def export(run: str | None, *, runs_dir: str, trust: bool, as_json: bool, **opti
         print_json(made)
         return
     for one in made["files"]:
-        tell(f"{one['form']}: {one['file']} ({one['bytes']:,} bytes{_told(one)})")
+        tell(f"{one['form']}: {one['file']} ({counted(one['bytes'], 'byte')}{_told(one)})")
         if one["form"] != "page":
             tell(
-                f"  on {one['images']:,} images the largest difference of a probability from the network's is "
+                f"  on {counted(one['images'], 'image')} the largest difference of a probability from the network's is "
                 f"{one['largest_difference']:.1e}; accept differs for {one['accepted_otherwise']}"
             )
         if one.get("val_images"):

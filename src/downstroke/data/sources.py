@@ -79,7 +79,7 @@ def load_mixed(
     own, ways = own.take(kept), ""
     if found.train.looks and len(kept) <= _LOOKED_AT:
         own = _looked_at(own, [found.train.looks[index] for index in kept])
-        ways = f" in {len(own):,} looks"
+        ways = f" in {counted(len(own), 'look')}"
     size = max(_MIXED, len(own) / (1 - share))
     times = min(_MOST_TIMES, max(1, round(size * (1 - share) / len(own))))
     beside = min(len(train), max(len(mnist.classes), round(size - times * len(own))))
