@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,11 @@ def pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
-def read_class_folders(folder: Path, least: int = 2, *, with_looks: bool = False) -> Found:
+def read_class_folders(folder: Path, least: int = 2) -> Found:
     """`<class>/<picture>`, or `train/<class>/...` with `val/<class>/...` and `test/<class>/...`; `least` classes.
 
     The images are uint8 [N, 28, 28], ink high: pictures of 28x28 with their ink high are taken as they are, others
-    become glyphs; labels are positions in the class names. `with_looks`: see `Raw.looks`, of the train images.
-    Raises DataError.
+    become glyphs; labels are positions in the class names. Raises DataError.
     """
     below = subfolders(folder)
     homes = {part: p for part, names in _PARTS.items() for p in below if p.name.lower() in names}
@@ -62,12 +60,6 @@ def read_class_folders(folder: Path, least: int = 2, *, with_looks: bool = False
         if turned := polarities[part] != polarities["train"]:
             notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
         parts[part] = _read_part(home, files[part], names, polarities["train"], notices, turned=turned)
-        if with_looks and part == "train":
-            every = (path for paths in files[part].values() for path in paths)
-            seen = tuple(
-                _looks(path, glyph, polarities[part]) for path, glyph in zip(every, parts[part].images, strict=True)
-            )
-            parts[part] = replace(parts[part], looks=seen)
     return Found(parts["train"], parts.get("test"), parts.get("val"), names, tuple(notices))
 
 
@@ -123,11 +115,12 @@ def _polarity(files: list[Path]) -> Polarity:
     return "ink-high" if sum(vote(_open(path)[0]) for path in sample) >= 0 else "ink-low"
 
 
-def _looks(path: Path, glyph: NDArray[np.uint8], polarity: Polarity) -> NDArray[np.uint8]:
+def _looks(path: Path, glyph: NDArray[np.uint8], polarity: Polarity, *, turned: bool) -> NDArray[np.uint8]:
     """The ways in which `read --digit` looks at a picture, uint8 [M,28,28]; only its glyph where that is all it is."""
     picture, _ = _open(path)
     if picture.shape == (SIZE, SIZE):
         return glyph[None]
+    picture = 255 - picture if turned else picture
     cuts = looks(picture, polarity)
     return np.stack([*(cut.glyph for cut in cuts), *through_windows(picture, cuts)])
 
@@ -144,7 +137,12 @@ def _read_part(
     """The pictures of a part; what is to be said of them is added to `notices`."""
     paths = [path for name in files for path in files[name]]
     labels = np.repeat([names.index(name) for name in files], [len(files[name]) for name in files])
-    return Raw(_read_pictures(folder, paths, polarity, notices, turned=turned), labels, str(folder))
+    images = _read_pictures(folder, paths, polarity, notices, turned=turned)
+
+    def look(index: int) -> NDArray[np.uint8]:
+        return _looks(paths[index], images[index], polarity, turned=turned)
+
+    return Raw(images, labels, str(folder), look)
 
 
 def read_unlabelled(folder: Path, notices: list[str]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

@@ -13,15 +13,15 @@ _FORMS = (
 )
 
 
-def find(data: str | Path, *, or_else: str = "", least: int = 2, with_looks: bool = False) -> tuple[str, raw.Found]:
+def find(data: str | Path, *, or_else: str = "", least: int = 2) -> tuple[str, raw.Found]:
     """The name of the data set at a path, and what is there. DataError; `or_else`: what it could have been as well.
 
-    `least`: the classes that a folder of pictures must have; `with_looks`: see `raw.Raw.looks`.
+    `least`: the classes that a folder of pictures must have.
     """
     path = Path(data).expanduser()
     try:
         if path.is_dir():
-            return _find_in_folder(path, least, with_looks)
+            return _find_in_folder(path, least)
         if path.is_file():
             return _find_in_file(path)
     except PermissionError as error:
@@ -33,7 +33,7 @@ def find(data: str | Path, *, or_else: str = "", least: int = 2, with_looks: boo
     raise DataError(f"{path}: no such file or folder; expected {or_else}{_FORMS}")
 
 
-def _find_in_folder(folder: Path, least: int, with_looks: bool) -> tuple[str, raw.Found]:
+def _find_in_folder(folder: Path, least: int) -> tuple[str, raw.Found]:
     files = [path for path in folder.iterdir() if not path.name.startswith(".")]
     if not files:
         raise DataError(f"{folder}: the folder is empty; expected {_FORMS}")
@@ -48,7 +48,7 @@ def _find_in_folder(folder: Path, least: int, with_looks: bool) -> tuple[str, ra
             raise DataError(f"{folder}: {len(below)} data sets ({held}); give the path of one of them")
         return below[0].parent.name, idx.read_folder(below[0])
     if folders.subfolders(folder):
-        return name, folders.read_class_folders(folder, least, with_looks=with_looks)
+        return name, folders.read_class_folders(folder, least)
     if folders.pictures(folder):
         raise DataError(f"{folder}: pictures without classes; expected a sub-folder for each class, named after it")
     found = ", ".join(sorted(path.name for path in files)[:4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,14 @@ _LARGEST = 2**53  # a label; above it floats merge whole numbers
 class Raw:
     """Images and labels as a file holds them; `where` names that file in messages.
 
-    `looks`: of each image all the ways in which a reader looks at its picture, uint8 [M,28,28]; none unless they were
-    asked for and there are pictures.
+    `look`: all the ways in which a reader looks at the picture of an image, by its index: uint8 [M,28,28]. It opens the
+    picture again; None where there is none. Raises DataError.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any]
     where: str
-    looks: tuple[NDArray[np.uint8], ...] = ()
+    look: Callable[[int], NDArray[np.uint8]] | None = None
 
 
 @dataclass(frozen=True)

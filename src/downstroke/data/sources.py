@@ -68,7 +68,7 @@ def load_mixed(
     from downstroke.data.paths import find
 
     mnist = _mnist()
-    name, found = find(data, or_else="mnist, ", least=1, with_looks=looks and not transpose)
+    name, found = find(data, or_else="mnist, ", least=1)
     own, notices = raw.part_of(found, mnist.classes, transpose=transpose)
     train, val = (mnist.train.take(index) for index in split(mnist.train.labels, val_size, split_seed))
     apart = val_size if val_size < 1 else val_size / len(mnist.train)
@@ -77,8 +77,8 @@ def load_mixed(
         kept, held = split(own.labels, apart, split_seed)
         val = _joined(val, own.take(held))
     own, ways = own.take(kept), ""
-    if found.train.looks and len(kept) <= _LOOKED_AT:
-        own = _looked_at(own, [found.train.looks[index] for index in kept])
+    if looks and not transpose and found.train.look and len(kept) <= _LOOKED_AT:
+        own = _looked_at(own, [found.train.look(index) for index in kept.tolist()])
         ways = f" in {counted(len(own), 'look')}"
     size = max(_MIXED, len(own) / (1 - share))
     times = min(_MOST_TIMES, max(1, round(size * (1 - share) / len(own))))
