@@ -4,6 +4,7 @@ import os
 import signal
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 # One thread: the nets here are too small to share out, and threads that wait for each other on a busy machine are slow.
@@ -50,3 +51,21 @@ def tiny(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
         y_test=mnist.test.labels[:200],
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def workers_of() -> Callable[[int], list[int]]:
+    """Of a process, by its id, those that it started with multiprocessing to work for it; needs /proc."""
+
+    def found(pid: int) -> list[int]:
+        workers = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                if parent == pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
+                    workers.append(int(stat.parent.name))
+            except OSError:  # it has ended
+                continue
+        return workers
+
+    return found

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,22 +21,11 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "read_on_a_cluster.py"
 PATIENCE_S = 200
 
 
-def workers_of(pid: int) -> list[int]:
-    """The workers that a process started."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
-                found.append(int(stat.parent.name))
-        except OSError:  # it has ended
-            continue
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here, so the workers cannot be found")
-def test_two_workers_make_the_same_table_and_a_killed_ones_files_are_read_again(mnist: Dataset, tmp_path: Path) -> None:
+def test_two_workers_make_the_same_table_and_a_killed_ones_files_are_read_again(
+    mnist: Dataset, tmp_path: Path, workers_of: Callable[[int], list[int]]
+) -> None:
     pytest.importorskip("distributed")
     scans = tmp_path / "scans"
     scans.mkdir()

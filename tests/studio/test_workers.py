@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -75,23 +75,13 @@ def png(glyph: Any) -> bytes:
     return bytes(cv2.imencode(".png", glyph)[1])
 
 
-def workers_of(pid: int) -> list[int]:
-    """The processes that a process started to serve."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
-                found.append(int(stat.parent.name))
-        except OSError:  # it has ended
-            continue
-    return found
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here, so the workers cannot be found")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_workers_answer_each_its_own_picture_and_a_killed_one_is_started_again(
-    studio: tuple[subprocess.Popen[str], str], mnist: Dataset, ending: signal.Signals
+    studio: tuple[subprocess.Popen[str], str],
+    mnist: Dataset,
+    ending: signal.Signals,
+    workers_of: Callable[[int], list[int]],
 ) -> None:
     process, address = studio
     before = workers_of(process.pid)
