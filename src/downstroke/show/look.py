@@ -15,7 +15,7 @@ def look(
 ) -> dict[str, Any]:
     """Take it, as `runs.examine.examine` does, and draw it; returns the JSON of `downstroke test`."""
     taken, evaluation, held = examine(run, source, data, val_data)
-    wrong = evaluation.predictions != evaluation.labels
+    wrong = ~evaluation.right
     confusion = confusion_picture(evaluation.confusion, held.classes, run.folder / "confusion.png")
     misread = misread_picture(
         held.test.images[wrong],
