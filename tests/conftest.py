@@ -42,7 +42,7 @@ def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     Not in the processes that tests start, and not where a test is marked with `pictures`.
     """
-    quiet = request.path.parent.name in {"runs", "learning", "data", "advice", "bench"}
+    quiet = request.path.parent.name in {"runs", "learning", "data", "advice", "bench", "cli"}
     if quiet and not request.node.get_closest_marker("pictures"):
         monkeypatch.setattr("downstroke.show.losses.draw", _undrawn)
 
