@@ -23,6 +23,11 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
+# Another extra, when a target needs it.
+$(VENV)/ready-%: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	touch $@
+
 train: setup  ## train a run, then look at the test set; ARGS="textbook --epochs 5" RUNS=elsewhere
 	$(BIN)/python -m downstroke train --runs-dir $(RUNS) $(ARGS)
 	$(BIN)/python -m downstroke test --runs-dir $(RUNS)
@@ -40,27 +45,28 @@ types: setup  ## mypy
 	$(BIN)/mypy
 
 # All of it on two cores; with ARGS, what they say. The tests of the API's description share a name, and spread over two
-# processes all but one would be lost. Each part runs, also after another that failed; one failure fails the whole.
+# processes all but one would be lost; their plugin takes seconds to load, which the other tests do without.
+# Each part runs, also after another that failed; one failure fails the whole.
 test: setup  ## all tests but the slow ones; ARGS="-x tests/cli" for some of them
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	failed=0; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
+	$(BIN)/python -m pytest -p no:schemathesis -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
 	$(BIN)/python -m pytest tests/studio/test_openapi.py || failed=1; \
 	exit $$failed
 endif
 
-test-slow: setup  ## the long proofs
+test-slow: $(VENV)/ready-slow  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: setup  ## the measurements of the learning core
 	$(BIN)/python -m downstroke bench core
 
-docs: setup  ## the documentation as a site that opens from its files, in site/; a broken link fails
+docs: $(VENV)/ready-docs  ## the documentation as a site that opens from its files, in site/; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-docs-serve: setup  ## the same on 127.0.0.1:8001, made anew when a page changes
+docs-serve: $(VENV)/ready-docs  ## the same on 127.0.0.1:8001, made anew when a page changes
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 clean:  ## remove .venv, caches and builds

@@ -111,7 +111,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 def answers(read: Callable[[], object], what: str, *, measured: bool = True) -> None:
-    """Whether `read` returns, or raises what is meant for a person in one line, and (if `measured`) takes little memory."""
+    """Whether `read` returns or raises a line for a person, and (if `measured`) takes little memory."""
     if measured:
         tracemalloc.start()
     try:
