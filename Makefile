@@ -46,15 +46,15 @@ lint: setup  ## ruff
 types: setup  ## mypy
 	$(BIN)/mypy
 
-# All of it on two cores; with ARGS, what they say. The tests of the API's description share a name, and spread over two
-# processes all but one would be lost; their plugin takes seconds to load, which the other tests do without.
-# Each part runs, also after another that failed; one failure fails the whole.
+# All of it on two cores, in three processes because the browser's tests wait; with ARGS, what they say. The tests of the
+# API's description share a name, and spread over processes all but one would be lost; their plugin takes seconds to
+# load, which the other tests do without. Each part runs, also after another that failed; one failure fails the whole.
 test: setup  ## all tests but the slow ones; ARGS="-x tests/cli" for some of them
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	failed=0; \
-	$(BIN)/python -m pytest -p no:schemathesis -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
+	$(BIN)/python -m pytest -p no:schemathesis -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
 	$(BIN)/python -m pytest tests/studio/test_openapi.py || failed=1; \
 	exit $$failed
 endif
