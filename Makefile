@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev
 RUNS ?= runs
 READY := $(VENV)/ready
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help setup train studio check lint types test test-slow bench docs docs-serve clean
 
@@ -21,13 +21,13 @@ setup: $(READY)  ## .venv with downstroke and everything that the tests need
 $(READY): pyproject.toml constraints.txt Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "downstroke needs Python 3.11 or newer; say which: make PYTHON=python3.12 ...")'
-	$(INSTALL) --no-compile '.[$(EXTRAS)]'
+	$(INSTALL) --no-compile --editable '.[$(EXTRAS)]'
 	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores; pip would take one
 	touch $@
 
 # Another extra, when a target needs it.
 $(VENV)/ready-%: $(READY)
-	$(INSTALL) '.[$*]'
+	$(INSTALL) --editable '.[$*]'
 	touch $@
 
 train: setup  ## train a run, then look at the test set; ARGS="textbook --epochs 5" RUNS=elsewhere
