@@ -123,6 +123,9 @@ def test_only_a_measured_gain_gives_bfloat16(monkeypatch: pytest.MonkeyPatch) ->
     assert choose("cpu", model="cnn").precision == "float32"
     assert choose("cpu", model="wide").precision == "float32"
     assert choose("cpu", "bfloat16", model="cnn").precision == "bfloat16"
+    monkeypatch.setattr(precision, "family", lambda device: "GenuineIntel 6 avx512_bf16 amx_bf16")
+    assert choose("cpu", model="fine").precision == "bfloat16"
+    assert choose("cpu", model="cnn").precision == "float32"
 
 
 @pytest.mark.parametrize("device", ["AuthenticAMD 26 avx512_bf16", "GenuineIntel 6 amx_bf16", "NVIDIA H100", ""])

@@ -22,9 +22,9 @@ from downstroke.errors import RecipeError
 NUMBERS = 6
 SHIFT = 1  # pixels, each way
 TURN, SCALE, SHEAR, SLIDE = math.radians(10), 0.1, 0.1, 1.5  # the largest turn, scaling, shear and slide (pixels)
-ELASTIC = math.radians(15), 0.15, 0.2, 2.0  # the same of `elastic`
+ELASTIC = math.radians(12), 0.12, 0.15, 1.75  # the same of `elastic`
 KNOTS = handwriting.KNOTS
-BEND = 1.0  # pixels, the largest displacement of a knot
+BEND = 0.7  # pixels, the largest displacement of a knot
 
 
 class Augmentation(NamedTuple):
@@ -57,7 +57,7 @@ def affine(images: Tensor, numbers: Tensor) -> Tensor:
 
 
 def elastic(images: Tensor, numbers: Tensor) -> Tensor:
-    """Each image turned, scaled, sheared and slid more than in `affine`, and bent. [B,28,28] -> [B,28,28]."""
+    """Each image turned, scaled, sheared and slid a little more than by `affine`, and bent. [B,28,28] -> [B,28,28]."""
     bends = numbers[:, NUMBERS:].reshape(-1, KNOTS * KNOTS) * (BEND * 2 / images.shape[-1])
     maps = torch.cat([_maps(images, numbers, *ELASTIC), bends], 1)
     return _sampled(images, maps @ handwriting.places_and_bends(*images.shape[-2:], images.device))

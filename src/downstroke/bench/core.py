@@ -243,7 +243,7 @@ def _at_once(home: Path, names: Sequence[str], epochs: int) -> list[float]:
 def precisions(home: Path, say: Say, rounds: int = 6) -> dict[str, Any]:
     """A row of `learning.precision.MEASURED` for each recipe here: blocks of steps in both precisions, in turn."""
     here, rows = choose(), []
-    for name in ("standard", "sprint"):
+    for name in ("standard", "sprint", "best"):
         recipe = named(name).replace(epochs=rounds + 1)  # an epoch holds a block at least
         with ExitStack() as open_:
             blocks = []

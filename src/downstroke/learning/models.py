@@ -77,7 +77,7 @@ def coarse(classes: int, dropout: float) -> nn.Module:
 
 
 def wide(classes: int, dropout: float) -> nn.Module:
-    """For the best W: `cnn` with twice its channels, and pooling in place of the second stride. 2.6 million."""
+    """For few labels: `cnn` with twice its channels, and pooling in place of the second stride. 2.6 million."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 5, stride=2),  # 28 -> 12
         nn.ReLU(inplace=True),
@@ -91,6 +91,30 @@ def wide(classes: int, dropout: float) -> nn.Module:
         Rows(),
         *_dropout(dropout),
         nn.Linear(128 * 3 * 3, classes),
+    )
+
+
+def fine(classes: int, dropout: float) -> nn.Module:
+    """For the best W: every pixel looked at in 3x3 before any is left out, five such layers. 7.3 million.
+
+    As in `cnn` nothing is normalised behind the first layer; pooling comes before what it makes smaller.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3),  # 28 -> 26
+        nn.ReLU(inplace=True),
+        nn.Conv2d(16, 32, 3, bias=False),  # 26 -> 24
+        nn.MaxPool2d(2),  # 24 -> 12
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        *_layer(32, 64, padding=0),  # 12 -> 10
+        nn.Conv2d(64, 64, 3, bias=False),  # 10 -> 8
+        nn.MaxPool2d(2),  # 8 -> 4
+        nn.BatchNorm2d(64),
+        nn.ReLU(inplace=True),
+        *_layer(64, 128, padding=0),  # 4 -> 2
+        Rows(),
+        *_dropout(dropout),
+        nn.Linear(128 * 2 * 2, classes),
     )
 
 
@@ -163,6 +187,7 @@ MODELS: dict[str, Callable[[int, float], nn.Module]] = {
     "cnn": cnn,
     "coarse": coarse,
     "wide": wide,
+    "fine": fine,
     "tiny": tiny,
     "deep": deep,
     "deeper": deeper,
