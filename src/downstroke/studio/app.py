@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, missing
 from downstroke.studio import routes, schemas
 from downstroke.studio.errors import Refused
 from downstroke.studio.guard import Guard, Settings
@@ -80,6 +80,12 @@ def _answer_errors(app: FastAPI, methods: Callable[[str], list[str]]) -> None:
             headers = {"Allow": ", ".join(methods(request.url.path) or ["GET"])}
             line = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
         return Answer({"error": line}, error.status_code, headers)
+
+    @app.exception_handler(ImportError)
+    async def not_installed(request: Request, error: ImportError) -> Response:
+        if (line := missing(error)) is None:
+            raise error
+        return Answer({"error": line}, 501)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
