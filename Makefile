@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev
 RUNS ?= runs
 READY := $(VENV)/ready
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help setup train studio check lint types test test-slow bench docs docs-serve clean
 
@@ -20,7 +21,13 @@ setup: $(READY)  ## .venv with downstroke and everything that the tests need
 $(READY): pyproject.toml constraints.txt Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "downstroke needs Python 3.11 or newer; say which: make PYTHON=python3.12 ...")'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(INSTALL) --no-compile --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores; pip would take one
+	touch $@
+
+# Another extra, when a target needs it.
+$(VENV)/ready-%: $(READY)
+	$(INSTALL) --editable '.[$*]'
 	touch $@
 
 train: setup  ## train a run, then look at the test set; ARGS="textbook --epochs 5" RUNS=elsewhere
@@ -39,28 +46,29 @@ lint: setup  ## ruff
 types: setup  ## mypy
 	$(BIN)/mypy
 
-# All of it on two cores; with ARGS, what they say. The tests of the API's description share a name, and spread over two
-# processes all but one would be lost. Each part runs, also after another that failed; one failure fails the whole.
+# All of it on two cores, in three processes because the browser's tests wait; with ARGS, what they say. The tests of the
+# API's description share a name, and spread over processes all but one would be lost; their plugin takes seconds to
+# load, which the other tests do without. Each part runs, also after another that failed; one failure fails the whole.
 test: setup  ## all tests but the slow ones; ARGS="-x tests/cli" for some of them
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	failed=0; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
+	$(BIN)/python -m pytest -p no:schemathesis -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
 	$(BIN)/python -m pytest tests/studio/test_openapi.py || failed=1; \
 	exit $$failed
 endif
 
-test-slow: setup  ## the long proofs
+test-slow: $(VENV)/ready-slow  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: setup  ## the measurements of the learning core
 	$(BIN)/python -m downstroke bench core
 
-docs: setup  ## the documentation as a site that opens from its files, in site/; a broken link fails
+docs: $(VENV)/ready-docs  ## the documentation as a site that opens from its files, in site/; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-docs-serve: setup  ## the same on 127.0.0.1:8001, made anew when a page changes
+docs-serve: $(VENV)/ready-docs  ## the same on 127.0.0.1:8001, made anew when a page changes
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 clean:  ## remove .venv, caches and builds

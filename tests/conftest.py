@@ -22,6 +22,8 @@ import pytest
 
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
+from downstroke.runs.files import write_bytes
+from downstroke.runs.run import LOSS_PICTURE, Run
 
 #: The files that take longest. With two processes, one of them begun last would run alone at the end.
 LONGEST = "studio/test_page.py runs/test_runs.py reading/test_fuzz.py studio/test_api.py docs/test_walk.py".split()
@@ -32,6 +34,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     place = {tests / name: index for index, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing `loss.png` takes longer than a tiny training: in rooms that show nothing, a byte stands in its place.
+
+    Not in the processes that tests start, and not where a test is marked with `pictures`.
+    """
+    quiet = request.path.parent.name in {"runs", "learning", "data", "advice", "bench", "cli"}
+    if quiet and not request.node.get_closest_marker("pictures"):
+        monkeypatch.setattr("downstroke.show.losses.draw", _undrawn)
+
+
+def _undrawn(run: Run, path: Path | None = None) -> Path:
+    target = path or run.folder / LOSS_PICTURE
+    write_bytes(target, b"-")
+    return target
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 The Python blocks become cells as they are, the console blocks become cells of `!downstroke ...`, and each picture that
 the walk draws is shown under the cell that drew it. What the walk prints is left out: the notebook prints it itself.
-Needs jupytext, nbclient and ipykernel, which `make` installs.
+Needs jupytext, nbclient and ipykernel, which `make test-slow` installs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import jupytext
 import nbformat
-from nbclient import NotebookClient
 from PIL import Image
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -55,6 +54,8 @@ def cells() -> Any:
 
 def execute(notebook: Any) -> Any:
     """The notebook with its outputs. Raises nbclient.exceptions.CellExecutionError where a cell or a command fails."""
+    from nbclient import NotebookClient  # not needed to see whether the notebook is up to date
+
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     before = os.environ.get("PATH")
     os.environ["PATH"] = path

@@ -105,7 +105,7 @@ class Recipe:
 
     batch_size: int = _note(128, "images in one step", 1)
     epochs: int = _note(3, "passes over the training images", 1)
-    augment: str = _note("none", "how each training image is varied: none, shift, affine or handwriting")
+    augment: str = _note("none", "how each training image is varied: none, shift, affine, elastic or handwriting")
     negatives: float = _note(
         0.0, "drawn non-digits added to each batch, as a share of its images, to learn to refuse them", 0, 1
     )

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,12 +24,16 @@ def curve(val_loss: list[float], loss: list[float] | None = None, **more: object
     return Curve(at, np.array(val_loss), None if loss is None else np.array(loss), **more)  # type: ignore[arg-type]
 
 
-def prefixes() -> Iterator[tuple[Curve, Advice]]:
+@pytest.fixture(scope="module")
+def prefixes() -> list[tuple[Curve, Advice]]:
+    """The beginnings of many histories, and what is said of each."""
+    found = []
     for half in histories.HALVES:
         for number, history in enumerate(histories.load(half)):
             whole = bench.of(history)
             for rows in range(1 + number % STEP, len(whole) + 1, STEP):
-                yield whole.first(rows), advise(whole.first(rows))
+                found.append((whole.first(rows), advise(whole.first(rows))))
+    return found
 
 
 def same(told: str, measured: float) -> bool:
@@ -86,8 +89,10 @@ def untold(seen: Curve, reason: str) -> str:
     return re.sub(rf"is (?:no number|infinite)(?: \(it was one again later\))? at epoch {NUMBER}", "", past)
 
 
-def test_every_number_said_of_the_past_is_a_measured_one_and_falls_means_it() -> None:
-    for seen, said in prefixes():
+def test_every_number_said_of_the_past_is_a_measured_one_and_falls_means_it(
+    prefixes: list[tuple[Curve, Advice]],
+) -> None:
+    for seen, said in prefixes:
         if said.verdict == "too-early":
             continue
         left = untold(seen, said.reason)
@@ -95,8 +100,8 @@ def test_every_number_said_of_the_past_is_a_measured_one_and_falls_means_it() ->
         assert "falls" not in left, (said.reason, left)
 
 
-def test_what_is_expected_stands_in_a_sentence_that_begins_with_forecast() -> None:
-    for seen, said in prefixes():
+def test_what_is_expected_stands_in_a_sentence_that_begins_with_forecast(prefixes: list[tuple[Curve, Advice]]) -> None:
+    for seen, said in prefixes:
         if said.verdict != "continue":
             continue
         past, named, forecast = said.reason.partition("Forecast: ")
@@ -109,8 +114,10 @@ def test_what_is_expected_stands_in_a_sentence_that_begins_with_forecast() -> No
         assert seen.epoch[-1] == said.epoch
 
 
-def test_continue_is_the_first_word_only_where_a_better_val_loss_is_likely() -> None:
-    for _, said in prefixes():
+def test_continue_is_the_first_word_only_where_a_better_val_loss_is_likely(
+    prefixes: list[tuple[Curve, Advice]],
+) -> None:
+    for _, said in prefixes:
         if said.verdict == "continue":
             likely = float(re.findall(r"(?:than )?([\d.]+)% likely", said.reason)[0])
             assert said.reason.startswith("Continue.") == (likely >= 50), said.reason

@@ -61,6 +61,7 @@ def home(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.pictures
 def test_train_continue_test_and_plot_answer_in_json(tiny: Path, tmp_path: Path) -> None:
     where = ("--runs-dir", tmp_path, "--json")
     trained = json.loads(run("train", "--data", tiny, *SMALL, "--epochs", 2, "--name", "a", *where).stdout)

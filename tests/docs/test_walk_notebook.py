@@ -3,7 +3,6 @@
 import importlib.util
 from pathlib import Path
 
-import nbclient
 import nbformat
 import pytest
 
@@ -40,6 +39,7 @@ def test_every_cell_of_the_notebook_runs() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_training_in_a_notebook_draws_one_curve_that_grows(tiny: Path, tmp_path: Path) -> None:
+    nbclient = pytest.importorskip("nbclient")
     given = f"data={str(tiny)!r}, runs_dir={str(tmp_path)!r}, model='mlp', epochs=2"
     code = (
         "import downstroke",

@@ -38,8 +38,8 @@ def network(model: str) -> Network:
 def bytes_of(made: Network) -> bytes:
     layers = onnx_layers(folded(made))
     assert layers is not None
-    scale, shift, temperature = (float(value) for value in (made.scale / 255, made.shift, made.temperature))
-    return onnx_graph.model(layers, 10, scale=scale, shift=shift, temperature=temperature)
+    scales = (float(value) for value in (made.scale / 255, made.shift, made.temperature))
+    return onnx_graph.reader(layers, 10, onnx_graph.Scales(*scales))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -76,8 +76,7 @@ def test_a_layer_that_is_not_known_is_left_to_torch() -> None:
 
 
 def test_what_answers_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = onnx_graph.model
-    monkeypatch.setattr(engine, "model", lambda *given, **more: real(*given, **{**more, "temperature": 2.0}))
+    monkeypatch.setattr(engine, "Scales", lambda scale, shift, _: onnx_graph.Scales(scale, shift, 2.0))
     assert engine.of_network(network("mlp")).name == "torch"
 
 

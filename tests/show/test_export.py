@@ -18,6 +18,11 @@ from click.testing import CliRunner
 import downstroke
 from downstroke.cli import main
 from downstroke.data.dataset import Dataset
+from downstroke.learning import models
+from downstroke.learning.models import MODELS
+from downstroke.reading.batch_norm_folding import folded
+from downstroke.recipe import Recipe
+from downstroke.show.export import onnx_file
 from downstroke.show.export.subject import Subject
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="no onnxruntime, so exports to ONNX are not tested")
@@ -163,6 +168,27 @@ def test_8_bits_are_smaller_and_their_val_accuracy_is_measured(
     assert abs(told["val_accuracy"] - told["val_accuracy_before"]) < 0.03
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_network_of_ours_in_8_bits_is_what_onnx_calls_one_and_answers_alike(model: str, mnist: Dataset) -> None:
+    onnx = pytest.importorskip("onnx")
+    network = folded(models.build(Recipe(model=model, seed=1), 10).eval())
+    network.measure(torch.from_numpy(mnist.train.images[:200]))
+    subject = Subject("one", network, tuple("0123456789"), 2.0, Recipe(model=model), 1, None, None)
+    made, small = (onnx_file.serialized(subject, {"a": "b"}, seen) for seen in (None, mnist.train.images[:200]))
+    images = as_floats(mnist.train.images[:50])
+    with torch.inference_mode():
+        expected, accept = subject.answers()(torch.from_numpy(images))
+    for model_bytes, tolerance in ((made, 1e-5), (small, 0.02)):
+        onnx.checker.check_model(onnx.load_from_string(model_bytes), full_check=True)
+        session = onnxruntime.InferenceSession(model_bytes)
+        y, found = session.run(["probabilities", "accept"], {"images": images})
+        assert session.get_modelmeta().custom_metadata_map == {"a": "b"}
+        np.testing.assert_allclose(y, expected, atol=tolerance)
+        assert tolerance > 1e-5 or found.tolist() == accept.tolist()
+    kinds = {tensor.data_type for tensor in onnx.load_from_string(small).graph.initializer if len(tensor.dims) > 1}
+    assert kinds == {onnx.TensorProto.INT8}
+
+
 def test_the_page_of_the_default_recipe_is_small_and_asks_for_nothing(exported: Any) -> None:
     text = Path(exported["page"]["file"]).read_text()
     assert exported["page"]["bytes"] <= 500_000
@@ -181,15 +207,24 @@ def test_a_model_of_ones_own_that_cannot_be_exported_is_named_with_its_layer(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = own(tmp_path, tiny, monkeypatch, "branching")
-    for form in ("onnx", "torchscript"):
-        with pytest.raises(downstroke.DownstrokeError, match=r"own_export:branching.*layer inside \(Branch\)"):
-            downstroke.export(run, **{form: tmp_path / "w"})
+    with pytest.raises(downstroke.DownstrokeError, match=r"own_export:branching.*layer inside \(Branch\)"):
+        downstroke.export(run, torchscript=tmp_path / "w")
     with pytest.raises(downstroke.DownstrokeError, match=r"the model is none of Conv2d, .*--onnx takes more"):
         downstroke.export(run, page=tmp_path / "w")
     run = own(tmp_path, tiny, monkeypatch, "row_with_gelu")
     for form in ("page", "numpy"):
         with pytest.raises(downstroke.DownstrokeError, match=r"layer 2 .*GELU.* is none of Conv2d"):
             downstroke.export(run, **{form: tmp_path / "w"})
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.slow
+def test_the_layer_is_named_where_onnx_cannot_have_it(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = own(tmp_path, tiny, monkeypatch, "branching")
+    with pytest.raises(downstroke.DownstrokeError, match=r"own_export:branching.*layer inside \(Branch\)"):
+        downstroke.export(run, onnx=tmp_path / "w")
     assert not (tmp_path / "w").exists()
 
 

@@ -149,6 +149,7 @@ def test_a_comparison_shows_its_figures_and_its_sentences(run: Run) -> None:
     assert "\n" not in repr(alone) + repr(found)
 
 
+@pytest.mark.slow
 def test_history_and_steps_become_data_frames(run: Run) -> None:
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     written = pandas.read_csv(run.folder / "metrics.csv")

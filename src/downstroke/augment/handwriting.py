@@ -179,3 +179,9 @@ def places(height: int, width: int, device: torch.device) -> Tensor:
     x = (torch.arange(width) * 2 + 1) / width - 1
     y = (torch.arange(height) * 2 + 1) / height - 1
     return torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones(height * width)]).to(device)
+
+
+@functools.cache
+def places_and_bends(height: int, width: int, device: torch.device) -> Tensor:
+    """`places`, and below them what each knot adds: float32 [3 + 16, H*W]."""
+    return torch.cat([places(height, width, device), _surface(height, width, device)])

@@ -22,6 +22,9 @@ from downstroke.errors import RecipeError
 NUMBERS = 6
 SHIFT = 1  # pixels, each way
 TURN, SCALE, SHEAR, SLIDE = math.radians(10), 0.1, 0.1, 1.5  # the largest turn, scaling, shear and slide (pixels)
+ELASTIC = math.radians(15), 0.15, 0.2, 2.0  # the same of `elastic`
+KNOTS = handwriting.KNOTS
+BEND = 1.0  # pixels, the largest displacement of a knot
 
 
 class Augmentation(NamedTuple):
@@ -48,23 +51,42 @@ def shift(images: Tensor, numbers: Tensor) -> Tensor:
 
 def affine(images: Tensor, numbers: Tensor) -> Tensor:
     """Each image turned, scaled, sheared and slid a little, in one bilinear resampling. [B,28,28] -> [B,28,28]."""
-    turn = numbers[:, 0] * TURN
-    wide, high = 1 + numbers[:, 1] * SCALE, 1 + numbers[:, 2] * SCALE
-    cos, sin, shear = turn.cos(), turn.sin(), numbers[:, 3] * SHEAR
-    slide = numbers[:, 4:6] * (2 * SLIDE / images.shape[-1])  # grid_sample's width is 2: from -1 to 1
+    # One product for the whole batch: F.affine_grid makes one an image, and takes five times as long.
+    places = _maps(images, numbers, TURN, SCALE, SHEAR, SLIDE) @ handwriting.places(*images.shape[-2:], images.device)
+    return _sampled(images, places)
+
+
+def elastic(images: Tensor, numbers: Tensor) -> Tensor:
+    """Each image turned, scaled, sheared and slid more than in `affine`, and bent. [B,28,28] -> [B,28,28]."""
+    bends = numbers[:, NUMBERS:].reshape(-1, KNOTS * KNOTS) * (BEND * 2 / images.shape[-1])
+    maps = torch.cat([_maps(images, numbers, *ELASTIC), bends], 1)
+    return _sampled(images, maps @ handwriting.places_and_bends(*images.shape[-2:], images.device))
+
+
+def _maps(
+    images: Tensor, numbers: Tensor, most_turn: float, most_scale: float, most_shear: float, most_slide: float
+) -> Tensor:
+    """Of x and of y of each image, the factors of x, y and 1 that give where a pixel comes from: float32 [2B,3]."""
+    turn = numbers[:, 0] * most_turn
+    wide, high = 1 + numbers[:, 1] * most_scale, 1 + numbers[:, 2] * most_scale
+    cos, sin, shear = turn.cos(), turn.sin(), numbers[:, 3] * most_shear
+    slide = numbers[:, 4:6] * (2 * most_slide / images.shape[-1])  # grid_sample's width is 2: from -1 to 1
     matrix = torch.stack(
         [cos * wide, (shear * cos - sin) * high, slide[:, 0], sin * wide, (shear * sin + cos) * high, slide[:, 1]], 1
     )
-    # One product for the whole batch: F.affine_grid makes one an image, and takes five times as long.
-    height, width = images.shape[-2:]
-    places = (matrix.view(-1, 3) @ handwriting.places(height, width, images.device)).view(-1, 2, height, width)
-    return F.grid_sample(images.unsqueeze(1), places.permute(0, 2, 3, 1), align_corners=False).squeeze(1)
+    return matrix.view(-1, 3)
+
+
+def _sampled(images: Tensor, places: Tensor) -> Tensor:
+    where = places.view(-1, 2, *images.shape[-2:]).permute(0, 2, 3, 1)
+    return F.grid_sample(images.unsqueeze(1), where, align_corners=False).squeeze(1)
 
 
 AUGMENTATIONS: dict[str, Augmentation | None] = {
     "none": None,
     "shift": Augmentation(shift, NUMBERS),
     "affine": Augmentation(affine, NUMBERS),
+    "elastic": Augmentation(elastic, NUMBERS + 2 * KNOTS * KNOTS),
     "handwriting": Augmentation(handwriting.vary, handwriting.NUMBERS),
 }
 

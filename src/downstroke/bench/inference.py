@@ -31,7 +31,7 @@ def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say)
 
     Ratios are ours over ONNX Runtime's, the median over rounds; 1 is as fast. DownstrokeError where it is missing.
     """
-    refuse_missing()
+    refuse_missing("onnx", "onnxscript", "onnxruntime")
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home:
         opened = Run.open(run, runs_dir) if run else completed(train(epochs=1, progress=False, runs_dir=home))
         reader = opened.reader()

@@ -46,9 +46,9 @@ def onnx_layers(network: Network) -> list[Layer] | None:
         match layer:
             case nn.Conv2d(padding_mode="zeros") if not isinstance(layer.padding, str) and set(layer.dilation) == {1}:
                 pads = (*layer.padding, *layer.padding)
-                attributes = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": pads}
-                weights = _arrays(layer.weight, layer.bias)
-                made.append(Layer("Conv", weights, {**attributes, "group": layer.groups}))
+                given = (("strides", layer.stride, (1, 1)), ("pads", pads, (0,) * 4), ("group", layer.groups, 1))
+                attributes = {name: value for name, value, usual in given if value != usual}
+                made.append(Layer("Conv", _arrays(layer.weight, layer.bias), attributes))
             case nn.BatchNorm2d() if _fixed(layer):  # a pooling keeps it from the convolution before it
                 one = fuse_conv_bn_eval(_unchanging(layer.num_features), layer)
                 weight, bias = (array.reshape(-1, 1, 1) for array in _arrays(one.weight, one.bias))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.reading import numpy_network
-from downstroke.reading.onnx_graph import INPUT, LOGITS, PROBABILITIES, Layer, model
+from downstroke.reading.onnx_graph import INPUT, LOGITS, PROBABILITIES, Layer, Scales, reader
 
 if TYPE_CHECKING:
     from downstroke.learning.models import Network
@@ -59,8 +59,8 @@ def of_network(network: Network) -> Engine:
     layers = onnx_layers(own) if find_spec("onnxruntime") else None
     if layers is None:
         return by_torch
-    scale, shift, temperature = (float(value) for value in (own.scale / 255, own.shift, own.temperature))
-    return _checked(model(layers, own.classes, scale=scale, shift=shift, temperature=temperature), by_torch)
+    scales = Scales(*(float(value) for value in (own.scale / 255, own.shift, own.temperature)))
+    return _checked(reader(layers, own.classes, scales), by_torch)
 
 
 def of_arrays(weights: Mapping[str, Floats]) -> Engine:
@@ -70,8 +70,7 @@ def of_arrays(weights: Mapping[str, Floats]) -> Engine:
         return by_numpy
     scale, shift, temperature = (float(weights[name]) for name in ("scale", "shift", "temperature"))
     classes = len(weights[f"net.{numpy_network.LAST}.bias"])
-    made = model(_layers_of(weights), classes, scale=scale / 255, shift=shift, temperature=temperature)
-    return _checked(made, by_numpy)
+    return _checked(reader(_layers_of(weights), classes, Scales(scale / 255, shift, temperature)), by_numpy)
 
 
 def _layers_of(weights: Mapping[str, Floats]) -> list[Layer]:
@@ -80,7 +79,7 @@ def _layers_of(weights: Mapping[str, Floats]) -> list[Layer]:
         kernel, summand = numpy_network.batch_norm_folded(weights, place)
         pads = {"pads": (1, 1, 1, 1)} if border else {}
         made += [
-            Layer("Conv", (kernel.transpose(3, 2, 0, 1), summand), {"kernel_shape": (3, 3), **pads}),
+            Layer("Conv", (kernel.transpose(3, 2, 0, 1), summand), pads),
             Layer("Relu"),
         ]
         if pool:

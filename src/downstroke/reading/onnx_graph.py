@@ -1,23 +1,29 @@
 """A network of this house as an ONNX model in memory: a millisecond, and neither torch nor the package `onnx`.
 
-`downstroke export --onnx` lets torch's own exporter write a file, which takes seconds and knows every layer there is.
-Here are the layers of `learning/models.py`, which a reader opens with, in the few messages of ONNX that they need: see
-https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the numbers of the fields.
+For a reader, and for `downstroke export --onnx`: the layers of `learning/models.py`, in the few messages of ONNX that
+they need. See https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the numbers of the fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count, product
+from string import ascii_letters, digits
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-INPUT, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
-_IR_VERSION, _OPSET = 10, 20
-_FLOAT, _UINT8, _INT64 = 1, 2, 7  # ONNX's data types
+INPUT, LOGITS, PROBABILITIES, ACCEPT = "images", "logits", "probabilities", "accept"
+OPSET = 20
+_IR_VERSION = 10
+_FLOAT, _UINT8, _INT8, _INT64, _BOOL = 1, 2, 3, 7, 9  # ONNX's data types
+_KINDS = {"f4": _FLOAT, "u1": _UINT8, "i1": _INT8, "i8": _INT64}  # NumPy's
 _INT, _INTS = 2, 7  # of attributes
+_LETTERS = digits + ascii_letters
+_WEIGHED = ("Conv", "Gemm")
+_MOVING = ("MaxPool", "Transpose", "Flatten")  # of which no result is larger than what went in
 
 
 @dataclass(frozen=True)
@@ -26,50 +32,148 @@ class Layer:
 
     operator: str
     weights: tuple[NDArray[Any], ...] = ()
-    attributes: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
 
 
-def model(layers: Iterable[Layer], classes: int, *, scale: float, shift: float, temperature: float) -> bytes:
+@dataclass(frozen=True)
+class Scales:
+    """What is around the layers: a pixel becomes pixel * scale + shift, and logits are divided by the temperature."""
+
+    scale: float
+    shift: float
+    temperature: float
+
+
+def reader(layers: Iterable[Layer], classes: int, scales: Scales) -> bytes:
     """uint8 [N,28,28] -> `logits` and `probabilities`, float32 [N,classes], serialized.
 
-    A pixel p of 0..255 becomes p * scale + shift; `layers` take [N,1,28,28] from there to [N,classes], which is divided
-    by the temperature. The last of them is a Gemm with a bias.
+    `layers` take [N,1,28,28] to [N,classes]; the last of them is a Gemm with a bias.
     """
-    made = [
-        Layer("Cast", attributes={"to": _FLOAT}),
-        Layer("Unsqueeze", (np.array([1], np.int64),)),
-        *_of_pixels(list(layers), np.float32(scale), np.float32(shift)),
-        Layer("Softmax", attributes={"axis": 1}),
-    ]
-    weight, bias = made[-2].weights
-    cooled = weight / np.float32(temperature), bias / np.float32(temperature)
-    made[-2] = replace(made[-2], weights=cooled)
-    names = [INPUT, *(f"{index}" for index in range(len(made) - 2)), LOGITS, PROBABILITIES]
-    nodes, tensors = [], []
-    for index, layer in enumerate(made):
-        weights = [f"{index}.{place}" for place in range(len(layer.weights))]
-        tensors += [_tensor(name, array) for name, array in zip(weights, layer.weights, strict=True)]
-        nodes.append(_node(layer, [names[index], *weights], names[index + 1]))
-    graph = [_bytes(1, node) for node in nodes] + [_text(2, "reader")] + [_bytes(5, tensor) for tensor in tensors]
-    graph.append(_bytes(11, _value(INPUT, _UINT8, (28, 28))))
-    graph += [_bytes(12, _value(name, _FLOAT, (classes,))) for name in (LOGITS, PROBABILITIES)]
-    return _whole(1, _IR_VERSION) + _bytes(7, b"".join(graph)) + _bytes(8, _text(1, "") + _whole(2, _OPSET))
+    graph = _Graph()
+    at = graph.add(Layer("Cast", attributes={"to": _FLOAT}), INPUT)
+    at = graph.add(Layer("Unsqueeze", (np.array([1], np.int64),)), at)
+    *others, last = _scaled(list(layers), scales)
+    for layer in others:
+        at = graph.add(layer, at)
+    graph.add(last, at, made=LOGITS)
+    graph.add(Layer("Softmax"), LOGITS, made=PROBABILITIES)
+    made = [_value(name, _FLOAT, classes) for name in (LOGITS, PROBABILITIES)]
+    return graph.serialized(_value(INPUT, _UINT8, 28, 28), made)
+
+
+def exported(
+    layers: Iterable[Layer],
+    classes: int,
+    scales: Scales,
+    *,
+    threshold: float,
+    facts: Mapping[str, str],
+    ranges: Sequence[tuple[float, float]] | None = None,
+) -> bytes:
+    """float32 [N,1,28,28] -> `probabilities`, float32 [N,classes], and `accept`, bool [N], serialized with `facts`.
+
+    What is accepted has log(sum(exp(logits))) of at least `threshold`. `ranges`: of the values that go into each
+    convolution and each product, the least and the largest; where they are given, these values and the weights have 8
+    bits: weights a scale for each output, and values a scale and a zero point.
+    """
+    graph, at = _Graph(), INPUT
+    left = list(ranges) if ranges is not None else []
+    row = list(layers)
+    scaled = _scaled(row, scales)
+    if left and len(scaled) == len(row):  # the first weights take pixels as they come
+        left[0] = ((left[0][0] - scales.shift) / scales.scale, (left[0][1] - scales.shift) / scales.scale)
+    rounded_values = False
+    for index, layer in enumerate(scaled):
+        weighed = layer.operator in _WEIGHED
+        if left and not rounded_values and _goes_into_weights(scaled[index:]):
+            at, rounded_values = graph.in_8_bits(at, *left.pop(0)), True
+        at = graph.add_in_8_bits(layer, at) if weighed and ranges is not None else graph.add(layer, at)
+        rounded_values = rounded_values and not weighed
+    graph.add(Layer("Softmax"), at, made=PROBABILITIES)
+    score = graph.add(Layer("ReduceLogSumExp", (np.array([1], np.int64),), {"keepdims": 0}), at)
+    graph.add(Layer("GreaterOrEqual", (np.array(threshold, np.float32),)), score, made=ACCEPT)
+    made = [_value(PROBABILITIES, _FLOAT, classes), _value(ACCEPT, _BOOL)]
+    return graph.serialized(_value(INPUT, _FLOAT, 1, 28, 28), made, facts)
+
+
+class _Graph:
+    """A graph to which nodes are added. What has no name of its own gets the shortest one that is left."""
+
+    def __init__(self) -> None:
+        self._nodes: list[bytes] = []
+        self._tensors: list[bytes] = []
+        self._names = map("".join, chain.from_iterable(product(_LETTERS, repeat=length) for length in count(1)))
+
+    def add(self, layer: Layer, *given: str, made: str | None = None) -> str:
+        """A node that takes what is called `given`, then its weights; returns what its result is called."""
+        made = made or next(self._names)
+        names = [*given, *(self._tensor(array) for array in layer.weights)]
+        attributes = (_bytes(5, _attribute(name, value)) for name, value in layer.attributes.items())
+        parts = [*(_text(1, name) for name in names), _text(2, made), _text(4, layer.operator), *attributes]
+        self._nodes.append(b"".join(parts))
+        return made
+
+    def in_8_bits(self, given: str, low: float, high: float) -> str:
+        """The values called `given`, of `low` to `high`, rounded to 8 bits and back: QDQ, as ONNX Runtime calls it."""
+        low, high = min(0.0, low), max(0.0, high)  # 0 is kept exactly: it is the border
+        step = np.array(max(high - low, 1e-12) / 255, np.float32)
+        grid = [self._tensor(array) for array in (step, np.array(round(-low / float(step)), np.uint8))]
+        return self.add(Layer("DequantizeLinear"), self.add(Layer("QuantizeLinear"), given, *grid), *grid)
+
+    def add_in_8_bits(self, layer: Layer, given: str) -> str:
+        """As `add`, the first of the weights in 8 bits."""
+        weight, *others = layer.weights
+        name = self.add(Layer("DequantizeLinear", rounded(weight), {"axis": 0}))
+        return self.add(replace(layer, weights=tuple(others)), given, name)
+
+    def serialized(self, given: bytes, made: Sequence[bytes], facts: Mapping[str, str] | None = None) -> bytes:
+        parts = [_bytes(1, node) for node in self._nodes] + [_text(2, "downstroke")]
+        parts += [_bytes(5, tensor) for tensor in self._tensors]
+        parts += [_bytes(11, given), *(_bytes(12, one) for one in made)]
+        told = b"".join(_bytes(14, _text(1, name) + _text(2, value)) for name, value in (facts or {}).items())
+        opset = _bytes(8, _text(1, "") + _whole(2, OPSET))
+        return _whole(1, _IR_VERSION) + _text(2, "downstroke") + _bytes(7, b"".join(parts)) + opset + told
+
+    def _tensor(self, array: NDArray[Any]) -> str:
+        name, little = next(self._names), np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        dims = b"".join(_whole(1, size) for size in array.shape)
+        kind = _KINDS[array.dtype.str[1:]]
+        self._tensors.append(dims + _whole(2, kind) + _text(8, name) + _bytes(9, little.tobytes()))
+        return name
+
+
+def _goes_into_weights(layers: Sequence[Layer]) -> bool:
+    """Whether the first of the layers that computes has weights: values are rounded before they are moved, once.
+
+    ONNX Runtime computes in whole numbers where a layer's values are rounded as they leave it.
+    """
+    return next((layer.operator in _WEIGHED for layer in layers if layer.operator not in _MOVING), False)
+
+
+def rounded(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """(levels, int8 -127..127, shaped as the weight; the step of each output, [outputs]): levels * step is nearest."""
+    rows = weight.reshape(len(weight), -1)
+    step = np.maximum(np.abs(rows).max(1), 1e-12).astype(np.float32) / np.float32(127)
+    return np.rint(rows / step[:, None]).astype(np.int8).reshape(weight.shape), step
+
+
+def _scaled(layers: list[Layer], scales: Scales) -> list[Layer]:
+    """The layers with what is around them: in as many layers where it can be, in the first and the last weights."""
+    weight, bias = layers[-1].weights
+    cold = np.float32(scales.temperature)
+    layers = [*layers[:-1], replace(layers[-1], weights=(weight / cold, bias / cold))]
+    return _of_pixels(layers, np.float32(scales.scale), np.float32(scales.shift))
 
 
 def _of_pixels(layers: list[Layer], scale: np.float32, shift: np.float32) -> list[Layer]:
     """The layers for pixels as they come: what pixels become is in the first weights, where these see no border."""
     place = next(index for index, layer in enumerate(layers) if layer.weights)
     first = layers[place]
-    if first.operator not in ("Conv", "Gemm") or len(first.weights) < 2 or np.any(first.attributes.get("pads", 0)):
+    if first.operator not in _WEIGHED or len(first.weights) < 2 or np.any(first.attributes.get("pads", 0)):
         return [Layer("Mul", (np.array(scale),)), Layer("Add", (np.array(shift),)), *layers]
     weight, bias = first.weights
     sums = weight.reshape(len(weight), -1).sum(1)
     return [*layers[:place], replace(first, weights=(weight * scale, bias + shift * sums)), *layers[place + 1 :]]
-
-
-def _node(layer: Layer, given: Sequence[str], made: str) -> bytes:
-    attributes = (_bytes(5, _attribute(name, value)) for name, value in layer.attributes.items())
-    return b"".join([*(_text(1, name) for name in given), _text(2, made), _text(4, layer.operator), *attributes])
 
 
 def _attribute(name: str, value: int | tuple[int, ...]) -> bytes:
@@ -78,14 +182,7 @@ def _attribute(name: str, value: int | tuple[int, ...]) -> bytes:
     return _text(1, name) + b"".join(_whole(8, one) for one in value) + _whole(20, _INTS)
 
 
-def _tensor(name: str, array: NDArray[Any]) -> bytes:
-    kind = _INT64 if array.dtype == np.int64 else _FLOAT
-    dims = b"".join(_whole(1, size) for size in array.shape)
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return dims + _whole(2, kind) + _text(8, name) + _bytes(9, little.tobytes())
-
-
-def _value(name: str, kind: int, shape: Sequence[int]) -> bytes:
+def _value(name: str, kind: int, *shape: int) -> bytes:
     """The first dimension, before those of `shape`, is as long as one likes."""
     sizes = _bytes(1, _text(2, "N")) + b"".join(_bytes(1, _whole(1, size)) for size in shape)
     return _text(1, name) + _bytes(2, _bytes(1, _whole(1, kind) + _bytes(2, sizes)))

@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -109,10 +108,9 @@ def _pages(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/static/{name:path}", include_in_schema=False)
     async def static(name: str) -> Response:
-        path = _plotly() if name == "plotly.min.js" else ours.get(name)
-        if path is None:
+        if name not in ours:
             raise HTTPException(404)
-        return FileResponse(path, headers={"Cache-Control": "no-cache"})
+        return FileResponse(ours[name], headers={"Cache-Control": "no-cache"})
 
     @app.get(
         "/healthz",
@@ -131,10 +129,3 @@ def _pages(app: FastAPI, studio: Studio) -> None:
     @app.get("/api", include_in_schema=False)
     async def api() -> Response:
         return HTMLResponse(as_page(app.openapi()))
-
-
-def _plotly() -> Path | None:
-    """The script that the plotly package brings along."""
-    found = find_spec("plotly")
-    places = found.submodule_search_locations if found else None
-    return Path(places[0], "package_data", "plotly.min.js") if places else None

@@ -37,7 +37,7 @@ def export(
     if "onnx" in wanted:
         from downstroke.show.export.onnx_file import refuse_missing
 
-        refuse_missing()
+        refuse_missing("onnxruntime")
     from downstroke.show.export import numpy_folder, onnx_file, page, torchscript
     from downstroke.show.export.subject import Subject
 

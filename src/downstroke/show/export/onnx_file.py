@@ -1,5 +1,8 @@
-"""ONNX: the network as a file that many programs run. torch's own exporter writes the graph; an 8-bit form of it is
-made by ONNX Runtime's quantization."""
+"""ONNX: the network as a file that many programs run.
+
+The graph of a row of layers that we know is written here; that of any other model by torch's own exporter, and its
+8-bit form by ONNX Runtime's quantization.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ from torch import Tensor, nn
 
 from downstroke.data.dataset import Part
 from downstroke.errors import DownstrokeError
+from downstroke.learning.models import Network
+from downstroke.reading.batch_norm_folding import onnx_layers
+from downstroke.reading.onnx_graph import ACCEPT, INPUT, OPSET, PROBABILITIES, Scales, exported
 from downstroke.runs.files import write_bytes
 from downstroke.show.export.fault import naming_the_layer, node_at_fault, unfit
 from downstroke.show.export.subject import (
@@ -30,8 +36,7 @@ from downstroke.show.export.subject import (
     refuse_other_answers,
 )
 
-OPSET = 20
-INPUT, OUTPUTS = "images", ("probabilities", "accept")
+OUTPUTS = (PROBABILITIES, ACCEPT)
 _CALIBRATED = 500  # training images from which the ranges of 8-bit values are taken
 _AT_ONCE = 250
 
@@ -45,18 +50,10 @@ def write(
     `int8`: weights and values between layers in 8 bits; its accuracy on val is measured, on the run's data, which may
     be at `data` now. Raises DownstrokeError that names the layer of a model that cannot be exported.
     """
-    import onnx
-
     parts = subject.parts(data, val_data) if int8 else None  # before the work: the data may be gone
-    model = converted(subject.answers(), torch.zeros(2, 1, 28, 28), INPUT, OUTPUTS, subject.recipe.model)
-    if parts:
-        model = _in_8_bits(model, parts[0])
-    facts = subject.facts() | ({"weights": "int8"} if int8 else {})
-    onnx.helper.set_model_props(model, as_text(facts))
-    model.producer_name, model.producer_version = "downstroke", facts["made_by"].split()[-1]
-    model.doc_string = facts["glyph"]
-    onnx.checker.check_model(model, full_check=True)
-    write_bytes(path, model.SerializeToString())
+    facts = as_text(subject.facts() | ({"weights": "int8"} if int8 else {}))
+    seen = parts[0].images[:_CALIBRATED] if parts else None
+    write_bytes(path, serialized(subject, facts, seen))
     difference, accepted = subject.differs(*answers(path, checked_images()))
     if not int8:
         refuse_other_answers(path, difference)
@@ -82,12 +79,53 @@ def answers(path: Path, images: NDArray[np.float32]) -> tuple[NDArray[np.float32
     return np.concatenate([y for y, _ in found]), np.concatenate([accept for _, accept in found])
 
 
+def serialized(subject: Subject, facts: dict[str, str], seen: NDArray[np.uint8] | None) -> bytes:
+    """The model; in 8 bits where there are images, uint8 [N,28,28], from which its ranges are `seen`."""
+    network = subject.network
+    layers = onnx_layers(network)
+    if layers is None:
+        return _of_any(subject, facts, seen)
+    scales = Scales(*(float(value) for value in (network.scale, network.shift, network.temperature)))
+    ranges = None if seen is None else _ranges(network, seen)
+    return exported(layers, network.classes, scales, threshold=subject.threshold, facts=facts, ranges=ranges)
+
+
+def _ranges(network: Network, images: NDArray[np.uint8]) -> list[tuple[float, float]]:
+    """Of what goes into each layer with weights, in order, the least and the largest value."""
+    found: list[tuple[float, float]] = []
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        found.append((float(given[0].min()), float(given[0].max())))
+
+    weighed = [layer for layer in network.net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    held = [layer.register_forward_pre_hook(note) for layer in weighed]
+    with torch.inference_mode():
+        network(torch.from_numpy(images))
+    for handle in held:
+        handle.remove()
+    return found
+
+
+def _of_any(subject: Subject, facts: dict[str, str], seen: NDArray[np.uint8] | None) -> bytes:
+    """As `serialized`, by torch's exporter."""
+    import onnx
+
+    model = converted(subject.answers(), torch.zeros(2, 1, 28, 28), INPUT, OUTPUTS, subject.recipe.model)
+    if seen is not None:
+        model = _in_8_bits(model, seen)
+    onnx.helper.set_model_props(model, facts)
+    model.producer_name = "downstroke"
+    onnx.checker.check_model(model, full_check=True)
+    written: bytes = model.SerializeToString()
+    return written
+
+
 def converted(module: nn.Module, example: Tensor, given: str, made: Sequence[str], name: str) -> Any:
     """An `onnx.ModelProto` of a module of one input, whose first dimension is as long as one likes.
 
     `name`: what an error calls the model. Raises DownstrokeError.
     """
-    refuse_missing()
+    refuse_missing("onnx", "onnxscript", "onnxruntime")
     any_number = ({0: torch.export.Dim("N")},)
     with naming_the_layer(module, name), _quiet():
         module(torch.cat([example, example[:1]]))  # another number of images: does each layer take it?
@@ -111,21 +149,21 @@ def converted(module: nn.Module, example: Tensor, given: str, made: Sequence[str
     return model
 
 
-def refuse_missing() -> None:
-    """DownstrokeError where a package is missing that ONNX needs."""
-    for package in ("onnx", "onnxscript", "onnxruntime"):
+def refuse_missing(*packages: str) -> None:
+    """DownstrokeError where one of these is missing."""
+    for package in packages:
         if find_spec(package) is None:
             raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[onnx]" in the clone')
 
 
-def _in_8_bits(model: Any, train: Part) -> Any:
+def _in_8_bits(model: Any, seen: NDArray[np.uint8]) -> Any:
     """The same with the weights, and the values between layers, of its convolutions and products in 8 bits."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Seen(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.left = iter(np.array_split(as_images(train.images[:_CALIBRATED]), 5))
+            self.left = iter(np.array_split(as_images(seen), 5))
 
         def get_next(self) -> dict[str, Any] | None:
             images = next(self.left, None)

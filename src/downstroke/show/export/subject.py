@@ -27,9 +27,8 @@ from downstroke.runs.run import Run
 
 #: What a glyph must be for the figures of val to hold, for whoever makes the images elsewhere.
 CONTRACT = (
-    "One digit an image: float32 [N,1,28,28], 0 is paper and 1 is ink (white on black). The digit's longer side is 20 "
-    "pixels, its proportions are kept, its grey levels too, and its centre of mass lies on pixel (14, 14), from 0, "
-    "moved by whole pixels. No normalisation beforehand: it is part of the network."
+    "one digit an image, 0 paper and 1 ink (white on black), not normalised; its longer side 20 pixels, proportions "
+    "and grey levels kept, its centre of mass on pixel (14, 14), from 0"
 )
 CHECKED = 1000  # images on which an exported file is compared with torch
 TOLERANCE = 1e-3  # of a probability: what differs by more is no rounding
@@ -85,10 +84,15 @@ class Subject:
         return Answers(self.network, self.threshold).eval()
 
     def facts(self) -> dict[str, Any]:
-        """What a file says about itself. Of places on this machine it tells the last part alone."""
-        recipe = self.recipe.to_dict()
+        """What a file says about itself; of the recipe, which fields have another value than a recipe has by itself.
+
+        Of places on this machine it tells the last part alone.
+        """
+        usual = Recipe().to_dict()
+        recipe = {key: value for key, value in self.recipe.to_dict().items() if value != usual[key] or key == "name"}
         for field in ("data", "val_data", "start_from"):
-            recipe[field] = Path(recipe[field]).name if recipe[field] else recipe[field]
+            if recipe.get(field):
+                recipe[field] = Path(recipe[field]).name
         return {
             "made_by": f"downstroke {version('downstroke')}",
             "name": self.name,
@@ -97,7 +101,7 @@ class Subject:
             "epoch": self.epoch,
             "val": self.val,
             "glyph": CONTRACT,
-            "accept": "log(sum(exp(logits))) is at least the threshold, which 99% of val's images reach",
+            "accept": "log(sum(exp(logits))) >= threshold, as of 99% of val",
             "threshold": self.threshold,
             "temperature": float(self.network.temperature),
         }
