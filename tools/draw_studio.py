@@ -94,7 +94,7 @@ def draw(page: Page, *strokes: tuple[tuple[float, float], ...]) -> None:
 
 
 def steps(page: Page) -> None:
-    drawn = "document.querySelector('.plot-run')?.data?.[0].x.length > 10"
+    drawn = "document.querySelector('.plot-run')?.drawn?.panels[0].curves[0].x.length > 10"
     for _ in range(240):  # wait_for_function would evaluate a string in the page, which its CSP forbids
         if page.evaluate(drawn):
             break

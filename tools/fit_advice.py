@@ -15,9 +15,9 @@ expected (better, lower, risen) are logistic regressions, and the forecasts a mi
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,4 +276,10 @@ def main(folder: Path, check: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "--check" in sys.argv)
+    parser = argparse.ArgumentParser(description="Fit the weights that advice judges with.")
+    parser.add_argument("histories", type=Path, help="folder of CSV files (epoch,loss,val_loss)")
+    parser.add_argument("--check", action="store_true", help="judge each data set by weights that never saw it")
+    given = parser.parse_args()
+    if not any(given.histories.glob("*.csv")):
+        parser.error(f"{given.histories} holds no CSV file; expected a folder of histories")
+    main(given.histories, given.check)

@@ -70,7 +70,9 @@ class Run(run_room.Run):
         from downstroke.learning.distributed import joined
         from downstroke.runs import asked
         from downstroke.runs.training import Training
+        from downstroke.show import losses
 
+        losses.refuse_missing()
         with joined(self.environment["device"]):
             with asked.kept(self, epochs, until_done=until_done) as unbegun:
                 resumed = Training.resume(
@@ -264,7 +266,9 @@ def train(
     from downstroke.learning.distributed import joined
     from downstroke.reading.start import starting_weights
     from downstroke.runs.training import Training
+    from downstroke.show import losses
 
+    losses.refuse_missing()
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
     decided = decided.replace(**fields) if fields else decided
     loggers = _loggers(log_to, tensorboard)  # refused before a run is made for it

@@ -34,6 +34,27 @@ def counted(number: float, what: str, many: str | None = None) -> str:
     return f"{digits} {what if number == 1 else many or what + 's'}"
 
 
+def missing(error: ImportError) -> str | None:
+    """What a person sees of an import that failed because a package that downstroke asks for is not installed.
+
+    None where it failed for another reason: an error in somebody's code, or in ours.
+    """
+    import re
+    from importlib.metadata import PackageNotFoundError, requires
+
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    with_name = re.compile(rf"{re.escape(error.name or '-')}(?![\w.-])")
+    try:
+        asked = [one.partition(";")[0].strip() for one in requires("downstroke") or []]
+    except PackageNotFoundError:  # run from its source, without being installed
+        asked = ["torch", "matplotlib"]
+    for requirement in asked:
+        if with_name.match(requirement):
+            return f"{error.name} is not installed, and this needs it; to have it: pip install '{requirement}'"
+    return None
+
+
 class DownstrokeError(Exception):
     """Base of all errors that are meant for a person; the command line prints them as one line, exit code 1."""
 

@@ -38,10 +38,10 @@ expect = sync.expect
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 VIEWS = ("learn/one", "learn/smooth", "compare/one/two", "inside/one", "examine/one", "read")
 SETTLED = {
-    "learn/one": [".plot-run .main-svg"],
-    "learn/smooth": [".plot-run .main-svg"],
-    "compare/one/two": [".sentences div", "table.words", ".plot-overlay .main-svg"],
-    "inside/one": [".filters canvas", "#slider:enabled", ".plot-small .main-svg"],
+    "learn/one": [".plot-run svg"],
+    "learn/smooth": [".plot-run svg"],
+    "compare/one/two": [".sentences div", "table.words", ".plot-overlay svg"],
+    "inside/one": [".filters canvas", "#slider:enabled", ".plot-small svg"],
 }  # what is there when a view has all that it asked for
 SEVEN = ((0.28, 0.14), (0.42, 0.14), (0.4, 0.22), (0.36, 0.32), (0.33, 0.42))  # in parts of the pad's width
 ONE = ((0.62, 0.13), (0.62, 0.42))
@@ -49,8 +49,8 @@ LONG = 10_000  # epochs: nobody waits for the end of that
 PATIENCE_MS = 60_000  # on a machine that has much else to do
 
 # Each plot is as wide as its place, and nothing is left to be drawn.
-REDRAWN = """[...document.querySelectorAll(".plot:has(.main-svg)")].every(
-    (plot) => Math.abs(plot.querySelector(".main-svg").getBoundingClientRect().width - plot.clientWidth) < 1
+REDRAWN = """[...document.querySelectorAll(".plot:has(svg)")].every(
+    (plot) => Math.abs(plot.querySelector("svg").getBoundingClientRect().width - plot.clientWidth) < 1
 )"""
 
 Page = Any  # of playwright, which mypy need not know here
@@ -148,8 +148,7 @@ def train(page: Page, tiny: Path, name: str, epochs: int) -> None:
 
 def steps_drawn(page: Page) -> int:
     """How far the lr curve reaches, which has every step."""
-    curve = "document.querySelector('.plot-run')?.data?.find(({yaxis}) => yaxis === 'y3')"
-    return int(page.evaluate(f"{curve}?.x.length ?? 0"))
+    return int(page.evaluate("document.querySelector('.plot-run')?.drawn?.panels.at(-1).curves[0].x.length ?? 0"))
 
 
 def wait_until(page: Page, condition: Any) -> None:
@@ -204,26 +203,48 @@ def test_a_run_is_trained_and_watched_and_a_reload_in_the_middle_shows_where_it_
     expect(button(page, re.compile("^Continue [0-9]+ more$"))).to_be_enabled()
 
 
-AXES = """(() => {
-    const { yaxis, yaxis2, yaxis4 } = document.querySelector(".plot-run").layout;
-    return { yaxis, yaxis2, yaxis4 };
-})()"""
+# Of each panel its name, how many points its curves have, and its ticks from the lowest up, `at` in px from above.
+PANELS = """document.querySelector(".plot-run").drawn.panels.map(({ names, curves, axis }) => ({
+    name: names[0],
+    points: curves.map(({ x }) => x.length),
+    ticks: axis.words.map((word) => [...document.querySelectorAll(".plot-run text")].find(
+        (text) => text.textContent === word && text.getAttribute("text-anchor") === "end",
+    )).filter(Boolean).map((text) => ({ text: text.textContent, at: Number(text.getAttribute("y")) })),
+}))"""
 
 
 def test_smoothed_batch_losses_have_their_own_panel_and_accuracy_several_ticks(open_page: Any) -> None:
     page = open_page("learn/smooth")
-    expect(page.locator(".plot-run .main-svg").first).to_be_visible()
-    axes = page.evaluate(AXES)
-    batch = page.evaluate("document.querySelector('.plot-run').data.filter(({yaxis}) => yaxis === 'y4')[0].y")
-    assert len(batch) == 12
-    assert axes["yaxis4"]["domain"][1] < axes["yaxis"]["domain"][0]
-    assert len(axes["yaxis2"]["tickvals"]) >= 2
-    low, high = axes["yaxis2"]["range"]
-    assert all(low < tick < high for tick in axes["yaxis2"]["tickvals"])
+    expect(page.locator(".plot-run svg").first).to_be_visible()
+    loss, batch, accuracy, lr = page.evaluate(PANELS)
+    assert batch["name"].startswith("batch loss")
+    assert batch["points"] == lr["points"] == [12]
+    assert len(accuracy["ticks"]) >= 2
+    assert max(tick["at"] for tick in loss["ticks"]) < min(tick["at"] for tick in accuracy["ticks"])
+    heights = [tick["at"] for tick in accuracy["ticks"]]
+    assert heights == sorted(heights, reverse=True)
     go(page, {"url": page.url.partition("#")[0]}, "learn/one")
     expect(page.locator("#run-title")).to_have_text("one")
-    expect(page.locator(".plot-run .main-svg").first).to_be_visible()
-    assert page.evaluate(AXES)["yaxis4"] is None
+    expect(page.locator(".plot-run svg").first).to_be_visible()
+    assert [panel["name"].split()[0].rstrip(",") for panel in page.evaluate(PANELS)] == ["loss", "accuracy", "lr"]
+
+
+def test_the_pointer_is_told_all_curves_of_the_epoch_that_is_near_it(open_page: Any, studio: dict[str, str]) -> None:
+    page = open_page("learn/one")
+    plot = page.locator(".plot-run")
+    expect(plot.locator("svg")).to_be_visible()
+    mark = plot.get_by_text("2", exact=True).bounding_box()  # the tick of epoch 2
+    middle = plot.bounding_box()["y"] + plot.bounding_box()["height"] / 2
+    page.mouse.move(mark["x"] + mark["width"] / 2 + 5, middle)
+    with urllib.request.urlopen(f"{studio['url']}api/runs/one/history") as answer:
+        row = json.load(answer)["epochs"][1]
+    told = plot.locator(".tip")
+    expect(told).to_contain_text(f"epoch 2: val {row['val_loss']:.3f}"[:-1])
+    expect(told).to_contain_text(f"epoch 2: val {100 * row['val_accuracy']:.2f}%")
+    expect(told.locator("div")).to_have_count(5)
+    expect(told).to_contain_text(f"step {row['step']}: lr ")
+    page.mouse.move(0, 0)
+    expect(told).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -243,19 +264,19 @@ def test_the_studios_accuracy_axis_is_that_of_the_pictures(
     page = open_page("read")
     axis = page.evaluate(
         """async (values) => {
-            const { place, axis } = (await import("/static/lib/plot.js")).accuracyAxis(values);
-            return {...axis, places: values.map(place)};
+            const { at, range, ticks, words } = (await import("/static/lib/axes.js")).accuracyAxis(values);
+            return { range, ticks, words, places: values.map(at) };
         }""",
         values,
     )
     drawn = Figure().add_subplot()
     floor = style.scale_accuracy(drawn, values)
     assert [-math.log10(1 - v) for v in drawn.get_ylim()] == pytest.approx(axis["range"], abs=1e-6)
-    assert [-math.log10(1 - v) for v in drawn.get_yticks()] == pytest.approx(axis["tickvals"], abs=1e-6)
+    assert sorted(-math.log10(1 - v) for v in drawn.get_yticks()) == pytest.approx(axis["ticks"], abs=1e-6)
     assert [-math.log10(1 - min(v, floor)) for v in values] == pytest.approx(axis["places"], abs=1e-6)
-    assert len(axis["ticktext"]) >= 2
+    assert len(axis["words"]) >= 2
     if ticks:
-        assert sorted(axis["ticktext"], key=lambda text: float(text[:-1])) == ticks
+        assert axis["words"] == ticks
 
 
 def test_what_cannot_be_trained_is_said_in_one_line_beside_the_form(open_page: Any) -> None:
@@ -340,7 +361,7 @@ def test_two_runs_are_compared_in_curves_fields_and_words(open_page: Any) -> Non
     page.get_by_label("two", exact=True).check()
     expect(page.locator(".sentences")).to_contain_text(re.compile("chance|both read"))
     expect(page.locator("table.words tbody th")).to_contain_text(["optimizer", "lr", "seed"])
-    wait_until(page, lambda: page.evaluate("document.querySelector('.plot-overlay').data?.length") == 4)
+    wait_until(page, lambda: page.evaluate("document.querySelectorAll('.plot-overlay .curve').length") == 4)
     assert page.url.endswith("#/compare/one/two")
 
 
@@ -488,7 +509,7 @@ SPILLED = """() => {
         const node = words.currentNode;
         const parent = node.parentElement;
         if (!node.data.trim() || !parent.checkVisibility({visibilityProperty: true})) continue;
-        if (parent.closest(".unseen, .skip, select, .hoverlayer")) continue;
+        if (parent.closest(".unseen, .skip, select")) continue;
         let box = parent.closest(".plot") ?? parent;
         while (/^(inline|contents)$/.test(getComputedStyle(box).display)) box = box.parentElement;
         if (getComputedStyle(box).textOverflow === "ellipsis") continue;

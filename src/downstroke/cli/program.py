@@ -9,7 +9,7 @@ import click
 
 from downstroke.cli.options import remember_debug
 from downstroke.cli.printing import end_items, print_item, print_json, say
-from downstroke.errors import DownstrokeError, RecipeError, shown
+from downstroke.errors import DownstrokeError, RecipeError, missing, shown
 
 FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 
@@ -73,6 +73,8 @@ def _line(error: Exception) -> str:
     """What a person sees of an error."""
     if isinstance(error, DownstrokeError):
         return str(error)
+    if isinstance(error, ImportError) and (line := missing(error)):
+        return line
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; --debug shows where)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ from downstroke.cli.options import common, in_runs_dir
 from downstroke.cli.printing import print_json, say
 from downstroke.cli.program import main
 from downstroke.errors import DownstrokeError
+
+TOKEN = "DOWNSTROKE_TOKEN"  # in the environment, where other users do not see it, as they see arguments
 
 
 @main.command()
@@ -32,7 +35,12 @@ from downstroke.errors import DownstrokeError
     metavar="ORIGIN",
     help="Let pages of this site ask the API, such as https://example.org; may be given again.",
 )
-@click.option("--token", help="What programs send as Authorization: Bearer TOKEN; left out, a random one.")
+@click.option(
+    "--token",
+    envvar=TOKEN,
+    show_envvar=True,
+    help="What programs send as Authorization: Bearer TOKEN; left out, a random one.",
+)
 @in_runs_dir
 @common
 def studio(
@@ -58,8 +66,14 @@ def studio(
             f'{error.name} is not installed; to have it: pip install ".[studio]" in the clone'
         ) from None
 
+    if not read_only and find_spec("torch") is None:
+        raise DownstrokeError(
+            "torch is not installed, and a studio that trains needs it; add --read-only, or: pip install torch"
+        )
+
     def tell(served: dict[str, str]) -> None:
-        say(f"the studio is at {served['url']}  (token {served['token']}; Ctrl-C ends it, trainings go on)")
+        shown = served["token"] if token is None else "as given"  # not into a server's log
+        say(f"the studio is at {served['url']}  (token {shown}; Ctrl-C ends it, trainings go on)")
         if as_json:
             print_json(served)
 

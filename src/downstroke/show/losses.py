@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from downstroke.errors import DownstrokeError
@@ -77,6 +78,12 @@ class Ahead:
 
 
 AHEAD = Ahead()
+
+
+def refuse_missing() -> None:
+    """ModuleNotFoundError where matplotlib is not installed: before a training, not at its end."""
+    if find_spec("matplotlib") is None:
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
 
 
 def begin_ahead() -> None:

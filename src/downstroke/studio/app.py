@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -16,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, missing
 from downstroke.studio import routes, schemas
 from downstroke.studio.errors import Refused
 from downstroke.studio.guard import Guard, Settings
@@ -81,6 +80,12 @@ def _answer_errors(app: FastAPI, methods: Callable[[str], list[str]]) -> None:
             line = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
         return Answer({"error": line}, error.status_code, headers)
 
+    @app.exception_handler(ImportError)
+    async def not_installed(request: Request, error: ImportError) -> Response:
+        if (line := missing(error)) is None:
+            raise error
+        return Answer({"error": line}, 501)
+
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return Answer({"error": in_words(error.errors())}, 422)
@@ -103,10 +108,9 @@ def _pages(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/static/{name:path}", include_in_schema=False)
     async def static(name: str) -> Response:
-        path = _plotly() if name == "plotly.min.js" else ours.get(name)
-        if path is None:
+        if name not in ours:
             raise HTTPException(404)
-        return FileResponse(path, headers={"Cache-Control": "no-cache"})
+        return FileResponse(ours[name], headers={"Cache-Control": "no-cache"})
 
     @app.get(
         "/healthz",
@@ -125,10 +129,3 @@ def _pages(app: FastAPI, studio: Studio) -> None:
     @app.get("/api", include_in_schema=False)
     async def api() -> Response:
         return HTMLResponse(as_page(app.openapi()))
-
-
-def _plotly() -> Path | None:
-    """The script that the plotly package brings along."""
-    found = find_spec("plotly")
-    places = found.submodule_search_locations if found else None
-    return Path(places[0], "package_data", "plotly.min.js") if places else None

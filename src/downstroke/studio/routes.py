@@ -32,10 +32,11 @@ _SAID = {
     422: "The request does not match this description.",
     429: "Too many are waiting already.",
     500: "Something unexpected; the server's own log says what.",
+    501: "It needs a package that is not installed on the server, as torch is not where it only reads.",
     503: "Too busy, or it took too long; try again.",
 }
 _READS, _CHANGES = (401, 408, 413), (401, 408, 413, 422)  # what asking for something, and changing it, may be answered
-_ALWAYS = (403, 500, 503)
+_ALWAYS = (403, 500, 501, 503)
 
 _NAME = Path(description="The run's name.", max_length=64, examples=["calm-otter"])
 _CONTINUE = Body(schemas.Continue(epochs=None, lr=None, schedule=None))

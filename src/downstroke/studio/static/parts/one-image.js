@@ -1,9 +1,10 @@
 // One val image: how it was read before the last epoch and after it, and what one step does to its loss.
 
 import { get, runPath } from "../lib/api.js";
+import { linearAxis, logAxis, logTicks } from "../lib/axes.js";
 import { h, paint, picture, write } from "../lib/dom.js";
 import { loss, number, percent } from "../lib/format.js";
-import { logTicks, panelName, Plot } from "../lib/plot.js";
+import { Plot } from "../lib/plot.js";
 import { Bars } from "./bars.js";
 import { card } from "./layout.js";
 
@@ -39,7 +40,7 @@ export class OneImage {
       role: "img",
       "aria-label": "Loss of this image after one step, by lr",
     });
-    this.plot = new Plot(drawing, (c) => this.draw(c), signal);
+    this.plot = new Plot(drawing, () => this.draw(), signal);
     this.problem = h("p", { class: "problem", role: "alert" });
     const move = (by) => () => this.go((this.index ?? 0) + by);
     this.node = h(
@@ -137,63 +138,38 @@ export class OneImage {
     this.plot.redraw();
   }
 
-  draw(c) {
-    if (!this.step) return { data: [], layout: { xaxis: { visible: false }, yaxis: { visible: false } } };
+  draw() {
+    if (!this.step) return null;
     const { lrs, losses, loss: before, lr } = this.step;
-    const known = lrs.map((_, index) => index).filter((index) => losses[index] !== null);
-    const seen = known
-      .map((index) => losses[index])
-      .concat(before ?? [])
-      .filter((value) => value > 0);
+    const seen = [...losses, before].filter((value) => value > 0);
     const high = Math.max(...seen);
     const low = Math.max(Math.min(...seen), Math.min(before || high, high) / 1000); // below, nothing is left to gain
+    const [bottom, top] = [low / 1.3, high * 1.3];
     const log = high > 10 * low;
-    const ticks = log ? logTicks(low / 1.3, high * 1.3, 5) : null;
-    const rule = (x0, x1, y0, y1, extra) => ({
-      type: "line",
-      x0,
-      x1,
-      y0,
-      y1,
-      line: { color: c.muted, width: 1, dash: "dot" },
-      ...extra,
-    });
+    // Below the picture it runs along its edge.
+    const within = (value) => (log && value !== null ? Math.max(value, low / 1.2) : value);
     return {
-      data: [
+      x: logAxis(lrs[0], lrs.at(-1), logTicks(lrs[0], lrs.at(-1), 7)),
+      title: "lr",
+      rules: lr ? [lr] : [],
+      panels: [
         {
-          x: known.map((index) => lrs[index]),
-          y: known.map((index) => losses[index]),
-          mode: "lines",
-          line: { color: c.val, width: 2.2 },
-          customdata: known.map((index) => [number(lrs[index]), loss(losses[index])]),
-          hovertemplate: "lr %{customdata[0]}: loss %{customdata[1]}<extra></extra>",
-        },
-        {
-          x: [this.at.lr],
-          y: [this.at.after && Math.max(this.at.after, low / 1.2)], // below the picture it stands on its edge
-          mode: "markers",
-          marker: { color: c.train, size: 13, line: { color: c.card, width: 2 } },
-          hoverinfo: "skip",
+          bottom: 0,
+          top: 1,
+          names: ["loss after the step", "loss after it"],
+          axis: log ? logAxis(bottom, top, logTicks(bottom, top, 5)) : linearAxis(0, 1.08 * high, 5),
+          rules: [before],
+          curves: [
+            {
+              x: lrs,
+              y: losses.map(within),
+              colour: "var(--val)",
+              told: (index) => `lr ${number(lrs[index])}: loss ${loss(losses[index])}`,
+            },
+            { x: [this.at.lr], y: [within(this.at.after)], colour: "var(--train)", mark: "circle", size: 6.5 },
+          ],
         },
       ],
-      layout: {
-        xaxis: {
-          type: "log",
-          tickvals: logTicks(lrs[0], lrs.at(-1), 7),
-          ticktext: logTicks(lrs[0], lrs.at(-1), 7).map(number),
-          title: { text: "lr", standoff: 10 },
-        },
-        yaxis: log
-          ? {
-              type: "log",
-              range: [Math.log10(low / 1.3), Math.log10(high * 1.3)],
-              tickvals: ticks,
-              ticktext: ticks.map(number),
-            }
-          : { rangemode: "tozero", nticks: 5 },
-        shapes: [rule(0, 1, before, before, { xref: "paper" }), ...(lr ? [rule(lr, lr, 0, 1, { yref: "paper" })] : [])],
-        annotations: [panelName(["loss after the step", "loss after it"], 1, c)],
-      },
     };
   }
 }

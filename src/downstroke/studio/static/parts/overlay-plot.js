@@ -1,49 +1,42 @@
 // The curves of several runs over each other: val loss, and val accuracy below it.
 
+import { accuracyAxis, epochAxis, lossAxis } from "../lib/axes.js";
 import { loss, percent } from "../lib/format.js";
-import { accuracyAxis, lossAxis, panelName, runLook } from "../lib/plot.js";
+import { runLook } from "../lib/plot.js";
 
-export function drawOverlay(names, histories, c) {
-  const drawn = names.map((name, index) => [name, histories.get(name) ?? [], runLook(index, c)]);
-  const of = (key) => drawn.flatMap(([, rows]) => rows.map((row) => row[key])).filter(Number.isFinite);
-  const accuracy = accuracyAxis(of("val_accuracy"));
-  const last = Math.max(1, ...drawn.map(([, rows]) => rows.at(-1)?.epoch ?? 1));
-  const line = (name, rows, look, key, told, place, yaxis) => {
-    const known = rows.filter((row) => Number.isFinite(row[key]));
-    return {
-      x: known.map((row) => row.epoch),
-      y: known.map((row) => place(row[key])),
-      customdata: known.map((row) => told(row[key])),
-      hovertemplate: `${name}, epoch %{x}: %{customdata}<extra></extra>`,
-      mode: known.length > 30 ? "lines" : "lines+markers",
-      line: { color: look.color, width: 2.2, dash: look.dash },
-      marker: { color: look.color, size: 7, symbol: look.symbol },
-      yaxis,
-    };
-  };
+export function drawOverlay(names, histories, width, em) {
+  const curves = (key, written) =>
+    names.map((name, index) => {
+      const rows = (histories.get(name) ?? []).filter((row) => Number.isFinite(row[key]));
+      const look = runLook(index);
+      return {
+        x: rows.map((row) => row.epoch),
+        y: rows.map((row) => row[key]),
+        told: (at) => `${name}, epoch ${rows[at].epoch}: ${written(rows[at][key])}`,
+        ...look,
+        mark: rows.length > 30 ? null : look.mark,
+      };
+    });
+  const [losses, accuracies] = [curves("val_loss", loss), curves("val_accuracy", percent)];
+  const of = (drawn) => drawn.flatMap(({ y }) => y);
   return {
-    data: drawn.flatMap(([name, rows, look]) => {
-      const safe = name.replaceAll("<", "&lt;");
-      return [
-        line(safe, rows, look, "val_loss", loss, (value) => value, "y"),
-        line(safe, rows, look, "val_accuracy", percent, accuracy.place, "y2"),
-      ];
-    }),
-    layout: {
-      xaxis: {
-        range: [0, last * 1.02],
-        tickformat: "d",
-        nticks: 10,
-        dtick: last <= 10 ? 1 : undefined,
-        anchor: "y2",
-        title: { text: "epoch", standoff: 10 },
+    x: epochAxis(Math.max(1, ...names.map((name) => histories.get(name)?.at(-1)?.epoch ?? 1)), width / em),
+    title: "epoch",
+    panels: [
+      {
+        bottom: 0.42,
+        top: 1,
+        names: ["val loss (nats, mean over images)", "val loss (nats)", "val loss"],
+        axis: lossAxis(of(losses), 3),
+        curves: losses,
       },
-      yaxis: { domain: [0.42, 1], ...lossAxis(of("val_loss"), 3) },
-      yaxis2: { domain: [0, 0.32], ...accuracy.axis },
-      annotations: [
-        panelName(["val loss (nats, mean over images)", "val loss (nats)", "val loss"], 1, c),
-        panelName(["val accuracy, the errors on a log scale", "accuracy (log)", "accuracy"], 0.325, c),
-      ],
-    },
+      {
+        bottom: 0,
+        top: 0.32,
+        names: ["val accuracy, the errors on a log scale", "accuracy (log)", "accuracy"],
+        axis: accuracyAxis(of(accuracies)),
+        curves: accuracies,
+      },
+    ],
   };
 }

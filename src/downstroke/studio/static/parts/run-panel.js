@@ -40,7 +40,7 @@ export class RunPanel {
     this.legend = h("ul", { class: "legend", "aria-label": "Curves" });
     const drawing = h("div", { class: "plot plot-run", role: "img", "aria-label": "Loss by epoch: nothing yet" });
     this.drawing = drawing;
-    this.plot = new Plot(drawing, (c, width) => drawRun(this, c, width), this.signal);
+    this.plot = new Plot(drawing, (width, em) => drawRun(this, width, em), this.signal);
     this.reason = h("p", {});
     this.forecast = h("p", { class: "forecast" });
     this.first = h("button", { type: "button", class: "primary", onclick: () => this.press(this.firstDoes) });

@@ -1,6 +1,6 @@
 // The curves of one run: loss, accuracy and lr below each other, on one epoch axis.
 
-import { accuracyAxis, lossAxis, panelName } from "../lib/plot.js";
+import { accuracyAxis, epochAxis, linearAxis, lossAxis } from "../lib/axes.js";
 import { loss, number, percent } from "../lib/format.js";
 
 const finite = (rows, key) => rows.filter((row) => Number.isFinite(row[key]));
@@ -34,153 +34,95 @@ function horizon(run, done) {
   return Math.max(Math.min(last, run.target_epochs), Math.ceil(done), 1);
 }
 
-export function drawRun({ run, progress, epochs, steps, ...panel }, c, width) {
+export function drawRun({ run, progress, epochs, steps, ...panel }, width, em) {
   const perEpoch = progress?.steps_per_epoch ?? stepsPerEpoch(panel.detail, epochs);
   const last = horizon(run, Math.max(epochs.at(-1)?.epoch ?? 0, (steps.at(-1)?.step ?? 0) / perEpoch));
-  const val = finite(epochs, "val_loss");
-  const train = finite(epochs, "loss");
   const batch = finite(steps, "batch_loss");
   const [batchX, batchY] = thinned(
     batch.map((row) => row.step / perEpoch),
     batch.map((row) => row.batch_loss),
     width / 3,
   );
-  const lrRows = finite(steps, "lr");
+  const batchCurve = { x: batchX, y: batchY, colour: "var(--batch)", width: 1.1 };
   const apart = smoothed(panel.detail); // another quantity than the loss of val and train: a panel of its own
-  const within = apart ? [] : batchY;
-  const axis = lossAxis([...val.map((row) => row.val_loss), ...train.map((row) => row.loss), ...within]);
-  const accuracies = [
-    ...finite(epochs, "accuracy").map((row) => row.accuracy),
-    ...finite(epochs, "val_accuracy").map((row) => row.val_accuracy),
-  ];
-  const accuracy = accuracyAxis(accuracies);
-  const marks = epochs.length > 30 ? "lines" : "lines+markers";
-
-  const line = (rows, key, look, extra = {}) => ({
-    x: rows.map((row) => row.epoch),
-    y: rows.map((row) => row[key]),
-    mode: marks,
-    ...look,
-    ...extra,
-  });
-  const valLook = { line: { color: c.val, width: 2.2 }, marker: { color: c.val, size: 7 } };
-  const trainLook = {
-    line: { color: c.train, width: 1.8, dash: "6px,3px" },
-    marker: { color: c.card, size: 6.5, symbol: "square", line: { color: c.train, width: 1.6 } },
+  const mark = epochs.length > 30 ? null : "circle";
+  const curve = (key, name, written, look) => {
+    const rows = finite(epochs, key);
+    return {
+      x: rows.map((row) => row.epoch),
+      y: rows.map((row) => row[key]),
+      told: (index) => `epoch ${rows[index].epoch}: ${name} ${written(rows[index][key])}`,
+      ...look,
+    };
   };
-  const place = (rows, key) => rows.map((row) => accuracy.place(row[key]));
-  const shares = (rows, key) => rows.map((row) => percent(row[key]));
-  const data = [
-    {
-      x: batchX,
-      y: batchY,
-      mode: "lines",
-      line: { color: c.batch, width: 1.1 },
-      hoverinfo: "skip",
-      yaxis: apart ? "y4" : "y",
-    },
-    ...gap(panel, run, epochs, c),
-    line(train, "loss", trainLook, {
-      customdata: train.map((row) => loss(row.loss)),
-      hovertemplate: "epoch %{x}: train %{customdata}<extra></extra>",
-    }),
-    line(val, "val_loss", valLook, {
-      customdata: val.map((row) => loss(row.val_loss)),
-      hovertemplate: "epoch %{x}: val %{customdata}<extra></extra>",
-    }),
-    line(finite(epochs, "accuracy"), "accuracy", trainLook, {
-      y: place(finite(epochs, "accuracy"), "accuracy"),
-      yaxis: "y2",
-      customdata: shares(finite(epochs, "accuracy"), "accuracy"),
-      hovertemplate: "epoch %{x}: train %{customdata}<extra></extra>",
-    }),
-    line(finite(epochs, "val_accuracy"), "val_accuracy", valLook, {
-      y: place(finite(epochs, "val_accuracy"), "val_accuracy"),
-      yaxis: "y2",
-      customdata: shares(finite(epochs, "val_accuracy"), "val_accuracy"),
-      hovertemplate: "epoch %{x}: val %{customdata}<extra></extra>",
-    }),
-    {
-      x: lrRows.map((row) => row.step / perEpoch),
-      y: lrRows.map((row) => row.lr),
-      mode: "lines",
-      yaxis: "y3",
-      line: { color: c.ink, width: 1.4 },
-      customdata: lrRows.map((row) => [row.step, number(row.lr)]),
-      hovertemplate: "step %{customdata[0]}: lr %{customdata[1]}<extra></extra>",
-    },
+  const valLook = { colour: "var(--val)", mark };
+  const trainLook = { colour: "var(--train)", width: 1.8, dash: "6 3", mark: mark && "square", hollow: "var(--card)" };
+  const [train, val] = [curve("loss", "train", loss, trainLook), curve("val_loss", "val", loss, valLook)];
+  const accuracies = [
+    curve("accuracy", "train", percent, trainLook),
+    curve("val_accuracy", "val", percent, valLook),
   ];
-  const best = val.find((row) => row.epoch === run.best_epoch);
-  if (best) data.push(ring(best, c));
-  const lrs = lrRows.map((row) => row.lr);
-  const lrTop = Math.max(...lrs, 0) || 1;
+  const lrs = finite(steps, "lr");
+  const lr = {
+    x: lrs.map((row) => row.step / perEpoch),
+    y: lrs.map((row) => row.lr),
+    colour: "var(--ink)",
+    width: 1.4,
+    told: (index) => `step ${lrs[index].step}: lr ${number(lrs[index].lr)}`,
+  };
+  const lrTop = lr.y.reduce((largest, value) => Math.max(largest, value), 0) || 1;
+  const best = finite(epochs, "val_loss").find((row) => row.epoch === run.best_epoch);
   return {
-    data,
-    layout: {
-      xaxis: {
-        range: [0, last * 1.02],
-        nticks: Math.min(11, Math.ceil(width / 60)),
-        tickformat: "d",
-        dtick: last <= 10 ? 1 : undefined,
-        anchor: "y3",
-        title: { text: "epoch", standoff: 10 },
+    x: epochAxis(last, width / em),
+    title: "epoch",
+    rules: best ? [best.epoch] : [],
+    panels: [
+      {
+        bottom: apart ? 0.61 : 0.47,
+        top: 1,
+        names: ["loss (nats, mean over images)", "loss (nats)"],
+        axis: lossAxis([...val.y, ...train.y, ...(apart ? [] : batchY)]),
+        areas: gap(run, epochs),
+        curves: [...(apart ? [] : [batchCurve]), train, val, ...(best ? [ring(best)] : [])],
       },
-      yaxis: { domain: [apart ? 0.61 : 0.47, 1], ...axis },
-      ...(apart ? { yaxis4: { domain: [0.44, 0.53], ...lossAxis(batchY), nticks: 3 } } : {}),
-      yaxis2: { domain: [0.19, apart ? 0.36 : 0.38], ...accuracy.axis },
-      yaxis3: {
-        domain: [0, 0.1],
-        range: [0, 1.3 * lrTop],
-        tickvals: lrs.length ? [lrTop] : [],
-        ticktext: [number(lrTop)],
+      apart && {
+        bottom: 0.44,
+        top: 0.53,
+        names: ["batch loss, with smoothed labels (nats)", "batch loss"],
+        axis: lossAxis(batchY, 10, 3),
+        curves: [batchCurve],
       },
-      annotations: [
-        panelName(["loss (nats, mean over images)", "loss (nats)"], 1, c),
-        ...(apart ? [panelName(["batch loss, with smoothed labels (nats)", "batch loss"], 0.535, c)] : []),
-        panelName(["accuracy, the errors on a log scale", "accuracy (log)", "accuracy"], apart ? 0.365 : 0.385, c),
-        panelName(["lr"], 0.105, c),
-      ],
-      shapes: best
-        ? [
-            {
-              type: "line",
-              xref: "x",
-              yref: "paper",
-              x0: best.epoch,
-              x1: best.epoch,
-              y0: 0,
-              y1: 1,
-              line: { color: c.muted, width: 1, dash: "dot" },
-              layer: "below",
-            },
-          ]
-        : [],
-    },
+      {
+        bottom: 0.19,
+        top: apart ? 0.36 : 0.38,
+        names: ["accuracy, the errors on a log scale", "accuracy (log)", "accuracy"],
+        axis: accuracyAxis(accuracies.flatMap(({ y }) => y)),
+        curves: accuracies,
+      },
+      {
+        bottom: 0,
+        top: 0.1,
+        names: ["lr"],
+        axis: { ...linearAxis(0, 1.3 * lrTop), ticks: lrs.length ? [lrTop] : [], words: [number(lrTop)] },
+        curves: [lr],
+      },
+    ].filter(Boolean),
   };
 }
 
 // From the best epoch on, where the advice says that it overfits: between train and val.
-function gap(panel, run, epochs, c) {
+function gap(run, epochs) {
   if (run.advice?.verdict !== "overfitting") return [];
-  const rows = epochs.filter(
-    (row) => row.epoch >= run.best_epoch && Number.isFinite(row.loss) && Number.isFinite(row.val_loss),
-  );
-  const edge = (key, fill) => ({
-    x: rows.map((row) => row.epoch),
-    y: rows.map((row) => row[key]),
-    mode: "lines",
-    line: { width: 0 },
-    hoverinfo: "skip",
-    ...fill,
-  });
-  return [edge("loss", {}), edge("val_loss", { fill: "tonexty", fillcolor: c.shade })];
+  const rows = finite(finite(epochs, "loss"), "val_loss").filter((row) => row.epoch >= run.best_epoch);
+  const of = (key) => rows.map((row) => row[key]);
+  return [{ x: of("epoch"), low: of("loss"), high: of("val_loss") }];
 }
 
-const ring = (best, c) => ({
-  x: [best.epoch],
-  y: [best.val_loss],
-  mode: "markers",
-  marker: { symbol: "circle-open", size: 15, color: c.ink, line: { width: 1.5 } },
-  hoverinfo: "skip",
-  cliponaxis: false,
+const ring = ({ epoch, val_loss: value }) => ({
+  x: [epoch],
+  y: [value],
+  colour: "var(--ink)",
+  mark: "circle",
+  size: 7.5,
+  hollow: "none",
 });

@@ -1,8 +1,9 @@
 // All the weights: the first layer's filters, the sizes in each layer, and how far a batch's gradient is off.
 
+import { logAxis, logTicks } from "../lib/axes.js";
 import { h, paint, replace, scroller, table } from "../lib/dom.js";
 import { number } from "../lib/format.js";
-import { logTicks, panelName, Plot } from "../lib/plot.js";
+import { Plot } from "../lib/plot.js";
 import { card } from "./layout.js";
 
 export class Weights {
@@ -17,7 +18,7 @@ export class Weights {
       "aria-label": "Relative error of a batch’s gradient by batch size",
     });
     this.drawing = drawing;
-    this.plot = new Plot(drawing, (c) => noisePlot(this.noise, c), signal);
+    this.plot = new Plot(drawing, () => noisePlot(this.noise), signal);
     this.node = h(
       "div",
       { class: "two" },
@@ -103,27 +104,33 @@ function filterPicture(pixels, label) {
   return canvas;
 }
 
-function noisePlot(noise, c) {
+function noisePlot(noise) {
   const known = noise.filter((row) => row.relative_error > 0);
+  if (!known.length) return null;
   const sizes = known.map((row) => row.batch_size);
   const errors = known.map((row) => row.relative_error);
-  const ticks = known.length ? logTicks(Math.min(...errors) / 1.4, Math.max(...errors) * 1.4, 5) : [];
+  const [low, high] = [Math.min(...errors) / 1.4, Math.max(...errors) * 1.4];
   return {
-    data: [
+    x: logAxis(Math.min(...sizes) / 1.2, Math.max(...sizes) * 1.2, sizes),
+    title: "batch size",
+    panels: [
       {
-        x: sizes,
-        y: errors,
-        mode: "lines+markers",
-        line: { color: c.val, width: 2.2 },
-        marker: { color: c.val, size: 8 },
-        customdata: known.map((row) => [number(row.relative_error), number(row.cosine)]),
-        hovertemplate: "batch of %{x}: relative error %{customdata[0]}, cosine %{customdata[1]}<extra></extra>",
+        bottom: 0,
+        top: 1,
+        names: ["relative error"],
+        axis: logAxis(low, high, logTicks(low, high, 5)),
+        curves: [
+          {
+            x: sizes,
+            y: errors,
+            colour: "var(--val)",
+            mark: "circle",
+            size: 4,
+            told: (index) =>
+              `batch of ${sizes[index]}: relative error ${number(errors[index])}, cosine ${number(known[index].cosine)}`,
+          },
+        ],
       },
     ],
-    layout: {
-      xaxis: { type: "log", tickvals: sizes, ticktext: sizes.map(String), title: { text: "batch size", standoff: 10 } },
-      yaxis: { type: "log", tickvals: ticks, ticktext: ticks.map(number) },
-      annotations: [panelName(["relative error"], 1, c)],
-    },
   };
 }

@@ -3,7 +3,7 @@
 import { get, runPath } from "../lib/api.js";
 import { fresh, h, replace, scroller, svg, table } from "../lib/dom.js";
 import { loss, percent, several, words } from "../lib/format.js";
-import { Plot } from "../lib/plot.js";
+import { markPath, Plot, runLook } from "../lib/plot.js";
 import { card, lead, nothing } from "../parts/layout.js";
 import { drawOverlay } from "../parts/overlay-plot.js";
 import { chip } from "../parts/runs.js";
@@ -47,7 +47,7 @@ class Page {
     this.legend = h("ul", { class: "legend", "aria-label": "Curves" });
     this.hint = muted("Tick a run to see its curves here.");
     this.drawing = h("div", { class: "plot plot-overlay", role: "img", "aria-label": "No run is ticked" });
-    this.plot = new Plot(this.drawing, (c) => drawOverlay(this.ticked, this.histories, c), signal);
+    this.plot = new Plot(this.drawing, (width, em) => drawOverlay(this.ticked, this.histories, width, em), signal);
     this.sentences = h("div", { class: "sentences", "aria-live": "polite" });
     this.differences = h("div", {});
     this.node = h(
@@ -205,14 +205,12 @@ function differing(names, recipes) {
 }
 
 function legendEntry(name, index) {
-  const dashes = ["", "6 3", "7 3 2 3", "2 3"][index % 4];
-  const line = svg("path", {
-    d: "M0 7h28",
-    "stroke-width": "2.6",
-    "stroke-dasharray": dashes,
-    class: `run-${index % 7}`,
-  });
-  return h("li", {}, svg("svg", { width: "28", height: "14", "aria-hidden": "true" }, line), name);
+  const { colour, dash, mark } = runLook(index);
+  const sample = [
+    svg("path", { d: "M0 7h28", fill: "none", stroke: colour, "stroke-width": "2.4", "stroke-dasharray": dash }),
+    svg("path", { d: markPath(mark, 14, 7, 3.5), fill: colour }),
+  ];
+  return h("li", {}, svg("svg", { width: "28", height: "14", "aria-hidden": "true" }, sample), name);
 }
 
 const described = (names, histories) =>
