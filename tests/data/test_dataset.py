@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downstroke.data.batches import batches, order, shuffled
+from downstroke.data.batches import batches, order, shuffled, starts
 from downstroke.data.dataset import Dataset, Part, cut, set_test_apart, split, spoil
 from downstroke.errors import DataError, RecipeError
 
@@ -145,14 +145,17 @@ def test_every_place_in_the_order_is_equally_likely():
     assert np.abs(np.bincount(places, minlength=5) - 400).max() < 90  # five standard deviations
 
 
-@given(st.integers(1, 200), st.integers(1, 70))
+@given(st.integers(1, 200), st.integers(1, 70), st.none() | st.integers(1, 150))
 @settings(max_examples=50, deadline=None)
-def test_batches_are_the_order_in_slices_and_can_start_in_the_middle(n, batch_size):
-    whole = list(batches(0, 3, n, batch_size))
+def test_batches_are_the_order_in_slices_and_can_start_in_the_middle(n, batch_size, late):
+    whole = list(batches(0, 3, n, batch_size, late_batch_size=late))
     np.testing.assert_array_equal(np.concatenate(whole), order(0, 3, n))
-    assert all(len(batch) == batch_size for batch in whole[:-1])
+    firsts = starts(n, batch_size, late)
+    sizes = [batch_size if late is None or 2 * first < n else late for first in firsts]
+    assert [len(batch) for batch in whole[:-1]] == sizes[:-1]
+    assert len(whole) == len(firsts)
     start = len(whole) // 2
-    rest = list(batches(0, 3, n, batch_size, start))
+    rest = list(batches(0, 3, n, batch_size, start, late))
     assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in whole[start:]]
 
 

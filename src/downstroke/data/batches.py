@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +42,28 @@ def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return shuffled(n, _ORDER, seed, epoch)
 
 
-def batches(seed: int, epoch: int, n: int, batch_size: int, start: int = 0) -> Iterator[NDArray[np.int64]]:
-    """The batches of `epoch` from batch number `start` (from 0) on: slices of `order`, [batch_size].
+def starts(n: int, batch_size: int, late_batch_size: int | None = None) -> list[int]:
+    """Where the batches of an epoch of `n` images begin in its order; so many steps has it.
+
+    With `late_batch_size` those of its second half have that size; the first batch that reaches into it is the last of
+    the first half.
+    """
+    if late_batch_size is None:
+        return list(range(0, n, batch_size))
+    half = min(n, -(-n // (2 * batch_size)) * batch_size)
+    return [*range(0, half, batch_size), *range(half, n, late_batch_size)]
+
+
+def batches(
+    seed: int, epoch: int, n: int, batch_size: int, start: int = 0, late_batch_size: int | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """The batches of `epoch` from batch number `start` (from 0) on: slices of `order`, as `starts` parts it.
 
     The last may be short. Raises RecipeError for a batch size below 1 or a negative seed.
     """
     if batch_size < 1:
         raise RecipeError(f"a batch size of {batch_size} holds no image; give 1 or more (128 is usual)")
     indices = order(seed, epoch, n)
-    for first in range(start * batch_size, n, batch_size):
-        yield indices[first : first + batch_size]
+    bounds = [*starts(n, batch_size, late_batch_size), n]
+    for first, end in pairwise(bounds[start:]):
+        yield indices[first:end]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.augment import variation
-from downstroke.data.batches import batches
+from downstroke.data.batches import batches, starts
 from downstroke.learning import optimizers
 from downstroke.learning.distributed import World
 from downstroke.learning.events import Event, StepDone, Stopped, StopReason
@@ -31,7 +30,7 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
     recipe, at, world = learner.recipe, learner.at, learner.world
     network, criterion, optimizer = world.parallel(learner.network), learner.criterion, learner.optimizer
     guard = DeferredGuard(learner.weights) if learner.machine.deferred else Guard()
-    steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
+    steps_per_epoch = len(starts(len(train), recipe.batch_size, recipe.late_batch_size))
     measure = Measure(learner, train, val)
     clock = _Clock(at)
     network.train()
@@ -88,7 +87,8 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
     """
     recipe, epoch = learner.recipe, learner.at.epoch + 1
     variation = Variation(learner, train, epoch)
-    for chosen in batches(recipe.seed, epoch, len(train), recipe.batch_size, start=learner.at.batch):
+    sizes = recipe.batch_size, learner.at.batch, recipe.late_batch_size
+    for chosen in batches(recipe.seed, epoch, len(train), *sizes):
         mine, share = _share(chosen, learner.world)
         index = torch.from_numpy(mine).to(train.images.device)
         yield *variation(index), share

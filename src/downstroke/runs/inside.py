@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from downstroke.data.batches import starts
 from downstroke.errors import CheckpointError, DataError
 from downstroke.learning import inspect
 from downstroke.learning.learner import Images, Learner
@@ -130,7 +131,8 @@ class Inside:
 
     def _epoch_start(self, last: Weights) -> Network | None:
         """The judged W at the start of the epoch that `last` is in or has just ended, from a checkpoint still kept."""
-        steps = -(-self.run.environment["data"]["train"] // self.run.recipe.batch_size)
+        recipe, images = self.run.recipe, self.run.environment["data"]["train"]
+        steps = len(starts(images, recipe.batch_size, recipe.late_batch_size))
         epoch = last.epoch if last.step > last.epoch * steps else last.epoch - 1
         for kept in ("last.previous", "best", "best.previous"):
             try:

@@ -14,6 +14,7 @@ from typing import Any
 
 from downstroke import api
 from downstroke.api import Run
+from downstroke.data.batches import starts
 from downstroke.errors import DownstrokeError, RecipeError
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
@@ -130,7 +131,8 @@ class Views:
             self._seen.pop(shown["name"], None)
         if shown["state"] != "training" or row is None or not environment:
             return None
-        per_epoch = math.ceil(environment["data"]["train"] / recipe["batch_size"])
+        sizes = recipe["batch_size"], recipe.get("late_batch_size")  # a run of an earlier version has none
+        per_epoch = len(starts(environment["data"]["train"], *sizes))
         steps_per_s = self._pace(shown["name"], row["step"])
         left = shown["target_epochs"] * per_epoch - row["step"]
         return {
