@@ -213,7 +213,7 @@ def test_the_requirements_are_those_of_the_package_without_torch_and_in_the_lock
     )
     named = names_in(ROOT / "requirements" / name)
     reading = core - {"torch", "matplotlib"}
-    assert named == (reading if name == "reading.txt" else (reading - {"rich"}) | (studio - {"plotly"}))
+    assert named == (reading if name == "reading.txt" else (reading - {"rich"}) | studio)
     locked = {line.partition("==")[0] for line in names_in(ROOT / "constraints.txt")}
     assert named <= locked
 
