@@ -1,10 +1,12 @@
 """Whatever computes the logits gives the same: ONNX Runtime, torch and NumPy."""
 
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import downstroke
@@ -14,8 +16,9 @@ from downstroke.learning import models
 from downstroke.learning.models import MODELS, Network
 from downstroke.reading import engine, onnx_graph
 from downstroke.reading.batch_norm_folding import folded, onnx_layers
+from downstroke.reading.locator_network import NumpyLocator
 from downstroke.reading.reader import Reader
-from downstroke.reading.shipped import shipped
+from downstroke.reading.shipped import HOME, LOCATOR, shipped
 from downstroke.recipe import Recipe
 
 pytest.importorskip("onnxruntime")
@@ -62,6 +65,34 @@ def test_the_shipped_reader_reads_the_same_with_numpy_and_onnx_runtime(mnist: Da
     assert found.name == "onnxruntime"
     glyphs = mnist.train.images[:20]
     np.testing.assert_allclose(found(glyphs), engine.numpy_network.logits_by_numpy(weights)(glyphs), atol=1e-4)
+
+
+def locator_weights() -> dict[str, NDArray[np.float16]]:
+    from safetensors.numpy import load
+
+    return load((HOME / LOCATOR).read_bytes())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (37, 53), (160, 96)])
+def test_the_shipped_locator_says_the_same_with_numpy_and_onnx_runtime(shape: tuple[int, int]) -> None:
+    found = engine.locator_of_arrays(locator_weights())
+    assert isinstance(found, engine.OnnxLocator)
+    x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    given, expected = found(x), NumpyLocator(locator_weights())(x)
+    for one, other in zip(astuple(given), astuple(expected), strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_locator_that_onnx_runtime_computes_otherwise_is_computed_by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = onnx_graph.locator
+
+    def wrong(weights: onnx_graph.Weights) -> bytes:
+        kernel, bias = weights["ink"]
+        return right({**weights, "ink": (kernel, bias + 1)})
+
+    monkeypatch.setattr(engine, "locator", wrong)
+    assert isinstance(engine.locator_of_arrays(locator_weights()), NumpyLocator)
 
 
 @pytest.mark.parametrize("model", ["cnn", "deeper", "tiny"])

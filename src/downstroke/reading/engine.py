@@ -1,4 +1,5 @@
 """What computes a reader's logits: ONNX Runtime where it is installed, else torch where it is loaded, else NumPy.
+And what computes the locator's output: ONNX Runtime, else NumPy.
 
 ONNX Runtime is the fastest at every batch size, and loads in a tenth of the time of torch; docs/figures.md has the
 figures. It is asked once, when a reader is opened, whether it gives what torch or NumPy gives.
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.reading import numpy_network
-from downstroke.reading.onnx_graph import INPUT, LOGITS, PROBABILITIES, Layer, Scales, reader
+from downstroke.reading.locator_network import Locator, NumpyLocator, Said
+from downstroke.reading.onnx_graph import BOXES, HEAT, INK, INPUT, LOGITS, PROBABILITIES, Layer, Scales, locator, reader
 
 if TYPE_CHECKING:
     from downstroke.learning.models import Network
@@ -91,14 +93,8 @@ def _layers_of(weights: Mapping[str, Floats]) -> list[Layer]:
 
 def _checked(onnx: bytes, other: Engine) -> Engine:
     """ONNX Runtime with the model, where it gives what the other gives; else the other."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads()
-    options.log_severity_level = 3  # errors alone
     try:
-        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        found = OnnxEngine(session)
+        found = OnnxEngine(_session(onnx))
         glyphs = np.random.default_rng(0).integers(0, 256, (_CHECKED, 28, 28), np.uint8)
         given, expected = found(glyphs), other(glyphs)
     except Exception:  # what a foreign library raises for a model that it cannot run; there is another engine
@@ -106,6 +102,54 @@ def _checked(onnx: bytes, other: Engine) -> Engine:
     largest = max(1.0, float(np.abs(expected).max()))
     # Weights that give no numbers are reported by whoever reads with them, whichever engine it is.
     return found if np.allclose(given, expected, 0, TOLERANCE * largest, equal_nan=True) else other
+
+
+def locator_of_arrays(arrays: Mapping[str, NDArray[np.float16]]) -> Locator:
+    """A locator of what `learning.locator.arrays` gives: ONNX Runtime where it gives what NumPy gives, else NumPy."""
+    by_numpy = NumpyLocator(arrays)
+    if find_spec("onnxruntime") is None:
+        return by_numpy
+    stems = [name.removesuffix(".bias") for name in arrays if name.endswith(".bias")]
+    weights = {
+        stem: (
+            arrays[f"{stem}.kernel"].astype(np.float32).transpose(3, 2, 0, 1),
+            arrays[f"{stem}.bias"].astype(np.float32),
+        )
+        for stem in stems
+    }
+    try:
+        found = OnnxLocator(_session(locator(weights)))
+        x = np.random.default_rng(0).normal(size=(48, 80)).astype(np.float32)
+        given, expected = found(x), by_numpy(x)
+    except Exception:  # as in _checked
+        return by_numpy
+    same = all(
+        np.allclose(one, other, 0, TOLERANCE)
+        for one, other in zip(
+            (given.heat, given.boxes, given.ink), (expected.heat, expected.boxes, expected.ink), strict=True
+        )
+    )
+    return found if same else by_numpy
+
+
+class OnnxLocator(Locator):
+    """A locator that ONNX Runtime computes."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def padded(self, x: Floats) -> Said:
+        heat, boxes, ink = self._session.run([HEAT, BOXES, INK], {INPUT: x})
+        return Said(heat[0], boxes[0], ink[0, 0])
+
+
+def _session(onnx: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads()
+    options.log_severity_level = 3  # errors alone
+    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
 
 
 def _threads() -> int:

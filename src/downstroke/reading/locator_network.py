@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,21 @@ class Said:
     ink: Floats  # [H,W]
 
 
-class NumpyLocator:
+class Locator(ABC):
+    """What computes the locator's output."""
+
+    def __call__(self, x: Floats) -> Said:
+        """[H,W] as `glyphs.normal.normalised` gives it, of any size: padded with zeros, and cut again."""
+        height, width = x.shape
+        said = self.padded(np.pad(x, ((0, -height % STEP), (0, -width % STEP))))
+        return replace(said, ink=said.ink[:height, :width])
+
+    @abstractmethod
+    def padded(self, x: Floats) -> Said:
+        """The same for sides that are multiples of STEP."""
+
+
+class NumpyLocator(Locator):
     """The locator with the weights that `learning.locator.arrays` gives."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.float16]]) -> None:
@@ -44,10 +59,7 @@ class NumpyLocator:
                 flat = kernel.reshape(-1, kernel.shape[-1])
                 self._layers[stem] = Layer(flat, arrays[f"{stem}.bias"].astype(np.float32), stride)
 
-    def __call__(self, x: Floats) -> Said:
-        """[H,W] as `glyphs.normal.normalised` gives it, of any size: padded with zeros, and cut again."""
-        height, width = x.shape
-        x = np.pad(x, ((0, -height % STEP), (0, -width % STEP)))
+    def padded(self, x: Floats) -> Said:
         rows, columns = x.shape[0] // 2, x.shape[1] // 2
         x = np.ascontiguousarray(x.reshape(rows, 2, columns, 2).transpose(0, 2, 1, 3)).reshape(rows, columns, 4)
         at_2 = self._relu("at_2", x)
@@ -61,7 +73,7 @@ class NumpyLocator:
         ink = self._conv("ink", np.maximum(half, 0, out=half))
         ink = ink.reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(2 * rows, 2 * columns)
         heat, boxes = _sigmoid(self._of_each(fine, "heat")), self._of_each(fine, "box")
-        return Said(heat, boxes, _sigmoid(ink)[:height, :width])
+        return Said(heat, boxes, _sigmoid(ink))
 
     def _of_each(self, x: Floats, name: str) -> Floats:
         """A kernel of one pixel."""

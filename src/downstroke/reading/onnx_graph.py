@@ -1,7 +1,7 @@
 """A network of this house as an ONNX model in memory: a millisecond, and neither torch nor the package `onnx`.
 
-For a reader, and for `downstroke export --onnx`: the layers of `learning/models.py`, in the few messages of ONNX that
-they need. See https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the numbers of the fields.
+For a reader and its locator, and for `downstroke export --onnx`: the layers of `learning/models.py`, in the few
+messages of ONNX that they need. See https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the numbers of the fields.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 INPUT, LOGITS, PROBABILITIES, ACCEPT = "images", "logits", "probabilities", "accept"
+HEAT, BOXES, INK = "heat", "boxes", "ink"
 OPSET = 20
 _IR_VERSION = 10
 _FLOAT, _UINT8, _INT8, _INT64, _BOOL = 1, 2, 3, 7, 9  # ONNX's data types
@@ -94,6 +95,50 @@ def exported(
     graph.add(Layer("GreaterOrEqual", (np.array(threshold, np.float32),)), score, made=ACCEPT)
     made = [_value(PROBABILITIES, _FLOAT, classes), _value(ACCEPT, _BOOL)]
     return graph.serialized(_value(INPUT, _FLOAT, 1, 28, 28), made, facts)
+
+
+Weights = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+def locator(weights: Weights) -> bytes:
+    """float32 [H,W], multiples of 16, -> `heat` [1,H/4,W/4,C], `boxes` [1,H/4,W/4,4] and `ink` [1,1,H,W], serialized.
+
+    `weights`: by the names in `learning/locator.py`, a kernel [O,I,k,k] and a bias [O]. Heat and ink are probabilities.
+    """
+    graph = _Graph()
+    last = {"perm": (0, 2, 3, 1)}
+
+    def conv(name: str, given: str, stride: int = 1) -> str:
+        kernel, bias = weights[name]
+        border = kernel.shape[-1] // 2
+        attributes = {"pads": (border,) * 4, "strides": (stride, stride)}
+        return graph.add(Layer("Conv", (kernel, bias), attributes), given)
+
+    def relu(name: str, *given: str, stride: int = 1) -> str:
+        joined = given[0] if len(given) == 1 else graph.add(Layer("Concat", attributes={"axis": 1}), *given)
+        return graph.add(Layer("Relu"), conv(name, joined, stride))
+
+    def doubled(given: str) -> str:
+        return graph.add(Layer("Resize", (np.array([1, 1, 2, 2], np.float32),)), given, "")
+
+    x = graph.add(Layer("Unsqueeze", (np.array([0, 1], np.int64),)), INPUT)
+    at_2 = relu("at_2", graph.add(Layer("SpaceToDepth", attributes={"blocksize": 2}), x))
+    at_4 = relu("at_4.1", relu("at_4.0", at_2, stride=2))
+    at_8 = relu("at_8.1", relu("at_8.0", at_4, stride=2))
+    at_16 = relu("at_16.2", relu("at_16.1", relu("at_16.0", at_8, stride=2)))
+    fine = relu("up_4", doubled(relu("up_8", doubled(at_16), at_8)), at_4)
+    graph.add(Layer("Transpose", attributes=last), graph.add(Layer("Sigmoid"), conv("heat", fine)), made=HEAT)
+    graph.add(Layer("Transpose", attributes=last), conv("box", fine), made=BOXES)
+    half = graph.add(Layer("Add"), doubled(conv("to_2", fine)), at_2)
+    ink = conv("ink", graph.add(Layer("Relu"), half))
+    graph.add(Layer("Sigmoid"), graph.add(Layer("DepthToSpace", attributes={"blocksize": 2}), ink), made=INK)
+    classes = len(weights["heat"][1])
+    made = [
+        _value(HEAT, _FLOAT, "h", "w", classes),
+        _value(BOXES, _FLOAT, "h", "w", 4),
+        _value(INK, _FLOAT, 1, "H", "W"),
+    ]
+    return graph.serialized(_value(INPUT, _FLOAT, "W", first="H"), made)
 
 
 class _Graph:
@@ -182,9 +227,9 @@ def _attribute(name: str, value: int | tuple[int, ...]) -> bytes:
     return _text(1, name) + b"".join(_whole(8, one) for one in value) + _whole(20, _INTS)
 
 
-def _value(name: str, kind: int, *shape: int) -> bytes:
-    """The first dimension, before those of `shape`, is as long as one likes."""
-    sizes = _bytes(1, _text(2, "N")) + b"".join(_bytes(1, _whole(1, size)) for size in shape)
+def _value(name: str, kind: int, *shape: int | str, first: str = "N") -> bytes:
+    """A dimension that has a name, as the `first` has, is as long as one likes."""
+    sizes = b"".join(_bytes(1, _text(2, one) if isinstance(one, str) else _whole(1, one)) for one in (first, *shape))
     return _text(1, name) + _bytes(2, _bytes(1, _whole(1, kind) + _bytes(2, sizes)))
 
 

@@ -18,7 +18,7 @@ from downstroke.errors import CheckpointError
 if TYPE_CHECKING:
     from downstroke.learning.models import Network
     from downstroke.reading.engine import Engine
-    from downstroke.reading.locator_network import NumpyLocator
+    from downstroke.reading.locator_network import Locator
 
 HOME = Path(__file__).with_name("shipped")
 WEIGHTS, RECORD = "reader.safetensors", "reader.json"
@@ -80,14 +80,14 @@ def shipped() -> Shipped:
 
 
 @functools.cache
-def locator() -> NumpyLocator:
+def locator() -> Locator:
     """The shipped locator; loaded once. Raises CheckpointError as `shipped` does."""
     from safetensors.numpy import load as arrays
 
-    from downstroke.reading.locator_network import NumpyLocator
+    from downstroke.reading.engine import locator_of_arrays
 
     weights, _ = _verified(HOME, "locator", LOCATOR, LOCATOR_RECORD)
-    return NumpyLocator(arrays(weights))
+    return locator_of_arrays(arrays(weights))
 
 
 def load(folder: Path) -> Shipped:
