@@ -1,7 +1,7 @@
 """A network of this house as an ONNX model in memory: a millisecond, and neither torch nor the package `onnx`.
 
 For a reader and its locator, and for `downstroke export --onnx`: the layers of `learning/models.py`, in the few
-messages of ONNX that they need. See https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the numbers of the fields.
+messages of ONNX that they need. See https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the fields' numbers.
 """
 
 from __future__ import annotations
