@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST = 18e6  # pixels that the locator looks at: about 3 s of one core
+MOST = 18e6  # pixels that the locator looks at: 3 to 6 s of one core
 A_GLYPH = 2500  # pixels: what it takes to cut one out, and to read it
 A_DIGIT = 4 * A_GLYPH  # pixels: what one takes that the locator sees; it may be cut, or joined to others
 
