@@ -1,11 +1,13 @@
 """The seeded ways to divide data: val set apart, train cut short, labels spoilt, the order of an epoch."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downstroke.data.batches import batches, order, shuffled, starts
+from downstroke.data.batches import batches, order, shuffled, starts, step_count
 from downstroke.data.dataset import Dataset, Part, cut, set_test_apart, split, spoil
 from downstroke.errors import DataError, RecipeError
 
@@ -150,10 +152,10 @@ def test_every_place_in_the_order_is_equally_likely():
 def test_batches_are_the_order_in_slices_and_can_start_in_the_middle(n, batch_size, late):
     whole = list(batches(0, 3, n, batch_size, late_batch_size=late))
     np.testing.assert_array_equal(np.concatenate(whole), order(0, 3, n))
-    firsts = starts(n, batch_size, late)
+    firsts = [*chain(*starts(n, batch_size, late))]
     sizes = [batch_size if late is None or 2 * first < n else late for first in firsts]
     assert [len(batch) for batch in whole[:-1]] == sizes[:-1]
-    assert len(whole) == len(firsts)
+    assert len(whole) == len(firsts) == step_count(n, batch_size, late)
     start = len(whole) // 2
     rest = list(batches(0, 3, n, batch_size, start, late))
     assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in whole[start:]]

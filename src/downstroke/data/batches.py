@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,16 +42,19 @@ def order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return shuffled(n, _ORDER, seed, epoch)
 
 
-def starts(n: int, batch_size: int, late_batch_size: int | None = None) -> list[int]:
-    """Where the batches of an epoch of `n` images begin in its order; so many steps has it.
+def starts(n: int, batch_size: int, late_batch_size: int | None = None) -> tuple[range, range]:
+    """Where the batches of the two halves of an epoch of `n` images begin in its order.
 
     With `late_batch_size` those of its second half have that size; the first batch that reaches into it is the last of
     the first half.
     """
-    if late_batch_size is None:
-        return list(range(0, n, batch_size))
     half = min(n, -(-n // (2 * batch_size)) * batch_size)
-    return [*range(0, half, batch_size), *range(half, n, late_batch_size)]
+    return range(0, half, batch_size), range(half, n, late_batch_size or batch_size)
+
+
+def step_count(n: int, batch_size: int, late_batch_size: int | None = None) -> int:
+    """How many batches an epoch of `n` images has."""
+    return sum(map(len, starts(n, batch_size, late_batch_size)))
 
 
 def batches(
@@ -64,6 +67,6 @@ def batches(
     if batch_size < 1:
         raise RecipeError(f"a batch size of {batch_size} holds no image; give 1 or more (128 is usual)")
     indices = order(seed, epoch, n)
-    bounds = [*starts(n, batch_size, late_batch_size), n]
-    for first, end in pairwise(bounds[start:]):
+    bounds = chain(*starts(n, batch_size, late_batch_size), [n])
+    for first, end in pairwise(islice(bounds, start, None)):
         yield indices[first:end]

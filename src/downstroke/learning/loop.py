@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.augment import variation
-from downstroke.data.batches import batches, starts
+from downstroke.data.batches import batches, step_count
 from downstroke.learning import optimizers
 from downstroke.learning.distributed import World
 from downstroke.learning.events import Event, StepDone, Stopped, StopReason
@@ -30,7 +30,7 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
     recipe, at, world = learner.recipe, learner.at, learner.world
     network, criterion, optimizer = world.parallel(learner.network), learner.criterion, learner.optimizer
     guard = DeferredGuard(learner.weights) if learner.machine.deferred else Guard()
-    steps_per_epoch = len(starts(len(train), recipe.batch_size, recipe.late_batch_size))
+    steps_per_epoch = step_count(len(train), recipe.batch_size, recipe.late_batch_size)
     measure = Measure(learner, train, val)
     clock = _Clock(at)
     network.train()

@@ -14,7 +14,7 @@ from typing import Any
 
 from downstroke import api
 from downstroke.api import Run
-from downstroke.data.batches import starts
+from downstroke.data.batches import step_count
 from downstroke.errors import DownstrokeError, RecipeError
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
@@ -132,7 +132,7 @@ class Views:
         if shown["state"] != "training" or row is None or not environment:
             return None
         sizes = recipe["batch_size"], recipe.get("late_batch_size")  # a run of an earlier version has none
-        per_epoch = len(starts(environment["data"]["train"], *sizes))
+        per_epoch = step_count(environment["data"]["train"], *sizes)
         steps_per_s = self._pace(shown["name"], row["step"])
         left = shown["target_epochs"] * per_epoch - row["step"]
         return {
