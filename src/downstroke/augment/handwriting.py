@@ -66,8 +66,7 @@ def _bend(images: Tensor, knots: Tensor, bent: Tensor, stroke: Tensor, seen: Ten
     base, surface = places(height, width, images.device), _surface(height, width, images.device)
     strength = (bent[:, 6:7] + 1) / 2 * (BEND * 2 / width)
     bend = (knots * strength).view(-1, KNOTS * KNOTS) @ surface
-    where = (matrix.view(-1, 3) @ base).add_(bend).view(-1, 2, height, width)
-    return F.grid_sample(images.unsqueeze(1), where.permute(0, 2, 3, 1), align_corners=False).squeeze(1)
+    return sampled(images, (matrix.view(-1, 3) @ base).add_(bend))
 
 
 def _extent(images: Tensor, over: int) -> Tensor:
@@ -104,8 +103,7 @@ def _beside(images: Tensor, stroke: Tensor, paper: Tensor) -> Tensor:
     far = side * (1.15 + 0.35 * stroke[:, 6].abs())  # 16 to 21 pixels
     matrix[:, 2] = torch.where(down, along - 0.75, far)
     matrix[:, 5] = torch.where(down, far, along / 2)
-    where = (matrix.view(-1, 3) @ places(height, width, images.device)).view(-1, 2, height, width)
-    other = F.grid_sample(images.unsqueeze(1), where.permute(0, 2, 3, 1), align_corners=False).squeeze(1)
+    other = sampled(images, matrix.view(-1, 3) @ places(height, width, images.device))
     images = torch.maximum(images, other * (_amount(stroke[:, 7], 0.25) > 0))
 
     ruled = _amount(paper[:, 1], 0.1)
@@ -171,6 +169,12 @@ def _surface(height: int, width: int, device: torch.device) -> Tensor:
     knots = torch.eye(KNOTS * KNOTS).view(-1, 1, KNOTS, KNOTS)
     surface = F.interpolate(knots, size=(height, width), mode="bicubic", align_corners=True)
     return surface.view(KNOTS * KNOTS, height * width).to(device)
+
+
+def sampled(images: Tensor, where: Tensor) -> Tensor:
+    """Each image [B,H,W] anew, bilinearly: each pixel is taken from its x and y, `where` [2B,H*W], as in `places`."""
+    grid = where.view(-1, 2, *images.shape[-2:]).permute(0, 2, 3, 1)
+    return F.grid_sample(images.unsqueeze(1), grid, align_corners=False).squeeze(1)
 
 
 @functools.cache

@@ -23,7 +23,6 @@ NUMBERS = 6
 SHIFT = 1  # pixels, each way
 TURN, SCALE, SHEAR, SLIDE = math.radians(10), 0.1, 0.1, 1.5  # the largest turn, scaling, shear and slide (pixels)
 ELASTIC = math.radians(12), 0.12, 0.15, 1.75  # the same of `elastic`
-KNOTS = handwriting.KNOTS
 BEND = 0.7  # pixels, the largest displacement of a knot
 
 
@@ -53,14 +52,14 @@ def affine(images: Tensor, numbers: Tensor) -> Tensor:
     """Each image turned, scaled, sheared and slid a little, in one bilinear resampling. [B,28,28] -> [B,28,28]."""
     # One product for the whole batch: F.affine_grid makes one an image, and takes five times as long.
     places = _maps(images, numbers, TURN, SCALE, SHEAR, SLIDE) @ handwriting.places(*images.shape[-2:], images.device)
-    return _sampled(images, places)
+    return handwriting.sampled(images, places)
 
 
 def elastic(images: Tensor, numbers: Tensor) -> Tensor:
     """Each image turned, scaled, sheared and slid a little more than by `affine`, and bent. [B,28,28] -> [B,28,28]."""
-    bends = numbers[:, NUMBERS:].reshape(-1, KNOTS * KNOTS) * (BEND * 2 / images.shape[-1])
+    bends = numbers[:, NUMBERS:].reshape(-1, handwriting.KNOTS**2) * (BEND * 2 / images.shape[-1])
     maps = torch.cat([_maps(images, numbers, *ELASTIC), bends], 1)
-    return _sampled(images, maps @ handwriting.places_and_bends(*images.shape[-2:], images.device))
+    return handwriting.sampled(images, maps @ handwriting.places_and_bends(*images.shape[-2:], images.device))
 
 
 def _maps(
@@ -77,16 +76,11 @@ def _maps(
     return matrix.view(-1, 3)
 
 
-def _sampled(images: Tensor, places: Tensor) -> Tensor:
-    where = places.view(-1, 2, *images.shape[-2:]).permute(0, 2, 3, 1)
-    return F.grid_sample(images.unsqueeze(1), where, align_corners=False).squeeze(1)
-
-
 AUGMENTATIONS: dict[str, Augmentation | None] = {
     "none": None,
     "shift": Augmentation(shift, NUMBERS),
     "affine": Augmentation(affine, NUMBERS),
-    "elastic": Augmentation(elastic, NUMBERS + 2 * KNOTS * KNOTS),
+    "elastic": Augmentation(elastic, NUMBERS + handwriting.BENDS),
     "handwriting": Augmentation(handwriting.vary, handwriting.NUMBERS),
 }
 
