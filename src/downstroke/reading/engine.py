@@ -123,13 +123,8 @@ def locator_of_arrays(arrays: Mapping[str, NDArray[np.float16]]) -> Locator:
         given, expected = found(x), by_numpy(x)
     except Exception:  # as in _checked
         return by_numpy
-    same = all(
-        np.allclose(one, other, 0, TOLERANCE)
-        for one, other in zip(
-            (given.heat, given.boxes, given.ink), (expected.heat, expected.boxes, expected.ink), strict=True
-        )
-    )
-    return found if same else by_numpy
+    same = (np.allclose(getattr(given, part), getattr(expected, part), 0, TOLERANCE) for part in (HEAT, BOXES, INK))
+    return found if all(same) else by_numpy
 
 
 class OnnxLocator(Locator):
