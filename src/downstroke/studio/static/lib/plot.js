@@ -24,6 +24,12 @@ export const runLook = (index) => ({
   mark: MARKS[index % MARKS.length],
 });
 
+// The curve of the rows that have a number as `key`: each at `x(row)`, and told as `told(row)`.
+export function curveOf(rows, x, key, told, look) {
+  const known = rows.filter((row) => Number.isFinite(row[key]));
+  return { x: known.map(x), y: known.map((row) => row[key]), told: (index) => told(known[index]), ...look };
+}
+
 // The path of a mark at (x, y), `r` px large.
 export const markPath = (kind, x, y, r) =>
   kind === "circle"

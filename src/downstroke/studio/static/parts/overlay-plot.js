@@ -2,20 +2,14 @@
 
 import { accuracyAxis, epochAxis, lossAxis } from "../lib/axes.js";
 import { loss, percent } from "../lib/format.js";
-import { runLook } from "../lib/plot.js";
+import { curveOf, runLook } from "../lib/plot.js";
 
 export function drawOverlay(names, histories, width, em) {
   const curves = (key, written) =>
     names.map((name, index) => {
-      const rows = (histories.get(name) ?? []).filter((row) => Number.isFinite(row[key]));
-      const look = runLook(index);
-      return {
-        x: rows.map((row) => row.epoch),
-        y: rows.map((row) => row[key]),
-        told: (at) => `${name}, epoch ${rows[at].epoch}: ${written(rows[at][key])}`,
-        ...look,
-        mark: rows.length > 30 ? null : look.mark,
-      };
+      const told = (row) => `${name}, epoch ${row.epoch}: ${written(row[key])}`;
+      const drawn = curveOf(histories.get(name) ?? [], (row) => row.epoch, key, told, runLook(index));
+      return drawn.x.length > 30 ? { ...drawn, mark: null } : drawn;
     });
   const [losses, accuracies] = [curves("val_loss", loss), curves("val_accuracy", percent)];
   const of = (drawn) => drawn.flatMap(({ y }) => y);

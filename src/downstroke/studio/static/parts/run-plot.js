@@ -2,6 +2,7 @@
 
 import { accuracyAxis, epochAxis, linearAxis, lossAxis } from "../lib/axes.js";
 import { loss, number, percent } from "../lib/format.js";
+import { curveOf } from "../lib/plot.js";
 
 const finite = (rows, key) => rows.filter((row) => Number.isFinite(row[key]));
 
@@ -47,13 +48,8 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, width, em) {
   const apart = smoothed(panel.detail); // another quantity than the loss of val and train: a panel of its own
   const mark = epochs.length > 30 ? null : "circle";
   const curve = (key, name, written, look) => {
-    const rows = finite(epochs, key);
-    return {
-      x: rows.map((row) => row.epoch),
-      y: rows.map((row) => row[key]),
-      told: (index) => `epoch ${rows[index].epoch}: ${name} ${written(rows[index][key])}`,
-      ...look,
-    };
+    const told = (row) => `epoch ${row.epoch}: ${name} ${written(row[key])}`;
+    return curveOf(epochs, (row) => row.epoch, key, told, look);
   };
   const valLook = { colour: "var(--val)", mark };
   const trainLook = { colour: "var(--train)", width: 1.8, dash: "6 3", mark: mark && "square", hollow: "var(--card)" };
@@ -62,14 +58,13 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, width, em) {
     curve("accuracy", "train", percent, trainLook),
     curve("val_accuracy", "val", percent, valLook),
   ];
-  const lrs = finite(steps, "lr");
-  const lr = {
-    x: lrs.map((row) => row.step / perEpoch),
-    y: lrs.map((row) => row.lr),
-    colour: "var(--ink)",
-    width: 1.4,
-    told: (index) => `step ${lrs[index].step}: lr ${number(lrs[index].lr)}`,
-  };
+  const lr = curveOf(
+    steps,
+    (row) => row.step / perEpoch,
+    "lr",
+    (row) => `step ${row.step}: lr ${number(row.lr)}`,
+    { colour: "var(--ink)", width: 1.4 },
+  );
   const lrTop = lr.y.reduce((largest, value) => Math.max(largest, value), 0) || 1;
   const best = finite(epochs, "val_loss").find((row) => row.epoch === run.best_epoch);
   return {
@@ -103,7 +98,7 @@ export function drawRun({ run, progress, epochs, steps, ...panel }, width, em) {
         bottom: 0,
         top: 0.1,
         names: ["lr"],
-        axis: { ...linearAxis(0, 1.3 * lrTop), ticks: lrs.length ? [lrTop] : [], words: [number(lrTop)] },
+        axis: { ...linearAxis(0, 1.3 * lrTop), ticks: lr.y.length ? [lrTop] : [], words: [number(lrTop)] },
         curves: [lr],
       },
     ].filter(Boolean),
