@@ -11,8 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,18 +142,10 @@ class Machine:
             assert instruction in ("USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT"), instruction
 
 
-def asked(url: str, token: str = "", picture: bytes | None = None) -> tuple[int, bytes]:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "image/png"}
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, picture, headers), timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
 @pytest.mark.slow
-def test_the_steps_of_the_dockerfile_make_a_server_that_reads(tmp_path: Path, mnist: Dataset) -> None:
+def test_the_steps_of_the_dockerfile_make_a_server_that_reads(
+    tmp_path: Path, mnist: Dataset, asked: Callable[..., tuple[int, bytes]]
+) -> None:
     base = tmp_path / "base"
     subprocess.run([sys.executable, "-m", "venv", base], check=True)
     machines: dict[str, Machine] = {}
@@ -190,7 +181,7 @@ def test_the_steps_of_the_dockerfile_make_a_server_that_reads(tmp_path: Path, mn
             assert asked(f"{url}/healthz")[0] == 200
             Image.fromarray(mnist.test.images[0]).save(tmp_path / "seven.png")
             picture = (tmp_path / "seven.png").read_bytes()
-            assert asked(f"{url}/api/read", picture=picture)[0] == 401
+            assert asked(f"{url}/api/read", body=picture)[0] == 401
             status, answer = asked(f"{url}/api/read", token, picture)
             assert (status, json.loads(answer)["readings"][0]["lines"][0]["text"]) == (200, "7"), answer
             server.terminate()

@@ -8,9 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from downstroke.cli.bench import bench
 from downstroke.data.dataset import Dataset
 
 ROOT = Path(__file__).parents[2]
+Asked = Callable[..., tuple[int, bytes]]
 BLOCKED = """
 import sys
 class Missing:
@@ -84,9 +83,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mnist: Dataset, tiny: Path)
     return made
 
 
+def around(program: Sequence[str]) -> Mapping[str, str]:
+    """The environment of a program: one that is installed by itself does not see this clone."""
+    return os.environ if program == HERE else {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+
 def tried(program: Sequence[str], folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    clean = os.environ if program == HERE else {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return subprocess.run([*program, *arguments], cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    command, env = [*program, *arguments], around(program)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def reads(program: Sequence[str], folder: Path, name: str) -> None:
@@ -110,10 +114,11 @@ def refuses(program: Sequence[str], folder: Path, arguments: Sequence[str], pack
 def serving(program: Sequence[str], folder: Path, *more: str) -> Iterator[tuple[str, str]]:
     """A read-only studio: (url, token)."""
     command = [*program, "studio", "--read-only", "--no-browser", "--json", *more]
-    clean = os.environ if program == HERE else {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     with (
         (folder / "studio.log").open("w") as log,
-        subprocess.Popen(command, cwd=folder, env=clean, stdout=subprocess.PIPE, stderr=log, text=True) as server,
+        subprocess.Popen(
+            command, cwd=folder, env=around(program), stdout=subprocess.PIPE, stderr=log, text=True
+        ) as server,
     ):
         assert server.stdout
         said = ""
@@ -128,17 +133,7 @@ def serving(program: Sequence[str], folder: Path, *more: str) -> Iterator[tuple[
             server.terminate()
 
 
-def asked(url: str, token: str = "", body: bytes | None = None, kind: str = "image/png") -> tuple[int, bytes]:
-    headers = {"Authorization": f"Bearer {token}"} | ({} if body is None else {"Content-Type": kind})
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def serves(program: Sequence[str], folder: Path) -> None:
+def serves(program: Sequence[str], folder: Path, asked: Asked) -> None:
     """Every route that is asked for something: an answer, or the line that says what is not installed."""
     picture = (folder / "pictures" / "0.png").read_bytes()
     with serving(program, folder) as (url, token):
@@ -171,8 +166,8 @@ def test_what_needs_them_says_so_in_a_line_and_begins_nothing(folder: Path, name
     refuses(HERE, folder, *NEEDING[name])
 
 
-def test_the_studio_reads_without_them_and_says_what_it_cannot_do(folder: Path) -> None:
-    serves(HERE, folder)
+def test_the_studio_reads_without_them_and_says_what_it_cannot_do(folder: Path, asked: Asked) -> None:
+    serves(HERE, folder, asked)
 
 
 def test_every_command_was_thought_of() -> None:
@@ -219,7 +214,7 @@ def test_the_requirements_are_those_of_the_package_without_torch_and_in_the_lock
 
 
 @pytest.mark.slow
-def test_without_torch_installed_everything_but_training_works(folder: Path, tmp_path: Path) -> None:
+def test_without_torch_installed_everything_but_training_works(folder: Path, tmp_path: Path, asked: Asked) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
     install = [tmp_path / "env" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     source = tmp_path / "source"
@@ -235,7 +230,7 @@ def test_without_torch_installed_everything_but_training_works(folder: Path, tmp
         refuses(program, folder, arguments, package)
     for name in sorted(set(bench.commands) - WITHOUT_TORCH):
         refuses(program, folder, ["bench", name], TORCH)
-    serves(program, folder)
+    serves(program, folder, asked)
 
 
 SOURCE = ("src", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
