@@ -44,8 +44,12 @@ def program(processes: int = 1) -> list[str]:
 
 
 def timed(command: Sequence[str], threads: int | None = None) -> tuple[float, str]:
-    """Wall seconds of a program, and its stdout. DownstrokeError with its last line where it failed."""
-    environment = dict(os.environ) if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    """Wall seconds of a program, and its stdout. DownstrokeError with its last line where it failed.
+
+    Python keeps its bytecode, also where this process was told not to: else the program is compiled at each start.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     began = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

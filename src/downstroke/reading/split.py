@@ -7,6 +7,7 @@ ways to read the line the most probable one is taken (dynamic programming over t
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,7 @@ def choices(row: Row, effort: Effort, *, windows: bool) -> Choices | None:
         edges += [(_CUT_COST + _CROSSING_COST * ink / stroke) / 2 for ink in crossed] + [0.0]
         whole += [number] * len(made)
     found: list[Hypothesis] = []
+    digits, others = _Along(row.places), _Along(row.others)
     for start in range(len(atoms)):
         if not effort.allows(A_GLYPH * len(found)):
             effort.spend(A_GLYPH * len(found))
@@ -99,13 +101,13 @@ def choices(row: Row, effort: Effort, *, windows: bool) -> Choices | None:
             size = (row.tall + trimmed.height) / 2
             cost += max(0.0, trimmed.width / size - _WIDE) ** 2 / (2 * _WIDE_SPREAD**2)
             cost += max(0.0, 0.8 - trimmed.height / row.tall) * _LOW_COST
-            place, share = _seen(trimmed, row.places)
-            other = _seen(trimmed, row.others)[1]
+            place, share = _seen(trimmed, digits)
+            other = _seen(trimmed, others)[1]
             cost += _OTHER_COST * other - _SEEN * share
             glyph, pen = fit(trimmed.ink)
             touches, joins = edges[start] + edges[stop] > 0, len(set(whole[start:stop])) > 1
             found.append(Hypothesis(start, stop, trimmed, glyph, pen, cost, touches, joins, place, share, other))
-    skips = [_skip_cost(atom, row.tall) * (1 - _seen(atom, row.others)[1]) for atom in atoms]
+    skips = [_skip_cost(atom, row.tall) * (1 - _seen(atom, others)[1]) for atom in atoms]
     every = Choices(found, skips, _in_boxes(row, windows=windows))
     effort.spend(A_GLYPH * len(every.glyphs))
     return every
@@ -129,13 +131,23 @@ def _in_boxes(row: Row, *, windows: bool) -> list[tuple[Place, NDArray[np.uint8]
     return found
 
 
-def _seen(piece: Piece, places: list[Place]) -> tuple[Place | None, float]:
+class _Along:
+    """Places in the order of a line, so that those beside a piece are found without a look at all of them."""
+
+    def __init__(self, places: list[Place]) -> None:
+        self._places = sorted(places, key=lambda place: place.x)
+        self._lefts = [place.x for place in self._places]
+        self._widest = max((place.width for place in places), default=0.0)
+
+    def beside(self, left: float, right: float) -> list[Place]:
+        """All places that reach into these columns, and a few before them."""
+        return self._places[bisect_right(self._lefts, left - self._widest) : bisect_left(self._lefts, right)]
+
+
+def _seen(piece: Piece, places: _Along) -> tuple[Place | None, float]:
     """(the place that a piece is most likely to be, how far it is: what their boxes share, by how sure it is; 0..1)."""
     best, found = 0.0, None
-    left, right = piece.x, piece.right
-    for place in places:
-        if min(right, place.x + place.width) <= max(left, place.x):
-            continue
+    for place in places.beside(piece.x, piece.right):
         share = place.shares((piece.x, piece.y, piece.width, piece.height)) * min(1.0, 2 * place.score)
         if share > best:
             best, found = share, place
