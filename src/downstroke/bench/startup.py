@@ -17,21 +17,18 @@ from downstroke.runs import files
 def measure(*, rounds: int, out: Path, say: Say) -> dict[str, Any]:
     """Seconds of `downstroke train sprint` beyond `python -c "import torch"` and its own train_seconds; to `out`.
 
-    Medians of so many rounds, after one that is not counted: it writes Python's bytecode.
+    Medians of so many rounds. A training before them, which is not timed, has Python write its bytecode.
     """
-    beyond: list[float] = []
-    importing: list[float] = []
-    training: list[float] = []
+    beyond, importing, training = [], [], []
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home:
-        for turn in range(rounds + 1):
-            torch = timed([sys.executable, "-c", "import torch"])[0]
-            wall, said = timed([*program(), "train", "sprint", "--runs-dir", home, "--name", str(turn), "--json"])
-            trained = json.loads(said)["train_seconds"]
-            if turn:
-                importing.append(torch)
-                training.append(trained)
-                beyond.append(wall - torch - trained)
-                say(f"round {turn}: {wall:.2f} s, of which torch {torch:.2f} s, training {trained:.2f} s")
+        train = [*program(), "train", "sprint", "--runs-dir", home, "--json", "--name"]
+        timed([*train, "first"])
+        for turn in range(rounds):
+            importing.append(timed([sys.executable, "-c", "import torch"])[0])
+            wall, said = timed([*train, str(turn)])
+            training.append(json.loads(said)["train_seconds"])
+            beyond.append(wall - importing[-1] - training[-1])
+            say(f"round {turn + 1}: {wall:.2f} s, of which torch {importing[-1]:.2f} s, training {training[-1]:.2f} s")
     figures = {
         "processor": processor(),
         "beyond_torch_and_training_seconds": statistics.median(beyond),
