@@ -280,7 +280,9 @@ def test_off_loopback_the_token_is_asked_for_always_and_is_not_in_the_page(home:
 def test_the_page_has_the_token_and_can_load_nothing_from_elsewhere(client: httpx2.Client) -> None:
     page = client.get("/")
     assert '<meta name="downstroke-token" content="secret"' in page.text
-    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; ")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
+    assert "unsafe" not in policy
     assert page.headers["x-content-type-options"] == "nosniff"
     assert set(re.findall(r"(?:src|href)=\"(\W?\w*)", page.text)) <= {"/static", "#", "#main", "/api"}
     for path in ("/static/..%2fapp.py", "/static/%2e%2e", "/static/nothing.js", "/nothing"):
@@ -291,6 +293,8 @@ def test_the_description_is_a_readable_page_without_script(client: httpx2.Client
     page = client.get("/api").text
     assert "/api/runs/{name}/continue" in page
     assert "<script" not in page
+    assert "<style" not in page
+    assert client.get("/static/api.css").headers["content-type"].startswith("text/css")
     assert "http" not in page.replace("<code>http", "")
 
 

@@ -35,7 +35,7 @@ MOST_BYTES_HELD = 256_000_000  # of all bodies that are being received or answer
 BODY_S = 60.0  # in which a body must have come
 ANSWER_S = 300.0  # in which an answer must have begun
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {

@@ -83,7 +83,8 @@ def as_page(document: dict[str, Any]) -> str:
     body = "\n".join(parts)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width"><title>{_e(info["title"])}: API</title><style>{_STYLE}</style></head>'
+        f'content="width=device-width"><title>{_e(info["title"])}: API</title>'
+        '<link rel="stylesheet" href="/static/api.css"></head>'
         f"<body><main>{body}</main></body></html>"
     )
 
@@ -157,17 +158,3 @@ def _code(text: str) -> str:
     """Text with `code` in backquotes."""
     pieces = _e(text).split("`")
     return "".join(f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces))
-
-
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: Canvas; color: CanvasText; }
-main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-section { border-top: 1px solid color-mix(in srgb, CanvasText 20%, transparent); padding: .5rem 0; }
-h3 { font-size: 1rem; margin: .5rem 0; overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; font-weight: 400; }
-td:last-child { width: 55%; }
-pre { overflow-x: auto; padding: .6rem; background: color-mix(in srgb, CanvasText 7%, transparent); }
-em { font-size: .8rem; border: 1px solid; border-radius: .3rem; padding: 0 .3rem; font-style: normal; }
-"""
