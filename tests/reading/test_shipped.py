@@ -94,6 +94,17 @@ def test_the_threshold_accepts_the_share_it_was_fitted_for() -> None:
     assert int((refusal.score(logits) >= threshold).sum()) == 900
 
 
+def test_of_many_looks_the_mean_says_which_digit_and_the_second_best_whether_it_is_one() -> None:
+    looks = np.random.default_rng(0).normal(0, 3, (7, 10))
+    found = refusal.of_looks(looks)
+    assert found.argmax() == looks.mean(axis=0).argmax()
+    np.testing.assert_allclose(refusal.softmax(found[None]), refusal.softmax(looks.mean(axis=0)[None]))
+    assert refusal.score(found[None])[0] == pytest.approx(np.sort(refusal.score(looks))[-2])
+    for few in (1, 2):
+        np.testing.assert_array_equal(refusal.of_looks(looks[:few]), looks[:few].mean(axis=0))
+
+
+
 def test_a_higher_threshold_accepts_less_of_everything() -> None:
     digits, others = np.array([3.0, 4.0, 5.0, 6.0]), np.array([0.0, 1.0, 4.5])
     thresholds, of_digits, of_strays = refusal.curve(digits, others)

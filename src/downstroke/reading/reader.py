@@ -267,7 +267,7 @@ class Reader:
             seen += through_windows(image, every)
 
         def lines(each: Floats) -> tuple[list[Line], list[str]]:
-            found, logits = every[0], refusal.pooled(each)
+            found, logits = every[0], refusal.of_looks(each)
             warnings = about_stroke(found.stroke)
             if found.contrast < 25:
                 warnings.append("faint ink")

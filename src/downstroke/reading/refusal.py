@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from downstroke.learning.acceptance import ACCEPTED, least_score
 
 Floats = NDArray[np.floating[Any]]
+_MANY = 3  # looks: of so many, the second best is told from the best and the worst
 
 
 def score(logits: Floats) -> Floats:
@@ -43,6 +44,19 @@ def pooled(logits: Floats) -> Floats:
     """
     mean: Floats = logits.mean(axis=0)
     return mean
+
+
+def of_looks(logits: Floats) -> Floats:
+    """The logits [C] of a picture of one digit that was looked at in several ways, [N,C].
+
+    Which digit it is, their mean says. Whether it is one at all, the look that is second most like a digit, of three
+    and more: most may be spoilt by what stands beside it, and one may be good by chance.
+    """
+    mean = pooled(logits)
+    if len(logits) < _MANY:
+        return mean
+    shifted: Floats = mean + (np.sort(score(logits))[-2] - score(mean[None])[0])
+    return shifted
 
 
 def fit_threshold(logits: Floats, share: float = ACCEPTED) -> float:

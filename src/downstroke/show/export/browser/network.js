@@ -23,9 +23,13 @@ class Network {
   }
 }
 
-// Of several looks at one glyph the mean logits decide.
-function pooled(every) {
-  return every[0].map((_, at) => every.reduce((sum, one) => sum + one[at], 0) / every.length);
+// Of several looks at one digit the mean logits say which it is, and the look that is second most like a digit whether
+// it is one: `of_looks` in reading/refusal.py.
+function ofLooks(every) {
+  const mean = every[0].map((_, at) => every.reduce((sum, one) => sum + one[at], 0) / every.length);
+  if (every.length < 3) return mean;
+  const second = every.map(score).sort((one, other) => other - one)[1];
+  return mean.map((one) => one + second - score(mean));
 }
 
 function softmax(logits) {

@@ -18,7 +18,7 @@ function read(grey, size) {
 }
 
 function answer(looks) {
-  const logits = pooled(looks.map((glyph) => network.logits(glyph)));
+  const logits = ofLooks(looks.map((glyph) => network.logits(glyph)));
   const accepted = network.threshold === null || score(logits) >= network.threshold;
   return { glyph: looks[0], probabilities: softmax(logits), accepted };
 }
