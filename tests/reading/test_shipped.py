@@ -104,7 +104,6 @@ def test_of_many_looks_the_mean_says_which_digit_and_the_second_best_whether_it_
         np.testing.assert_array_equal(refusal.of_looks(looks[:few]), looks[:few].mean(axis=0))
 
 
-
 def test_a_higher_threshold_accepts_less_of_everything() -> None:
     digits, others = np.array([3.0, 4.0, 5.0, 6.0]), np.array([0.0, 1.0, 4.5])
     thresholds, of_digits, of_strays = refusal.curve(digits, others)
