@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from downstroke.errors import DownstrokeError, RecipeError
-from downstroke.recipe import RECIPES, Recipe, named
+from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
 if TYPE_CHECKING:
@@ -252,8 +252,7 @@ def train(
     """Train by a recipe, with `fields` of it changed, into a new run.
 
     With `until_done` it is trained until the advice is to stop, not for the recipe's epochs: for `max_epochs` at most
-    (default 1000). Where a recipe of ours has a constant lr and `fields` name no schedule, lr then falls, on the
-    inverse-time schedule.
+    (default 1000).
 
     Progress is shown on stderr: a growing table in a terminal, elsewhere a line an epoch; `progress=False` turns it
     off. `watch(training, event)` is called with every event: see docs/events.md. `log_to`: names of
@@ -267,13 +266,11 @@ def train(
     from downstroke.learning.distributed import joined
     from downstroke.reading.start import starting_weights
     from downstroke.runs.training import Training
-    from downstroke.runs.until_done import falling
     from downstroke.show import losses
 
     losses.refuse_missing()
     decided = recipe if isinstance(recipe, Recipe) else named(recipe)
-    ours = until_done and not isinstance(recipe, Recipe) and recipe in RECIPES
-    decided = falling(decided, fields) if ours else decided.replace(**fields)
+    decided = decided.replace(**fields) if fields else decided
     loggers = _loggers(log_to, tensorboard)  # refused before a run is made for it
     home = Path(runs_dir)
     decided, start = starting_weights(decided, home)

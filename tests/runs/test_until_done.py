@@ -178,39 +178,6 @@ def test_max_epochs_is_the_most_it_trains_and_lr_falls_to_zero_within_them(
     assert len(run.history) == most + 2
 
 
-@pytest.mark.parametrize(
-    ("fields", "falls"),
-    [({}, True), ({"lr_decay": 0.3}, True), ({"schedule": "constant"}, False)],
-    ids=["left to us", "a decay of one's own", "constant, as asked"],
-)
-def test_where_nobody_says_how_lr_moves_it_falls_from_the_start(
-    tiny: Path, tmp_path: Path, flat_from: Callable[[int], None], fields: dict[str, Any], falls: bool
-) -> None:
-    flat_from(4)
-    more = {"data": str(tiny), "model": "linear", "val_size": 100, "progress": False, **fields}
-    run = downstroke.train("standard", runs_dir=tmp_path, name="run", until_done=True, **more)
-    expected = 0.003 / (1 + fields.get("lr_decay", 0.1) * 3) if falls else 0.003
-    assert run.steps[run.history[2].step].lr == pytest.approx(expected)
-    assert run.recipe.schedule == ("inverse-time" if falls else "constant"), "what is written is what was done"
-
-
-def test_continued_until_done_a_constant_lr_falls_from_there_unless_one_asks_for_it(
-    tiny: Path, tmp_path: Path, flat_from: Callable[[int], None]
-) -> None:
-    flat_from(6)
-    for name, asked in (("falls", {}), ("stays", {"schedule": "constant"})):
-        recipe = Recipe(data=str(tiny), **FIELDS, epochs=2)
-        run = downstroke.train(recipe, runs_dir=tmp_path, name=name, progress=False)
-        run.extend(until_done=True, progress=False, **asked)
-        rates = [run.steps[row.step - 1].lr for row in run.history[1:6]]
-        if asked:
-            assert rates == [0.01] * 5
-        else:
-            assert "lr falls until training is done: a new leg begins on the inverse-time schedule" in run.notices[0]
-            assert rates[:2] == [0.01, pytest.approx(0.01 / 1.1, rel=0.02)]
-            assert all(later < earlier for earlier, later in pairwise(rates))
-
-
 def test_interrupted_it_keeps_its_bound(tiny: Path, tmp_path: Path, flat_from: Callable[[int], None]) -> None:
     def interrupt(training: Training, event: Event) -> None:
         if isinstance(event, StepDone) and event.row.step == 13:

@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--until-done",
     is_flag=True,
-    help="Train until the advice is to stop, with an lr that falls; on a plateau it first falls to 0. The best weights "
-    "are kept.",
+    help="Train until the advice is to stop; on a plateau, lr first falls to 0. The best weights are kept.",
 )
 @at_most_epochs
 @click.option("--no-val", is_flag=True, help="Use no val images: train on all the training images.")

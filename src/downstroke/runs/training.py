@@ -221,16 +221,9 @@ class Training:
         if most is not None:
             asked, changes = changes, without_end(self.learner.recipe, at.leg.changes, changes)
             if changes != asked:
-                before = {**self.learner.recipe.to_dict(), **at.leg.changes}
-                ended = schedules.SCHEDULES[before["schedule"]].horizon
-                why = (
-                    f"the {before['schedule']} schedule brings lr to 0 and ends"
-                    if ended
-                    else "lr falls until training is done"
-                )
                 self._say(
-                    f"{why}: a new leg begins on the {changes['schedule']} schedule, "
-                    f"from lr {changes.get('lr', before['lr']):.3g}"
+                    f"the {at.leg.changes['schedule']} schedule brings lr to 0 and ends: a new leg begins on the "
+                    f"{changes['schedule']} schedule, from lr {changes['lr']:.3g}"
                 )
         schedule = {**self.learner.recipe.to_dict(), **at.leg.changes}["schedule"]
         if changes or schedules.SCHEDULES[schedule].horizon:

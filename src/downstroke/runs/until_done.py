@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from downstroke.errors import RecipeError, RunError, counted
@@ -14,8 +13,6 @@ from downstroke.runs.run import Run
 MOST_EPOCHS = 1000  # the limit where none is given
 OUTLOOK_EVERY = 5  # epochs between two lines on what more epochs may bring
 COOL_DOWN = 0.2  # lr falls to 0 over this share of the epochs done
-#: What takes the place of a constant lr: it falls as it must where the end is not known, to a half after 10 epochs.
-FALLING: dict[str, Any] = {"schedule": "inverse-time", "lr_decay": 0.1}
 
 
 def limit(max_epochs: int | None, until_done: bool) -> int:
@@ -46,26 +43,14 @@ def refuse_known_end(recipe: Recipe) -> None:
         raise RecipeError("--until-done needs the val loss, and there are no val images; leave out --no-val")
 
 
-def falling(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
-    """A recipe of ours with the user's `fields`, for training until done: lr falls unless they say how it moves."""
-    if "schedule" in fields or recipe.schedule != "constant":
-        return recipe.replace(**fields)
-    return recipe.replace(**{**FALLING, **fields})
-
-
 def without_end(recipe: Recipe, leg: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`changes`, completed so that a leg with the changed fields `leg` can go on until done.
+    """`changes`, completed so that a leg with the changed fields `leg` can go on without an end.
 
-    A schedule with an end is replaced by the recipe's own, from the lr that the leg began with; a constant lr falls
-    from now on.
+    A schedule with an end is replaced by the recipe's own, from the lr that the leg began with.
     """
-    if "schedule" in changes:
+    if "schedule" in changes or not schedules.SCHEDULES[leg.get("schedule", recipe.schedule)].horizon:
         return changes
-    schedule = leg.get("schedule", recipe.schedule)
-    if schedules.SCHEDULES[schedule].horizon:
-        schedule = recipe.schedule
-        changes = {"schedule": schedule, "lr": leg.get("lr", recipe.lr), **changes}
-    return {**changes, **FALLING} if schedule == "constant" else changes
+    return {"lr": leg.get("lr", recipe.lr), "schedule": recipe.schedule, **changes}
 
 
 def decide(learner: Learner, run: Run) -> list[str]:
