@@ -20,6 +20,7 @@ import pytest
 from fontTools.ttLib import TTFont
 from matplotlib.figure import Figure
 from PIL import Image
+from views import SETTLED, SEVEN, VIEWS
 
 import downstroke
 from downstroke.data.dataset import Dataset
@@ -32,14 +33,6 @@ sync = pytest.importorskip("playwright.sync_api", reason="no playwright, so the 
 expect = sync.expect
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-VIEWS = ("learn/one", "learn/smooth", "compare/one/two", "inside/one", "examine/one", "read")
-SETTLED = {
-    "learn/one": [".plot-run svg"],
-    "learn/smooth": [".plot-run svg"],
-    "compare/one/two": [".sentences div", "table.words", ".plot-overlay svg"],
-    "inside/one": [".filters canvas", "#slider:enabled", ".plot-small svg"],
-}  # what is there when a view has all that it asked for
-SEVEN = ((0.28, 0.14), (0.42, 0.14), (0.4, 0.22), (0.36, 0.32), (0.33, 0.42))  # in parts of the pad's width
 ONE = ((0.62, 0.13), (0.62, 0.42))
 LONG = 10_000  # epochs: nobody waits for the end of that
 PATIENCE_MS = 60_000  # on a machine that has much else to do

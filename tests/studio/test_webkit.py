@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from views import SETTLED, SEVEN, VIEWS
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,11 +24,10 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium, so We
 service = pytest.importorskip("selenium.webdriver.webkitgtk.service")
 waiting = pytest.importorskip("selenium.webdriver.support.wait")
 
-VIEWS = ("learn/one", "learn/smooth", "compare/one/two", "inside/one", "examine/one", "read")
 SIZES = ((1280, 900), (360, 740))  # the narrowest that its window becomes is some 450 pixels
-SEVEN = ((0.28, 0.14), (0.42, 0.14), (0.4, 0.22), (0.36, 0.32), (0.33, 0.42))  # in parts of the pad's width
 PATIENCE_S = 60
-LISTEN = """window.wrong = [];
+LISTEN = """if (window.wrong) return;
+window.wrong = [];
 addEventListener("error", (event) => wrong.push(event.message));
 addEventListener("unhandledrejection", (event) => wrong.push(String(event.reason)));
 for (const name of ["error", "warn"]) console[name] = (...said) => wrong.push(said.join(" "));"""
@@ -53,7 +53,7 @@ def browser() -> Iterator[Any]:
 
 
 def go(browser: Any, url: str, view: str) -> None:
-    browser.get("about:blank")
+    """To a view, in the page that is there: what goes wrong while it is built is heard, but for the very first."""
     browser.get(f"{url}#/{view}")
     browser.execute_script(LISTEN)
     there = f"main:not([aria-busy]) .view-{view.partition('/')[0]} h1"
@@ -69,12 +69,11 @@ def test_each_view_is_there_without_an_error_and_does_not_scroll_sideways(
     browser: Any, studio: dict[str, str], size: tuple[int, int]
 ) -> None:
     browser.set_window_size(*size)
+    go(browser, studio["url"], "read")
     for view in VIEWS:
         go(browser, studio["url"], view)
-        if view.startswith(("learn", "compare")):
-            wait(browser, lambda: browser.find_elements("css selector", ".plot svg"))
-        if view.startswith("inside"):
-            wait(browser, lambda: browser.find_elements("css selector", ".filters canvas"))
+        for there in SETTLED.get(view, []):
+            wait(browser, lambda there=there: browser.find_elements("css selector", there))
         assert browser.execute_script("return document.documentElement.scrollWidth - innerWidth") == 0, view
         assert browser.execute_script("return wrong") == [], view
 

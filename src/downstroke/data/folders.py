@@ -13,7 +13,7 @@ from downstroke.errors import DataError, PictureError, counted
 from downstroke.glyphs.glyph import SIZE, looks
 from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import SUFFIXES, read_picture
-from downstroke.glyphs.window import through_windows
+from downstroke.glyphs.window import seen
 
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _LITTER = ("thumbs.db", "desktop.ini")
@@ -121,8 +121,7 @@ def _looks(path: Path, glyph: NDArray[np.uint8], polarity: Polarity, *, turned: 
     if picture.shape == (SIZE, SIZE):
         return glyph[None]
     picture = 255 - picture if turned else picture
-    cuts = looks(picture, polarity)
-    return np.stack([*(cut.glyph for cut in cuts), *through_windows(picture, cuts)])
+    return seen(picture, looks(picture, polarity))
 
 
 def _read_part(

@@ -16,6 +16,11 @@ SIZES = (1.0, 0.87, 1.15)  # of a box: the sizes at which it is looked at
 _DARKEST = 98  # percent: so much of a window is less strong than its ink
 
 
+def seen(image: NDArray[np.uint8], cuts: list[Cut]) -> NDArray[np.uint8]:
+    """All ways in which a picture of one digit, grey [H,W], is looked at: its `cuts`, and windows. uint8 [N,28,28]."""
+    return np.stack([*(cut.glyph for cut in cuts), *through_windows(image, cuts)])
+
+
 def through_windows(image: NDArray[np.uint8], cuts: list[Cut]) -> list[NDArray[np.uint8]]:
     """`windows` of grey [H,W] at the box of each of its cuts, ink high."""
     return [each for one in cuts for each in windows(image if one.ink_is_high else 255 - image, one.box)]

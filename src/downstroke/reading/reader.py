@@ -14,9 +14,9 @@ from numpy import uint8
 from numpy.typing import NDArray
 
 from downstroke.errors import PictureError, RunError, shown
+from downstroke.glyphs import window
 from downstroke.glyphs.glyph import SIZE, Cut, looks
 from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
-from downstroke.glyphs.window import through_windows
 from downstroke.reading import refusal
 from downstroke.reading.effort import Effort
 from downstroke.reading.engine import OnnxEngine
@@ -262,9 +262,7 @@ class Reader:
 
     def _one(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         every = looks(image)
-        seen = [one.glyph for one in every]
-        if self.windows:
-            seen += through_windows(image, every)
+        seen = window.seen(image, every) if self.windows else np.stack([one.glyph for one in every])
 
         def lines(each: Floats) -> tuple[list[Line], list[str]]:
             found, logits = every[0], refusal.of_looks(each)
@@ -283,7 +281,7 @@ class Reader:
             read = self.judge.digit(logits, found.box, warnings, steps)
             return [Line.of([read])], []
 
-        return np.stack(seen), lines
+        return seen, lines
 
     def _part(self, whole: Cut, logits: Floats, shape: tuple[int, ...]) -> tuple[Cut, Floats] | None:
         """The part of a digit's ink that is far more like a digit than the whole, and its logits: neighbours touch."""

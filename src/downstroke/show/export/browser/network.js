@@ -29,7 +29,8 @@ function ofLooks(every) {
   const mean = every[0].map((_, at) => every.reduce((sum, one) => sum + one[at], 0) / every.length);
   if (every.length < 3) return mean;
   const second = every.map(score).sort((one, other) => other - one)[1];
-  return mean.map((one) => one + second - score(mean));
+  const off = second - score(mean);
+  return mean.map((one) => one + off);
 }
 
 function softmax(logits) {
