@@ -49,6 +49,8 @@ types: setup  ## mypy
 # All of it on two cores, in three processes because the browser's tests wait; with ARGS, what they say. The tests of the
 # API's description share a name, and spread over processes all but one would be lost; their plugin takes seconds to
 # load, which the other tests do without. Each part runs, also after another that failed; one failure fails the whole.
+# Python keeps the bytecode of the tests, whatever the environment says: each process that they start would compile anew.
+test test-slow: export PYTHONDONTWRITEBYTECODE =
 test: setup  ## all tests but the slow ones; ARGS="-x tests/cli" for some of them
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)

@@ -38,17 +38,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing `loss.png` takes longer than a tiny training: in rooms that show nothing, a byte stands in its place.
+    """Drawing a picture takes longer than a tiny training: in rooms that show nothing, a byte stands in its place.
 
     Not in the processes that tests start, and not where a test is marked with `pictures`.
     """
     quiet = request.path.parent.name in {"runs", "learning", "data", "advice", "bench", "cli"}
     if quiet and not request.node.get_closest_marker("pictures"):
         monkeypatch.setattr("downstroke.show.losses.draw", _undrawn)
+        monkeypatch.setattr("downstroke.show.look.confusion_picture", _undrawn_look)
+        monkeypatch.setattr("downstroke.show.look.misread_picture", _undrawn_look)
 
 
 def _undrawn(run: Run, path: Path | None = None) -> Path:
     target = path or run.folder / LOSS_PICTURE
+    write_bytes(target, b"-")
+    return target
+
+
+def _undrawn_look(*of: object) -> Path:
+    """The last of what it is called with is the path."""
+    target = of[-1]
+    assert isinstance(target, Path)
     write_bytes(target, b"-")
     return target
 

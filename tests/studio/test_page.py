@@ -6,8 +6,10 @@ import base64
 import io
 import json
 import math
+import os
 import re
 import shutil
+import signal
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -275,7 +277,8 @@ def test_a_seven_is_drawn_and_read_as_7_and_a_correction_is_kept(open_page: Any,
     expect(page).to_have_url(re.compile("#/learn/.+"))
     run = Path(studio["runs"]) / page.url.split("/")[-1]
     wait_until(page, (run / "recipe.json").is_file)
-    button(page, "Stop here").click()
+    # Not by "Stop here": the step that it would wait for comes after thousands of drawn windows and letters.
+    os.kill(json.loads((run.parent / ".studio" / f"{run.name}.job.json").read_text())["pid"], signal.SIGKILL)
     recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     assert (recipe["start_from"], recipe["data"]) == ("reader", str(kept.parent))
 
