@@ -46,19 +46,20 @@ lint: setup  ## ruff
 types: setup  ## mypy
 	$(BIN)/mypy
 
-# All of it on two cores, in three processes because the browser's tests wait; with ARGS, what they say. The tests of the
-# API's description share a name, and spread over processes all but one would be lost; their plugin takes seconds to
-# load, which the other tests do without. Each part runs, also after another that failed; one failure fails the whole.
-# Python keeps the bytecode of the tests, whatever the environment says: each process that they start would compile anew.
+# All of it on two cores: in two processes, and beside them the tests of the API's description. Those share a name, and
+# spread over processes all but one would be lost; their plugin takes seconds to load, which the other tests do without.
+# Each part runs, also after another that failed; one failure fails the whole. Python keeps the bytecode of the tests,
+# whatever the environment says: each process that they start would compile anew.
 test test-slow: export PYTHONDONTWRITEBYTECODE =
 test: setup  ## all tests but the slow ones; ARGS="-x tests/cli" for some of them
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	failed=0; \
-	$(BIN)/python -m pytest -p no:schemathesis -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
-	$(BIN)/python -m pytest tests/studio/test_openapi.py || failed=1; \
-	exit $$failed
+	failed=0; said=$$(mktemp); \
+	$(BIN)/python -m pytest tests/studio/test_openapi.py >$$said 2>&1 & beside=$$!; \
+	$(BIN)/python -m pytest -p no:schemathesis -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/studio/test_openapi.py || failed=1; \
+	wait $$beside || failed=1; \
+	cat $$said; rm $$said; exit $$failed
 endif
 
 test-slow: $(VENV)/ready-slow  ## the long proofs

@@ -197,13 +197,20 @@ def test_smoothed_batch_losses_have_their_own_panel_and_accuracy_several_ticks(o
     assert [panel["name"].split()[0].rstrip(",") for panel in page.evaluate(PANELS)] == ["loss", "accuracy", "lr"]
 
 
+# Found and measured at once: whatever is drawn in between would take the words away that were found.
+MIDDLE_OF = """(plot, words) => {
+    const box = [...plot.querySelectorAll("text")].find((text) => text.textContent === words)?.getBoundingClientRect();
+    return box && (box.left + box.right) / 2;
+}"""
+
+
 def test_the_pointer_is_told_all_curves_of_the_epoch_that_is_near_it(open_page: Any, studio: dict[str, str]) -> None:
     page = open_page("learn/one")
     plot = page.locator(".plot-run")
     expect(plot.locator("svg")).to_be_visible()
-    mark = plot.get_by_text("2", exact=True).bounding_box()  # the tick of epoch 2
-    middle = plot.bounding_box()["y"] + plot.bounding_box()["height"] / 2
-    page.mouse.move(mark["x"] + mark["width"] / 2 + 5, middle)
+    wait_until(page, lambda: plot.evaluate(MIDDLE_OF, "2"))  # the tick of epoch 2
+    across, middle = plot.evaluate(MIDDLE_OF, "2"), plot.bounding_box()["y"] + plot.bounding_box()["height"] / 2
+    page.mouse.move(across + 5, middle)
     with urllib.request.urlopen(f"{studio['url']}api/runs/one/history") as answer:
         row = json.load(answer)["epochs"][1]
     told = plot.locator(".tip")
