@@ -38,6 +38,7 @@ from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
 from downstroke.runs.training import Training
 
 BLOCK = 100  # steps timed at a stretch
+PRECISION_OF = ("standard", "sprint", "best", "tiny", "reader")
 TOGETHER_S = 16.0  # that a training of `together` lasts alone: 10 at least, on a machine that varies
 
 
@@ -101,13 +102,12 @@ def _our_blocks(training: Training) -> Iterator[float]:
     """Seconds of one block of steps after another, all within an epoch: measuring W is not what is compared."""
     began, seen = time.perf_counter(), 0
     for event in training:
-        if not isinstance(event, StepDone):
-            continue
-        seen += 1
-        if seen == BLOCK:
+        if isinstance(event, StepDone):
+            seen += 1
+            if seen < BLOCK:
+                continue
             yield time.perf_counter() - began
-        if seen == BLOCK or event.batch == event.batches or event.batches - event.batch < BLOCK:
-            began, seen = time.perf_counter(), 0
+        began, seen = time.perf_counter(), 0  # what was begun when the epoch ended is not a block
 
 
 def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
@@ -243,8 +243,9 @@ def _at_once(home: Path, names: Sequence[str], epochs: int) -> list[float]:
 def precisions(home: Path, say: Say, rounds: int = 6) -> dict[str, Any]:
     """A row of `learning.precision.MEASURED` for each recipe here: blocks of steps in both precisions, in turn."""
     here, rows = choose(), []
-    for name in ("standard", "sprint", "best"):
-        recipe = named(name).replace(epochs=rounds + 1)  # an epoch holds a block at least
+    for name in PRECISION_OF:
+        # An epoch holds a block at least; what is drawn for the reader is the same in both.
+        recipe = named(name).replace(epochs=rounds + 1, negatives=0)
         with ExitStack() as open_:
             blocks = []
             for kind in ("float32", "bfloat16"):
