@@ -22,7 +22,10 @@ function thinned(xs, ys, most) {
 
 function stepsPerEpoch({ environment, recipe_fields: fields }, epochs) {
   if (epochs.length) return epochs[0].step / epochs[0].epoch;
-  return Math.ceil((environment.data?.train ?? 60000) / (fields.batch_size ?? 128));
+  const images = environment.data?.train ?? 60000;
+  const { batch_size: size = 128, late_batch_size: late } = fields;
+  const half = Math.min(images, Math.ceil(images / (2 * size)) * size); // as `starts` in data/batches.py parts an epoch
+  return Math.ceil(half / size) + Math.ceil((images - half) / (late ?? size));
 }
 
 // Whether the loss of a batch includes label smoothing.
