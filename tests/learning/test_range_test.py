@@ -146,7 +146,7 @@ def noisy(loss: np.ndarray, scale: float, seed: int) -> np.ndarray:
 def test_the_suggestion_lies_on_the_way_down_before_the_first_rise_beyond_noise(seed: int) -> None:
     """The loss falls to 0.01, rises to a peak at 0.1, and then falls lower than ever."""
     loss = noisy(np.interp(X, [-6, -4, -2, -1, 0.5, 1], [2.3, 2.3, 0.8, 1.5, 0.5, 5]), 0.1, seed)
-    lr = suggest(LR, loss)
+    lr = suggest(LR, loss, 1000)
     assert 1e-4 < lr < 0.013
     smoothed = smooth(loss)
     assert smoothed[LR.searchsorted(lr) - 10] > smoothed[LR.searchsorted(lr)]
@@ -154,26 +154,36 @@ def test_the_suggestion_lies_on_the_way_down_before_the_first_rise_beyond_noise(
 
 def test_a_rise_within_the_noise_does_not_end_the_way_down() -> None:
     loss = noisy(np.interp(X, [-6, -4, -1, 0, 1], [2.3, 2.3, 0.8, 1.5, 5]), 0.3, 0)
-    assert 0.01 < suggest(LR, loss) < 0.1
+    assert 0.01 < suggest(LR, loss, 1000) < 0.1
 
 
 def test_a_rise_before_the_first_fall_is_none() -> None:
     loss = np.interp(X, [-6, -5, -4, -1, 0, 1], [2.3, 2.3, 2.6, 0.8, 1.5, 5])
-    assert 0.01 < suggest(LR, loss) < 0.1
+    assert 0.01 < suggest(LR, loss, 1000) < 0.1
 
 
 def test_the_longer_the_optimizer_remembers_the_smaller_the_lr() -> None:
     loss = np.interp(X, [-6, -4, -1, 0, 1], [2.3, 2.3, 0.8, 1.5, 5])
-    lrs = [suggest(LR, loss, remembered(Recipe(optimizer="momentum", momentum=m))) for m in (0, 0.8, 0.9, 0.95)]
+    lrs = [suggest(LR, loss, 1000, remembered(Recipe(optimizer="momentum", momentum=m))) for m in (0, 0.8, 0.9, 0.95)]
     assert lrs == sorted(set(lrs), reverse=True)
-    assert lrs[0] == suggest(LR, loss, remembered(Recipe(optimizer="sgd")))
+    assert lrs[0] == suggest(LR, loss, 1000, remembered(Recipe(optimizer="sgd")))
     assert lrs[0] == float(f"{lrs[0]:.1e}")
+
+
+def test_the_longer_the_training_the_smaller_the_lr(tiny: Path) -> None:
+    loss = np.interp(X, [-6, -4, -1, 0, 1], [2.3, 2.3, 0.8, 1.5, 5])
+    few, more, many = (suggest(LR, loss, steps) for steps in (1000, 4000, 16_000))
+    assert few == pytest.approx(2 * more, rel=0.05)
+    assert more == pytest.approx(2 * many, rel=0.05)
+    recipe = Recipe(optimizer="sgd", data=str(tiny), **SMALL, epochs=7)
+    assert downstroke.find_lr(recipe).steps == 70, "of 600 images, in batches of 64, the last one short"
+    assert downstroke.find_lr(recipe, late_batch_size=128).steps == 56
 
 
 @pytest.mark.parametrize("loss", [np.linspace(2, 9, 300), np.full(300, 2.0), np.zeros(0)])
 def test_a_loss_that_never_falls_is_an_error_in_words(loss: np.ndarray) -> None:
     with pytest.raises(DataError, match="does not fall at any lr"):
-        suggest(np.geomspace(1e-6, 10, 300)[: len(loss)], loss)
+        suggest(np.geomspace(1e-6, 10, 300)[: len(loss)], loss, 1000)
 
 
 # ---- the command and the picture -------------------------------------------------------------------------
@@ -205,7 +215,7 @@ def test_a_picture_of_another_kind_is_refused_before_the_sweep(tmp_path: Path) -
 def test_the_axis_of_lr_is_in_plain_numbers(tmp_path: Path) -> None:
     lr = np.geomspace(1e-6, 10, 300)
     loss = 2.3 - np.clip(np.log10(lr) + 4, 0, 2)
-    text = range_plot(RangeTest(lr, loss, smooth(loss), 0.01), tmp_path / "lr.svg").read_text()
+    text = range_plot(RangeTest(lr, loss, smooth(loss), 0.01, 1000), tmp_path / "lr.svg").read_text()
     assert "mathdefault" not in text
     assert ">0.001<" in text
 
@@ -240,6 +250,6 @@ def test_the_bench_goes_on_where_it_was_stopped(tiny: Path, tmp_path: Path, monk
 def test_the_picture_begins_where_something_happens(tmp_path: Path) -> None:
     lr = np.geomspace(1e-6, 10, 300)
     loss = 2.3 - np.clip(np.log10(lr) + 2, 0, 2)  # nothing happens below 0.01
-    text = range_plot(RangeTest(lr, loss, smooth(loss), 0.1), tmp_path / "lr.svg").read_text()
+    text = range_plot(RangeTest(lr, loss, smooth(loss), 0.1, 1000), tmp_path / "lr.svg").read_text()
     assert ">0.01<" in text
     assert ">1e-4<" not in text

@@ -6,6 +6,7 @@ a copy of the learner: W, the optimizer's state and torch's random state stay bi
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from downstroke.data.batches import step_count
 from downstroke.errors import DataError, NonFiniteError
 from downstroke.learning.events import StepDone
 from downstroke.learning.learner import Images, Learner, Leg
@@ -32,10 +34,15 @@ EXPLODED = 4.0
 RISE = 3.0
 #: A fall counts from this share of the loss on.
 FALL = 0.02
-#: The suggestion is drawn from the lr by which this share of the fall, in logarithms of the loss, is done: what is best
-#: in passing is too much to stay at. Chosen by measurement, as is FURTHER, a factor of lr: see docs/find-lr.md.
-DONE = 0.95
-FURTHER = 1.25
+#: The suggestion is drawn from the middle, in logarithms of lr, of the way from where this share of the fall, in
+#: logarithms of the loss, is done to where the way down ends. Chosen by measurement, as are the next two: see
+#: docs/find-lr.md.
+BEGUN = 0.25
+#: From there it is times this, and the longer training is to be, the smaller: as 1 / sqrt(steps), which is the best
+#: constant lr for a number of steps in Nemirovski, Juditsky, Lan and Shapiro 2009, "Robust stochastic approximation".
+FURTHER = 90.0
+#: How late the loss answers to an lr, in what the optimizer remembers: after twice that 86% of the answer is there.
+LATE = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class RangeTest:
     loss: Floats  # [S] the criterion of each batch, before the step
     smoothed: Floats  # [S]
     suggestion: float  # lr, to two digits
+    steps: int  # that the training makes for which it is suggested
 
     @property
     def lowest(self) -> float:
@@ -61,7 +69,8 @@ class RangeTest:
         """Ready for JSON."""
         curve = {"lr": self.lr.tolist(), "loss": self.loss.tolist(), "smoothed": self.smoothed.tolist()}
         ended = {"ended_at": float(self.lr[-1]), "curve": curve}
-        return {"lr": self.suggestion, "falls_to": self.falls_to, "lowest_at": self.lowest, **ended}
+        where = {"falls_to": self.falls_to, "lowest_at": self.lowest}
+        return {"lr": self.suggestion, "steps": self.steps, **where, **ended}
 
 
 def range_test(learner: Learner, train: Images) -> RangeTest:
@@ -84,7 +93,8 @@ def range_test(learner: Learner, train: Images) -> RangeTest:
         except NonFiniteError:  # the sweep went as far as it goes
             pass
     lr, loss = np.array(rates), np.array(losses)
-    return RangeTest(lr, loss, smooth(loss), suggest(lr, loss, remembered(learner.recipe)))
+    steps = planned(learner.recipe, len(train))
+    return RangeTest(lr, loss, smooth(loss), suggest(lr, loss, steps, remembered(learner.recipe)), steps)
 
 
 def smooth(loss: Floats) -> Floats:
@@ -113,11 +123,11 @@ def way_down(loss: Floats) -> int:
     return lowest if fallen else int(smoothed.argmin())
 
 
-def suggest(lr: Floats, loss: Floats, memory: float = 0.0) -> float:
-    """An lr to stay at, to two digits, from `loss` [S] over `lr` [S]; it lies before the first rise beyond noise.
+def suggest(lr: Floats, loss: Floats, steps: int, memory: float = 0.0) -> float:
+    """An lr to stay at for `steps`, to two digits, from `loss` [S] over `lr` [S]; it lies on the way down.
 
-    `memory`: steps that the optimizer remembers; the loss answers to an lr so many steps late. Raises DataError where
-    the loss does not fall.
+    `memory`: steps that the optimizer remembers; the loss answers late to an lr. Raises DataError where the loss does
+    not fall.
     """
     smoothed = smooth(loss)
     end = way_down(loss) if len(loss) else 0
@@ -128,10 +138,15 @@ def suggest(lr: Floats, loss: Floats, memory: float = 0.0) -> float:
         )
     fallen = np.log(highest / np.maximum(smoothed[: end + 1], 1e-12))
     fallen[: int(smoothed[: end + 1].argmax())] = 0.0
-    done = int((fallen >= DONE * fallen[end]).argmax())
+    begun = int((fallen >= BEGUN * fallen[end]).argmax())
     factor = float(lr[1] / lr[0])
-    wanted = float(lr[done]) * FURTHER / factor**memory
+    wanted = FURTHER * math.sqrt(float(lr[begun]) * float(lr[end]) / steps) / factor ** (LATE * memory)
     return float(f"{max(float(lr[0]), min(wanted, float(lr[end - 1]))):.1e}")
+
+
+def planned(recipe: Recipe, images: int) -> int:
+    """How many steps a training of the recipe on so many images makes."""
+    return recipe.epochs * step_count(images, recipe.batch_size, recipe.late_batch_size)
 
 
 def remembered(recipe: Recipe) -> float:
