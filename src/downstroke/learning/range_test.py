@@ -34,15 +34,15 @@ EXPLODED = 4.0
 RISE = 3.0
 #: A fall counts from this share of the loss on.
 FALL = 0.02
-#: The suggestion is drawn from the middle, in logarithms of lr, of the way from where this share of the fall, in
-#: logarithms of the loss, is done to where the way down ends. Chosen by measurement, as are the next two: see
-#: docs/find-lr.md.
-BEGUN = 0.25
+#: The suggestion is drawn from a place on the way, in logarithms of lr, from where the first share of the fall, in
+#: logarithms of the loss, is done to where the way down ends: the second share of that way. Chosen by measurement, as
+#: are the next two: see docs/find-lr.md.
+BEGUN, ON_THE_WAY = 0.25, 0.6
 #: From there it is times this, and the longer training is to be, the smaller: as 1 / sqrt(steps), which is the best
 #: constant lr for a number of steps in Nemirovski, Juditsky, Lan and Shapiro 2009, "Robust stochastic approximation".
-FURTHER = 90.0
-#: How late the loss answers to an lr, in what the optimizer remembers: after twice that 86% of the answer is there.
-LATE = 2.0
+FURTHER = 105.0
+#: How late the loss answers to an lr, in what the optimizer remembers: after three times that 95% of the answer is there.
+LATE = 3.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def suggest(lr: Floats, loss: Floats, steps: int, memory: float = 0.0) -> float:
     fallen[: int(smoothed[: end + 1].argmax())] = 0.0
     begun = int((fallen >= BEGUN * fallen[end]).argmax())
     factor = float(lr[1] / lr[0])
-    wanted = FURTHER * math.sqrt(float(lr[begun]) * float(lr[end]) / steps) / factor ** (LATE * memory)
+    place = float(lr[begun]) ** (1 - ON_THE_WAY) * float(lr[end]) ** ON_THE_WAY
+    wanted = place * FURTHER / math.sqrt(steps) / factor ** (LATE * memory)
     return float(f"{max(float(lr[0]), min(wanted, float(lr[end - 1]))):.1e}")
 
 
