@@ -37,10 +37,10 @@ FALL = 0.02
 #: The suggestion is drawn from a place on the way, in logarithms of lr, from where the first share of the fall, in
 #: logarithms of the loss, is done to where the way down ends: the second share of that way. Chosen by measurement, as
 #: are the next two: see docs/find-lr.md.
-BEGUN, ON_THE_WAY = 0.25, 0.6
+BEGUN, ON_THE_WAY = 0.25, 0.8
 #: From there it is times this, and the longer training is to be, the smaller: as 1 / sqrt(steps), which is the best
 #: constant lr for a number of steps in Nemirovski, Juditsky, Lan and Shapiro 2009, "Robust stochastic approximation".
-FURTHER = 105.0
+FURTHER = 60.0
 #: How late the loss answers to an lr, in what the optimizer remembers: after three times that 95% of the answer is there.
 LATE = 3.0
 
