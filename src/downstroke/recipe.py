@@ -308,7 +308,6 @@ RECIPES: dict[str, Recipe] = {
             epochs=24,
         ),
         STANDARD.replace(name="best", model="fine", dropout=0.3, augment="elastic", epochs=16),
-        STANDARD.replace(name="record", model="fine", dropout=0.3, augment="elastic", schedule="cosine", epochs=48),
         STANDARD.replace(
             name="tiny",
             model="tiny",
