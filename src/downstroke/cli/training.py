@@ -234,8 +234,8 @@ def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any)
         print_json({**found.to_dict(), "command": command, "plot": str(picture) if picture else None})
         return
     tell(
-        f" The smoothed loss falls up to lr {found.falls_to:.2g}; the lr suggested lies on the way down, for a training "
-        f"of {counted(found.steps, 'step')}.",
+        f" The smoothed loss falls up to lr {found.falls_to:.2g}; the lr suggested lies on the way down, for a "
+        f"training of {counted(found.steps, 'step')}.",
         lead=f"lr {found.suggestion:g}.",
     )
     tell(command)

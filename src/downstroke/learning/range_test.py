@@ -41,7 +41,7 @@ BEGUN, ON_THE_WAY = 0.25, 0.8
 #: From there it is times this, and the longer training is to be, the smaller: as 1 / sqrt(steps), which is the best
 #: constant lr for a number of steps in Nemirovski, Juditsky, Lan and Shapiro 2009, "Robust stochastic approximation".
 FURTHER = 60.0
-#: How late the loss answers to an lr, in what the optimizer remembers: after three times that 95% of the answer is there.
+#: How late the loss answers to an lr, in what the optimizer remembers: after three times that 95% of it is there.
 LATE = 3.0
 
 
