@@ -50,9 +50,7 @@ def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 def _undrawn(run: Run, path: Path | None = None) -> Path:
-    target = path or run.folder / LOSS_PICTURE
-    write_bytes(target, b"-")
-    return target
+    return _undrawn_look(path or run.folder / LOSS_PICTURE)
 
 
 def _undrawn_look(*of: object) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from downstroke.bench import core
+from downstroke.recipe import named
 from downstroke.runs.training import Training
 
 STEPS = 10  # of `tiny`, in batches of 64
@@ -18,5 +19,5 @@ def test_blocks_of_steps_lie_within_an_epoch(
 ) -> None:
     monkeypatch.setattr(core, "BLOCK", block)
     fields = {"data": str(tiny), "model": "linear", "val_size": 50, "batch_size": 64, "epochs": 3}
-    with Training.start(core.named("textbook").replace(**fields), runs_dir=tmp_path, name="run") as training:
+    with Training.start(named("textbook").replace(**fields), runs_dir=tmp_path, name="run") as training:
         assert len(list(core._our_blocks(training))) == 3 * an_epoch
