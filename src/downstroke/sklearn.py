@@ -22,7 +22,7 @@ try:
 except ImportError:
     raise ImportError("downstroke.sklearn needs scikit-learn 1.6 or newer: pip install 'downstroke[sklearn]'") from None
 
-from downstroke.data.batches import step_count
+from downstroke.data.batches import steps_per_epoch
 from downstroke.data.dataset import Part, split
 from downstroke.errors import RecipeError
 from downstroke.glyphs.glyph import SIZE
@@ -152,7 +152,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if decided.start_from is not None:
             raise RecipeError("DigitClassifier begins with random weights; leave start_from out")
         if self.epochs is None:
-            per_epoch = step_count(images, decided.batch_size, decided.late_batch_size)
+            per_epoch = steps_per_epoch(decided, images)
             decided = decided.replace(epochs=max(decided.epochs, math.ceil(LEAST_STEPS / per_epoch)))
         return decided
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downstroke.data.batches import batches, order, shuffled, starts, step_count
+from downstroke.data.batches import batches, order, shuffled, starts, steps_per_epoch
 from downstroke.data.dataset import Dataset, Part, cut, set_test_apart, split, spoil
 from downstroke.errors import DataError, RecipeError
+from downstroke.recipe import Recipe
 
 label_lists = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(lambda v: np.array(v, np.int64))
 seeds = st.integers(0, 2**40)
@@ -155,7 +156,7 @@ def test_batches_are_the_order_in_slices_and_can_start_in_the_middle(n, batch_si
     firsts = [*chain(*starts(n, batch_size, late))]
     sizes = [batch_size if late is None or 2 * first < n else late for first in firsts]
     assert [len(batch) for batch in whole[:-1]] == sizes[:-1]
-    assert len(whole) == len(firsts) == step_count(n, batch_size, late)
+    assert len(whole) == len(firsts) == steps_per_epoch(Recipe(batch_size=batch_size, late_batch_size=late), n)
     start = len(whole) // 2
     rest = list(batches(0, 3, n, batch_size, start, late))
     assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in whole[start:]]

@@ -633,6 +633,7 @@ def test_runs_are_shown_as_they_are(client: httpx2.Client, home: Path) -> None:
     assert shown["val_loss"] == run.history.best.val_loss
     assert shown["advice"] == run.advice().to_dict()
     assert shown["recipe_fields"] == run.recipe.to_dict()
+    assert shown["steps_per_epoch"] == 10  # also while nothing trains: the page draws steps by it
     history = client.get("/api/runs/one/history").json()
     assert [row["val_loss"] for row in history["epochs"]] == run.history.column("val_loss")
     assert [row["step"] for row in history["steps"]] == list(range(1, 41))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.errors import RecipeError
+from downstroke.recipe import Recipe
 
 _ORDER = 1  # what a stream of random bits is for; dataset.py uses 2 and up, so that no two uses share a stream
 
@@ -52,9 +53,9 @@ def starts(n: int, batch_size: int, late_batch_size: int | None = None) -> tuple
     return range(0, half, batch_size), range(half, n, late_batch_size or batch_size)
 
 
-def step_count(n: int, batch_size: int, late_batch_size: int | None = None) -> int:
-    """How many batches an epoch of `n` images has."""
-    return sum(map(len, starts(n, batch_size, late_batch_size)))
+def steps_per_epoch(recipe: Recipe, images: int) -> int:
+    """How many batches, and so updates of the weights, an epoch of so many training images has."""
+    return sum(map(len, starts(images, recipe.batch_size, recipe.late_batch_size)))
 
 
 def batches(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.augment import variation
-from downstroke.data.batches import batches, step_count
+from downstroke.data.batches import batches, steps_per_epoch
 from downstroke.learning import optimizers
 from downstroke.learning.distributed import World
 from downstroke.learning.events import Event, StepDone, Stopped, StopReason
@@ -30,7 +30,7 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
     recipe, at, world = learner.recipe, learner.at, learner.world
     network, criterion, optimizer = world.parallel(learner.network), learner.criterion, learner.optimizer
     guard = DeferredGuard(learner.weights) if learner.machine.deferred else Guard()
-    steps_per_epoch = step_count(len(train), recipe.batch_size, recipe.late_batch_size)
+    per_epoch = steps_per_epoch(recipe, len(train))
     measure = Measure(learner, train, val)
     clock = _Clock(at)
     network.train()
@@ -38,7 +38,7 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
     stopping = False
     while at.epoch < at.leg.last_epoch and not stopping:
         for images, labels, share in _batches(learner, train):
-            lr = learner.lr(steps_per_epoch)
+            lr = learner.lr(per_epoch)
             optimizers.set_lr(optimizer, lr)
             with learner.machine.precise():
                 logits = network(images)  # y = f(W, x)
@@ -54,16 +54,16 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
                 learner.average.update(at.step)
             if learner.watch and (threads := learner.watch.look()):
                 at.threads.append([at.step, threads])
-            if guard.due or at.batch == steps_per_epoch:
+            if guard.due or at.batch == per_epoch:
                 rows, stopping = guard.read()
                 for done, row in rows:
                     at.loss_sum += row.batch_loss * done.images
                     at.images += done.images
                     clock.stop()
-                    yield StepDone(row, done.epoch, done.batch, steps_per_epoch, done.images, at.leg.last_epoch)
+                    yield StepDone(row, done.epoch, done.batch, per_epoch, done.images, at.leg.last_epoch)
                     clock.start()
                 stopping = stopping or learner.stops_alone
-                if stopping and at.batch < steps_per_epoch:
+                if stopping and at.batch < per_epoch:
                     clock.stop()
                     yield Stopped(StopReason.INTERRUPTED)
                     return

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from downstroke.data.batches import step_count
+from downstroke.data.batches import steps_per_epoch
 from downstroke.errors import DataError, NonFiniteError
 from downstroke.learning.events import StepDone
 from downstroke.learning.learner import Images, Learner, Leg
@@ -147,7 +147,7 @@ def suggest(lr: Floats, loss: Floats, steps: int, memory: float = 0.0) -> float:
 
 def planned(recipe: Recipe, images: int) -> int:
     """How many steps a training of the recipe on so many images makes."""
-    return recipe.epochs * step_count(images, recipe.batch_size, recipe.late_batch_size)
+    return recipe.epochs * steps_per_epoch(recipe, images)
 
 
 def remembered(recipe: Recipe) -> float:

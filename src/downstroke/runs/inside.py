@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from downstroke.data.batches import step_count
+from downstroke.data.batches import steps_per_epoch
 from downstroke.errors import CheckpointError, DataError
 from downstroke.learning import inspect
 from downstroke.learning.learner import Images, Learner
@@ -132,7 +132,7 @@ class Inside:
     def _epoch_start(self, last: Weights) -> Network | None:
         """The judged W at the start of the epoch that `last` is in or has just ended, from a checkpoint still kept."""
         recipe, images = self.run.recipe, self.run.environment["data"]["train"]
-        per_epoch = step_count(images, recipe.batch_size, recipe.late_batch_size)
+        per_epoch = steps_per_epoch(recipe, images)
         epoch = last.epoch if last.step > last.epoch * per_epoch else last.epoch - 1
         for kept in ("last.previous", "best", "best.previous"):
             try:

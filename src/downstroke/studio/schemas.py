@@ -117,6 +117,7 @@ class Detail(Run):
     recipe_fields: dict[str, Any] = Field(description="Every field of the recipe.", examples=[{"model": "cnn"}])
     environment: dict[str, Any] = Field(description="Versions, device, data: fixed when the run was made.")
     looks: list[dict[str, Any]] = Field(description="Every look at the sealed test set, the first first.")
+    steps_per_epoch: int | None = Field(description="Null before the run has its data.", examples=[430])
     progress: Progress | None
 
 

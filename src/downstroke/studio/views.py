@@ -7,14 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from downstroke import api
 from downstroke.api import Run
-from downstroke.data.batches import step_count
+from downstroke.data.batches import steps_per_epoch
 from downstroke.errors import DownstrokeError, RecipeError
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import RECIPES, Recipe
@@ -26,6 +26,14 @@ from downstroke.studio.jobs import Job, Jobs
 
 MOST_ROWS = 2000  # of steps in one answer
 PACE_S = 15.0  # over how long the pace is taken
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """An epoch of a run: its training images, and the updates of the weights."""
+
+    images: int
+    steps: int
 
 
 class Views:
@@ -112,44 +120,42 @@ class Views:
         shown, job = self.run(name), self.jobs.job(name)
         made = (self.jobs.folder(name) / RECIPE).is_file()
         if not made:
-            fields_, environment, looks = (job.recipe if job else {}), {}, []
+            fields_, environment, looks, size = (job.recipe if job else {}), {}, [], None
         else:
             run = self.jobs.open(name)
-            fields_, environment, looks = _recipe(run), _environment(run), run.looks
+            fields_, environment, looks, size = _recipe(run), _environment(run), run.looks, _size(run)
         return {
             **shown,
             "recipe_fields": fields_,
             "environment": environment,
             "looks": looks,
-            "progress": self.progress(shown, fields_, environment),
+            "steps_per_epoch": size and size.steps,
+            "progress": self._progress(shown, size),
         }
 
-    def progress(self, shown: dict[str, Any], recipe: dict[str, Any], environment: dict[str, Any]) -> Any:
+    def _progress(self, shown: dict[str, Any], size: _Epoch | None) -> dict[str, Any] | None:
         """Where training stands and how fast it goes; None where it does not, or has not begun."""
         row = follow.last_row(follow.of_steps(self.jobs.runs_dir / shown["name"]))
         if shown["state"] != "training":
             self._seen.pop(shown["name"], None)
-        if shown["state"] != "training" or row is None or not environment:
+        if shown["state"] != "training" or row is None or size is None:
             return None
-        sizes = recipe["batch_size"], recipe.get("late_batch_size")  # a run of an earlier version has none
-        per_epoch = step_count(environment["data"]["train"], *sizes)
         steps_per_s = self._pace(shown["name"], row["step"])
-        left = shown["target_epochs"] * per_epoch - row["step"]
+        left = shown["target_epochs"] * size.steps - row["step"]
         return {
-            "epoch": math.ceil(row["step"] / per_epoch),
+            "epoch": math.ceil(row["step"] / size.steps),
             "step": row["step"],
-            "steps_per_epoch": per_epoch,
+            "steps_per_epoch": size.steps,
             "lr": row["lr"],
-            "images_per_second": steps_per_s and steps_per_s * environment["data"]["train"] / per_epoch,
+            "images_per_second": steps_per_s and steps_per_s * size.images / size.steps,
             "seconds_left": steps_per_s and max(0, left) / steps_per_s,
         }
 
-    def progress_of(self, shown: dict[str, Any]) -> Any:
-        """As `progress`, of a run that `run` has shown."""
+    def progress_of(self, shown: dict[str, Any]) -> dict[str, Any] | None:
+        """The progress of a run that `run` has shown, as in `detail`."""
         if shown["state"] != "training":
             return None
-        run = Run(self.jobs.folder(shown["name"]))
-        return self.progress(shown, _recipe(run), _environment(run))
+        return self._progress(shown, _size(Run(self.jobs.folder(shown["name"]))))
 
     def _pace(self, name: str, step: int) -> float | None:
         """Steps a second over the last seconds; None before two looks at it."""
@@ -243,6 +249,14 @@ def _environment(run: Run) -> dict[str, Any]:
         return run.environment
     except DownstrokeError:
         return {}
+
+
+def _size(run: Run) -> _Epoch | None:
+    try:
+        images = run.environment["data"]["train"]
+        return _Epoch(images, steps_per_epoch(run.recipe, images)) if isinstance(images, int) else None
+    except DownstrokeError:
+        return None
 
 
 def recipes() -> dict[str, Any]:

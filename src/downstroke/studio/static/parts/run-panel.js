@@ -117,7 +117,10 @@ export class RunPanel {
   }
 
   hearSteps({ rows, progress }) {
-    if (progress) this.progress = progress;
+    if (progress) {
+      this.progress = progress;
+      this.detail.steps_per_epoch = progress.steps_per_epoch; // null where the run waited when it was asked for
+    }
     this.steps = merged(this.steps, rows, "step");
     if (this.steps.length > MOST_STEPS) this.steps = this.steps.filter((_, index) => index % 2 === 1);
     this.showFigures();

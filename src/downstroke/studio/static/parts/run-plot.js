@@ -20,14 +20,6 @@ function thinned(xs, ys, most) {
   return [x, y];
 }
 
-function stepsPerEpoch({ environment, recipe_fields: fields }, epochs) {
-  if (epochs.length) return epochs[0].step / epochs[0].epoch;
-  const images = environment.data?.train ?? 60000;
-  const { batch_size: size = 128, late_batch_size: late } = fields;
-  const half = Math.min(images, Math.ceil(images / (2 * size)) * size); // as `starts` in data/batches.py parts an epoch
-  return Math.ceil(half / size) + Math.ceil((images - half) / (late ?? size));
-}
-
 // Whether the loss of a batch includes label smoothing.
 export const smoothed = ({ recipe_fields: fields }) => fields.label_smoothing > 0;
 
@@ -38,8 +30,8 @@ function horizon(run, done) {
   return Math.max(Math.min(last, run.target_epochs), Math.ceil(done), 1);
 }
 
-export function drawRun({ run, progress, epochs, steps, ...panel }, width, em) {
-  const perEpoch = progress?.steps_per_epoch ?? stepsPerEpoch(panel.detail, epochs);
+export function drawRun({ run, epochs, steps, ...panel }, width, em) {
+  const perEpoch = panel.detail.steps_per_epoch ?? 1; // a run that waits has no steps yet
   const last = horizon(run, Math.max(epochs.at(-1)?.epoch ?? 0, (steps.at(-1)?.step ?? 0) / perEpoch));
   const batch = finite(steps, "batch_loss");
   const [batchX, batchY] = thinned(
