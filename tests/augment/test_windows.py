@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,9 @@ from downstroke.augment.windows import NONE, windows
 from downstroke.data import sources
 from downstroke.data.dataset import Part
 from downstroke.errors import RecipeError
+from downstroke.learning.events import Event, Note, Stopped, StopReason
 from downstroke.learning.learner import Images, Learner
-from downstroke.learning.loop import Variation
+from downstroke.learning.loop import Variation, learn
 from downstroke.recipe import RECIPES, Recipe
 
 
@@ -23,9 +26,9 @@ def train() -> Part:
 
 
 def test_windows_are_a_function_of_the_digits_and_the_seed(train: Part) -> None:
-    images, labels = windows(train.images, train.labels, 60, 0)
-    again, _ = windows(train.images, train.labels, 60, 0)
-    others, _ = windows(train.images, train.labels, 60, 1)
+    drawn = [windows(train.images, train.labels, 60, seed) for seed in (0, 0, 1)]
+    assert all(drawn)
+    (images, labels), (again, _), (others, _) = (one for one in drawn if one)
     assert images.shape == (60, 28, 28)
     assert images.dtype == np.uint8
     assert np.array_equal(images, again)
@@ -42,6 +45,22 @@ def test_a_batch_ends_with_its_windows(train: Part) -> None:
     assert len(images) == len(labels) == 40 + 20 + 10
     assert (images[:60] == before).all()
     assert images[60:].amax() > 0.5
+
+
+def test_asked_to_stop_while_windows_are_drawn_it_stops_before_the_first_step(train: Part) -> None:
+    learner = Learner(RECIPES["reader"].replace(epochs=1), 10, device="cpu")
+    learner.begin(torch.from_numpy(train.images))
+    first, *rest = _events(learner, Images(train, "cpu"))
+    assert isinstance(first, Note)
+    assert first.text == "Before the first step 17 windows of pages are drawn, a thousand a second."
+    assert rest == [Stopped(StopReason.INTERRUPTED)]
+    assert learner.at.step == 0
+
+
+def _events(learner: Learner, train: Images) -> Iterator[Event]:
+    for event in learn(learner, train, train):
+        yield event
+        learner.stop()
 
 
 def test_windows_need_negatives_because_some_show_no_digit() -> None:

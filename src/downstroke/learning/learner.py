@@ -114,15 +114,22 @@ class Learner:
         self._stop = False
         self._windows: Images | None = None
 
-    def windows(self, train: Images) -> Images:
-        """Windows of pages that are drawn with the training images, the same ones whenever they are asked for."""
+    def window_count(self, train: Images) -> int:
+        """How many windows of drawn pages are learned from."""
+        seen = self.recipe.windows * len(train) * self.recipe.epochs
+        return min(_MOST_WINDOWS, max(1, round(seen / _EACH_SEEN)))
+
+    def windows(self, train: Images) -> Images | None:
+        """Windows of pages that are drawn with the training images, the same ones whenever they are asked for.
+
+        None where it was asked to stop before they were drawn.
+        """
         if self._windows is None:
             from downstroke.augment.windows import windows
 
-            seen = self.recipe.windows * len(train) * self.recipe.epochs
-            count = min(_MOST_WINDOWS, max(1, round(seen / _EACH_SEEN)))
-            drawn = windows(train.images.cpu().numpy(), train.labels.cpu().numpy(), count, self.recipe.seed)
-            self._windows = Images(Part(*drawn), str(train.images.device))
+            images, labels = train.images.cpu().numpy(), train.labels.cpu().numpy()
+            drawn = windows(images, labels, self.window_count(train), self.recipe.seed, lambda: self.stops_alone)
+            self._windows = drawn and Images(Part(*drawn), str(train.images.device))
         return self._windows
 
     @property

@@ -15,7 +15,7 @@ from downstroke.augment import variation
 from downstroke.data.batches import batches, steps_per_epoch
 from downstroke.learning import optimizers
 from downstroke.learning.distributed import World
-from downstroke.learning.events import Event, StepDone, Stopped, StopReason
+from downstroke.learning.events import Event, Note, StepDone, Stopped, StopReason
 from downstroke.learning.guard import DeferredGuard, Guard, Pending
 from downstroke.learning.learner import Images, Learner, Position
 from downstroke.learning.measure import Measure
@@ -35,6 +35,12 @@ def learn(learner: Learner, train: Images, val: Images) -> Iterator[Event]:
     clock = _Clock(at)
     network.train()
 
+    if recipe.windows and at.epoch < at.leg.last_epoch:
+        count = learner.window_count(train)
+        yield Note(f"Before the first step {count:,} windows of pages are drawn, a thousand a second.")
+        if learner.windows(train) is None:
+            yield Stopped(StopReason.INTERRUPTED)
+            return
     stopping = False
     while at.epoch < at.leg.last_epoch and not stopping:
         for images, labels, share in _batches(learner, train):
@@ -101,7 +107,9 @@ class Variation:
         self.train, self.augmentation, self.negatives = train, learner.augmentation, learner.recipe.negatives
         self.share = learner.recipe.windows
         if self.share:
-            self.windows = learner.windows(train)
+            windows = learner.windows(train)
+            assert windows is not None, "`learn` has had them drawn"
+            self.windows = windows
             drawn = variation.draw(learner.recipe.seed + 1, epoch, len(train), 1 + variation.NUMBERS)
             self.window_numbers = drawn.to(train.images.device)
         count = self.augmentation.numbers if self.augmentation else 0

@@ -186,7 +186,7 @@ export class RunPanel {
     const recipe = `recipe ${run.recipe}`;
     if (run.state === "queued") return `${recipe} · waiting for the training before it`;
     if (run.state === "training" && !run.steps && !this.progress)
-      return `${recipe} · getting ready: loading the images`;
+      return `${recipe} · getting ready: loading images, drawing others`;
     return `${recipe} · ${several(Math.max(run.steps, this.progress?.step ?? 0), "step")}`;
   }
 
