@@ -22,8 +22,7 @@ from downstroke.errors import NonFiniteError
 from downstroke.learning.evaluate import Evaluation, read_logits
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
-from downstroke.learning.models import build
-from downstroke.learning.range_test import range_test, suggested
+from downstroke.learning.range_test import planned, range_test, remembered, suggest
 from downstroke.recipe import DEFAULT_LR, Recipe
 from downstroke.runs import files
 from downstroke.runs.parts import Parts
@@ -139,8 +138,8 @@ def _measured(case: Case, images: tuple[Images, Images], classes: int, recorded:
         return math.inf if loss is None else float(loss)
 
     swept = recorded.get(case, "sweep", sweep)
-    network = build(case.recipe, classes)
-    lr = suggested(np.array(swept["lr"]), np.array(swept["loss"]), case.recipe, network, len(train))
+    steps = planned(case.recipe, len(train))
+    lr = suggest(np.array(swept["lr"]), np.array(swept["loss"]), steps, remembered(case.recipe))
     grid = [train_at(rate) for rate in case.grid]
     reached, best = train_at(lr), min(grid)
     return {

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from downstroke.data.batches import steps_per_epoch
 from downstroke.errors import DataError, NonFiniteError
@@ -43,10 +41,6 @@ BEGUN, ON_THE_WAY = 0.25, 0.8
 #: From there it is times this, and the longer training is to be, the smaller: as 1 / sqrt(steps), which is the best
 #: constant lr for a number of steps in Nemirovski, Juditsky, Lan and Shapiro 2009, "Robust stochastic approximation".
 FURTHER = 60.0
-#: And times this where the network has batch normalisation: the weights before it grow as they learn, and the larger
-#: they are, the less one lr turns them. Arora, Li and Lyu 2019, "Theoretical analysis of auto rate-tuning by batch
-#: normalization".
-NORMALISED = 1.7
 #: How late the loss answers to an lr, in what the optimizer remembers: after three times that 95% of it is there.
 LATE = 3.0
 
@@ -99,14 +93,8 @@ def range_test(learner: Learner, train: Images) -> RangeTest:
         except NonFiniteError:  # the sweep went as far as it goes
             pass
     lr, loss = np.array(rates), np.array(losses)
-    suggestion = suggested(lr, loss, learner.recipe, learner.network, len(train))
-    return RangeTest(lr, loss, smooth(loss), suggestion, planned(learner.recipe, len(train)))
-
-
-def suggested(lr: Floats, loss: Floats, recipe: Recipe, network: nn.Module, images: int) -> float:
-    """The lr that follows from the sweep of a training: `suggest` with what the recipe and the network say."""
-    normalised = any(isinstance(module, _BatchNorm) for module in network.modules())
-    return suggest(lr, loss, planned(recipe, images), remembered(recipe), normalised=normalised)
+    steps = planned(learner.recipe, len(train))
+    return RangeTest(lr, loss, smooth(loss), suggest(lr, loss, steps, remembered(learner.recipe)), steps)
 
 
 def smooth(loss: Floats) -> Floats:
@@ -135,11 +123,11 @@ def way_down(loss: Floats) -> int:
     return lowest if fallen else int(smoothed.argmin())
 
 
-def suggest(lr: Floats, loss: Floats, steps: int, memory: float = 0.0, *, normalised: bool = False) -> float:
+def suggest(lr: Floats, loss: Floats, steps: int, memory: float = 0.0) -> float:
     """An lr to stay at for `steps`, to two digits, from `loss` [S] over `lr` [S]; it lies on the way down.
 
-    `memory`: steps that the optimizer remembers; the loss answers late to an lr. `normalised`: whether the network has
-    batch normalisation. Raises DataError where the loss does not fall.
+    `memory`: steps that the optimizer remembers; the loss answers late to an lr. Raises DataError where the loss does
+    not fall.
     """
     smoothed = smooth(loss)
     end = way_down(loss) if len(loss) else 0
@@ -153,8 +141,7 @@ def suggest(lr: Floats, loss: Floats, steps: int, memory: float = 0.0, *, normal
     begun = int((fallen >= BEGUN * fallen[end]).argmax())
     factor = float(lr[1] / lr[0])
     place = float(lr[begun]) ** (1 - ON_THE_WAY) * float(lr[end]) ** ON_THE_WAY
-    further = FURTHER * (NORMALISED if normalised else 1.0)
-    wanted = place * further / math.sqrt(steps) / factor ** (LATE * memory)
+    wanted = place * FURTHER / math.sqrt(steps) / factor ** (LATE * memory)
     return float(f"{max(float(lr[0]), min(wanted, float(lr[end - 1]))):.1e}")
 
 
