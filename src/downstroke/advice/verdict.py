@@ -23,6 +23,7 @@ AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
 #: What epochs are worth: training as long again as was needed weighs as much as a loss higher by this share.
 OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.1, "balanced": 0.02, "thorough": 0.01})
+FRESH = 2  # rows from the best on in which nothing is stopped: a training that has just got better may do so again
 RISES = 0.1  # probability above which a stop is called overfitting, where val loss lies above its best:
 ABOVE = math.log(1.03)  # its trend, in logarithms,
 ABOVE_NOISE = 1.0  # and in units of the noise
@@ -122,9 +123,8 @@ def judge(curve: Curve, told: Mapping[str, float], operating_point: str) -> Judg
     risen = probability(models.risen, x)
     if curve.ended or curve.spent:
         return Judged(True, 0.0, 0.0, risen)
-    stop = float(models.stop[operating_point] @ x) > 0 or (
-        risen > ALARM and told["since_best"] > math.log(ALARM_ROWS + 0.5)
-    )
+    stop = told["since_best"] > math.log(FRESH + 0.5) and float(models.stop[operating_point] @ x) > 0
+    stop = stop or (risen > ALARM and told["since_best"] > math.log(ALARM_ROWS + 0.5))
     return Judged(stop, probability(models.lower, x), probability(models.better, x), risen)
 
 

@@ -123,7 +123,7 @@ def bench_find_lr(*, as_json: bool, **options: Any) -> None:
 @bench.command("advice")
 @click.option(
     "--half",
-    type=click.Choice(["develop", "report", "others"]),
+    type=click.Choice(["develop", "report", "others", "public"]),
     default="report",
     show_default=True,
     help="Of downstroke's own histories, or those of other programs.",
