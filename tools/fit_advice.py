@@ -11,9 +11,9 @@ unless they are given a weight.
 
 A history is walked row by row. The stop is fitted by gradient descent on what counts: the expected regret (capped at 1)
 plus price times the cost of the first stop, each row stopping with the logistic probability of its score. Its constant
-is then fitted anew with no stop in the rows just after a best, as advice does it; the weights are not, because fitted
-so they are worse on MNIST held out (docs/decisions/2026-11-27-public-logs.md). What is expected (better, lower, risen)
-are logistic regressions, and the forecasts a middle and a spread by Student's t.
+is then fitted anew with no stop where val loss has just got better, as advice does it; the weights are not, because
+fitted so they are worse on MNIST held out (docs/decisions/2026-11-27-public-logs.md). What is expected (better, lower,
+risen) are logistic regressions, and the forecasts a middle and a spread by Student's t.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.advice.curve import Curve
-from downstroke.advice.features import CLOSE, features, level, logarithms, shift
+from downstroke.advice.features import CLOSE, features, just_better, level, logarithms, shift
 from downstroke.advice.fitted import CUT, FILE, fitted
-from downstroke.advice.verdict import AHEAD, ENOUGH, FRESH, OPERATING_POINTS
+from downstroke.advice.verdict import AHEAD, ENOUGH, OPERATING_POINTS
 from downstroke.bench import advice as bench
 from downstroke.bench import histories, hull
 from simulate_histories import histories as simulated
 
 Floats = NDArray[np.float64]
 #: Of a history: the others are many and alike; the simulated ones are for --check alone.
-WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25, "public": 1.0, "simulated": 0.0}
+WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25, "public": 0.25, "simulated": 0.0}
 #: For the stop: fitted on the public logs, too, it is no better on those held out, and worse on the others.
 STOP_WEIGHTS = {**WEIGHTS, "public": 0.0}
 MOST = 1.0  # regret counts no higher
@@ -72,6 +72,7 @@ class Table:
     history: NDArray[np.int64]  # [N]
     rows: NDArray[np.int64]  # [N]
     told: Floats  # [N, F]
+    fresh: NDArray[np.bool_]  # [N] whether val loss has just got better
     better: Floats  # [N] 0 or 1
     lower: Floats  # [N] 0..1
     risen: Floats  # [N] 0 or 1
@@ -96,7 +97,8 @@ def collect(folder: Path) -> list[History]:
 
 def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
     """Walk every history; the names of the features besides."""
-    table: dict[str, list[Any]] = {name: [] for name in ("history", "rows", "told", "better", "lower", "risen")}
+    columns = ("history", "rows", "told", "fresh", "better", "lower", "risen")
+    table: dict[str, list[Any]] = {name: [] for name in columns}
     ahead: dict[int, list[float]] = {epochs: [] for epochs in AHEAD}
     names: list[str] = []
     for number, history in enumerate(found):
@@ -110,6 +112,7 @@ def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
             table["history"].append(number)
             table["rows"].append(rows)
             table["told"].append(list(told.values()))
+            table["fresh"].append(just_better(seen))
             table["better"].append(float(gain > CLOSE))
             table["lower"].append(1 - np.exp(-gain))
             ends = np.median(losses[-5:]) > RISEN * losses[:rows].min()
@@ -139,10 +142,9 @@ def fit(
     rows = np.bincount(table.history, minlength=len(found))
     weight = np.array([WEIGHTS[h.corpus] for h in found])[table.history] / rows[table.history]
     at, w = torch.tensor(x[chosen]), torch.tensor(weight[chosen] / weight[chosen].sum())
-    every, later = np.ones(len(x), bool), table.told[:, names.index("since_best")] > np.log(FRESH + 0.5)
-    start = stop(found, table, x, kept, OPERATING_POINTS["balanced"], every, None)
+    start = stop(found, table, x, kept, OPERATING_POINTS["balanced"], np.ones(len(x), bool), None)
     told: dict[str, Any] = {"names": list(names), "mean": mean, "spread": spread}
-    told["stop"] = {name: stop(found, table, x, kept, OPERATING_POINTS[name], later, start) for name in points}
+    told["stop"] = {name: stop(found, table, x, kept, OPERATING_POINTS[name], ~table.fresh, start) for name in points}
     for name in ("better", "lower", "risen"):
         told[name] = logistic(at, torch.tensor(getattr(table, name)[chosen]), w)
     told["ahead"] = {}

@@ -14,7 +14,7 @@ import numpy as np
 from downstroke import display
 from downstroke.advice import words
 from downstroke.advice.curve import Curve
-from downstroke.advice.features import ROWS, blocks, features, level, level_since_drop, shift
+from downstroke.advice.features import ROWS, blocks, features, just_better, level, level_since_drop, shift
 from downstroke.advice.fitted import fitted, probability
 from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import DownstrokeError
@@ -23,7 +23,6 @@ AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
 #: What epochs are worth: training as long again as was needed weighs as much as a loss higher by this share.
 OPERATING_POINTS: Mapping[str, float] = MappingProxyType({"quick": 0.1, "balanced": 0.02, "thorough": 0.01})
-FRESH = 2  # rows from the best on in which nothing is stopped: a training that has just got better may do so again
 RISES = 0.1  # probability above which a stop is called overfitting, where val loss lies above its best:
 ABOVE = math.log(1.03)  # its trend, in logarithms,
 ABOVE_NOISE = 1.0  # and in units of the noise
@@ -123,7 +122,7 @@ def judge(curve: Curve, told: Mapping[str, float], operating_point: str) -> Judg
     risen = probability(models.risen, x)
     if curve.ended or curve.spent:
         return Judged(True, 0.0, 0.0, risen)
-    stop = told["since_best"] > math.log(FRESH + 0.5) and float(models.stop[operating_point] @ x) > 0
+    stop = float(models.stop[operating_point] @ x) > 0 and not just_better(blocks(curve))
     stop = stop or (risen > ALARM and told["since_best"] > math.log(ALARM_ROWS + 0.5))
     return Judged(stop, probability(models.lower, x), probability(models.better, x), risen)
 
