@@ -27,8 +27,8 @@ MISSED = 0.10  # relative improvement that no stop should forgo
 def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Path | None = None) -> dict[str, Any]:
     """Walk every history of a corpus at every operating point in `points`; save the figures to `out`, return them.
 
-    `half`: develop or report of the histories of downstroke; others, those of other programs; or public. `folder`: the logs in
-    it, CSV files, instead.
+    `half`: develop or report of the histories of downstroke; others, those of other programs; or public, logs of
+    public repositories. `folder`: the logs in it, CSV files, instead.
     """
     curves = from_folder(folder) if folder else corpus(half)
     ended = [_raised(c) for c in curves if np.isfinite(c.val_loss[-1])]
