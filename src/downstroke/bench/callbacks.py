@@ -224,7 +224,7 @@ def measure(*, names: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
                     stopper = "advice" if patience is None else f"patience {patience}"
                     found[stopper] = {"epochs": len(losses), "val_loss": min(losses)}
                     say(f"{name}, {training}, {stopper}: {counted(len(losses), 'epoch')}, val loss {min(losses):.4f}")
-                files.write_json(out, figures)
+                files.output_json(out, figures)
     return figures
 
 

@@ -124,7 +124,7 @@ def measure(*, names: Sequence[str], steps: int, rounds: int, out: Path, say: Sa
             task = Task.of(recipe, Path(folder))
             able = [name for name in PEERS if name not in missing and model in PEERS[name][2]]
             figures[model] = run_in_turn(task, able, rounds, say)
-            files.write_json(out, figures)
+            files.output_json(out, figures)
     return figures
 
 

@@ -114,7 +114,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
             say(f"{name}: {_told(figures[name])}")
         figures["healthz while training"] = asyncio.run(_health(addresses["studio"], seconds / TURNS))
         say(f"/healthz while training: {_told(figures['healthz while training'])}")
-    files.write_json(out, figures)
+    files.output_json(out, figures)
     return figures
 
 

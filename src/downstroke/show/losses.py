@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from downstroke.errors import DownstrokeError
+from downstroke.runs.files import own
 from downstroke.runs.run import LOSS_PICTURE, Run
 
 
@@ -26,7 +27,7 @@ def draw(run: Run, path: Path | None = None) -> Path:
     """
     from downstroke.show import plots
 
-    target = path or run.folder / LOSS_PICTURE
+    target = path or own(run.folder / LOSS_PICTURE)
     smoothed = run.recipe.label_smoothing > 0
     return plots.loss_plot(run.history, target, title=run.name, steps=run.steps, smoothed=smoothed)
 
