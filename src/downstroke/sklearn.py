@@ -12,20 +12,25 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
+from downstroke.errors import MissingPackageError, RecipeError, missing, to_install
+
 try:
+    import torch
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
-except ImportError:
-    raise ImportError("downstroke.sklearn needs scikit-learn 1.6 or newer: pip install 'downstroke[sklearn]'") from None
+except ImportError as error:
+    if error.name == "torch":
+        raise MissingPackageError(missing(error), name="torch") from None
+    raise MissingPackageError(
+        f"downstroke.sklearn needs scikit-learn 1.6 or newer: {to_install('sklearn')}", name="sklearn"
+    ) from None
 
 from downstroke.data.batches import steps_per_epoch
 from downstroke.data.dataset import Part, split
-from downstroke.errors import RecipeError
 from downstroke.glyphs.glyph import SIZE
 from downstroke.history import History
 from downstroke.learning import schedules

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,7 @@ import downstroke
 from downstroke.cli import main
 from downstroke.cli.bench import bench
 from downstroke.data.dataset import Dataset
+from downstroke.errors import to_install
 
 ROOT = Path(__file__).parents[2]
 Asked = Callable[..., tuple[int, bytes]]
@@ -192,6 +194,68 @@ def test_training_without_matplotlib_is_refused_before_it_begins(
     with pytest.raises(ModuleNotFoundError, match="matplotlib"):
         downstroke.train(data=str(tiny), model="mlp", epochs=1, runs_dir=folder / "none", progress=False)
     assert not (folder / "none").exists()
+
+
+CALLS = {
+    "train": "downstroke.train(data='images.npz')",
+    "find_lr": "downstroke.find_lr()",
+    "export": "downstroke.export('a', page='page.html')",
+    "Run.test": "downstroke.Run('runs/a').test()",
+    "Run.extend": "downstroke.Run('runs/a').extend(epochs=1)",
+    "Run.reader": "downstroke.Run('runs/a').reader()",
+    "Reader.open": "downstroke.Reader.open('a')",
+    "DigitClassifier": "from downstroke.sklearn import DigitClassifier",
+    "plot": "downstroke.plot(['a', 'a'], 'both.png')",
+    "Run.plot": "downstroke.Run('runs/a').plot()",
+}
+
+
+def test_from_python_it_is_one_line_too(folder: Path) -> None:
+    """Each call raises a DownstrokeError that says what to install."""
+    tried_all = "\n".join(
+        f"try: {call}\nexcept downstroke.DownstrokeError as error: print({name!r}, error, sep=' | ')"
+        for name, call in CALLS.items()
+    )
+    code = BLOCKED.partition("from downstroke.__main__")[0] + f"import downstroke\n{tried_all}\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split(" | ") for line in done.stdout.splitlines())
+    assert set(said) == set(CALLS)
+    for name, line in said.items():
+        package = MATPLOTLIB if name.endswith("plot") else f"({TORCH}|{MATPLOTLIB})"
+        assert re.fullmatch(rf"{package} is not installed, .*pip install \S+", line), (name, line)
+    assert {run.name for run in (folder / "runs").iterdir()} == {"a"}
+
+
+def hints() -> dict[str, str]:
+    """Every command that the code and the docs give to install something, with where it stands."""
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py")]
+    return {
+        found[0]: str(path.relative_to(ROOT))
+        for path in documents
+        for found in re.finditer(r"pip install [^\n`]*", path.read_text(encoding="utf-8"))
+    }
+
+
+def test_no_hint_asks_an_index_for_downstroke_or_replaces_an_install_that_can_be_edited() -> None:
+    for hint, where in hints().items():
+        assert "downstroke[" not in hint, (where, hint)
+        assert not re.search(r"""(?<!-e )["']?\.\[""", hint), (where, hint)
+
+
+@pytest.mark.parametrize("extra", ["studio", "photos", "onnx", "sklearn", "mlflow", "wandb", "tensorboard", "peers"])
+def test_the_command_for_an_extra_names_its_packages(extra: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert shlex.split(to_install(extra)) == ["pip", "install", *project["optional-dependencies"][extra]]
+
+
+def test_the_studio_without_its_packages_and_torch_says_what_the_reader_of_the_docs_installs(folder: Path) -> None:
+    blocked = (sys.executable, "-c", BLOCKED.replace('("torch", ', '("torch", "fastapi", '))
+    done = tried(blocked, folder, ["studio", "--read-only", "--no-browser"])
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: fastapi is not installed; to have it: pip install -r requirements/server.txt, in the clone"
+    ]
 
 
 def names_in(path: Path) -> set[str]:

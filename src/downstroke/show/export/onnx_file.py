@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from downstroke.data.dataset import Part
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, to_install
 from downstroke.learning.models import Network
 from downstroke.reading.batch_norm_folding import onnx_layers
 from downstroke.reading.onnx_graph import ACCEPT, INPUT, OPSET, PROBABILITIES, Scales, exported
@@ -155,7 +155,7 @@ def refuse_missing(*packages: str) -> None:
     """DownstrokeError where one of these is missing."""
     for package in packages:
         if find_spec(package) is None:
-            raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[onnx]" in the clone')
+            raise DownstrokeError(f"{package} is not installed; to have it: {to_install('onnx')}")
 
 
 def _in_8_bits(model: Any, seen: NDArray[np.uint8]) -> Any:
