@@ -257,6 +257,11 @@ def test_what_cannot_be_written_is_said_before_anything_is(run: downstroke.Run, 
         (["--onnx", str(tmp_path / "not" / "w.onnx")], 1, "there is no folder"),
         (["--page", str(tmp_path)], 1, "is a folder"),
         (["--numpy", str(tmp_path / "mine")], 1, "holds notes.txt"),
+        (
+            ["--onnx", str(tmp_path / "w"), "--int8", "--data", "/not/there"],
+            1,
+            "nothing is at /not/there; expected the",
+        ),
     ):
         done = CliRunner().invoke(main, ["export", str(run.folder), *options])
         assert (done.exit_code, line in done.stderr) == (status, True), done.stderr

@@ -69,7 +69,7 @@ def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | N
     given = {"data": place, "val_data": val_place}
     moved = {field: _absolute(path) for field, path in given.items() if path is not None}
     found = place_of(run).replace(**moved)
-    _refuse_missing(run, found)
+    _refuse_missing(run, found, moved)
     data = load(found)
     if data.fingerprint() != run.environment["data"]["fingerprint"]:
         where = found.data if found.val_data is None else f"{found.data} and {found.val_data}"
@@ -82,9 +82,11 @@ def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | N
     return data
 
 
-def _refuse_missing(run: Run, found: Recipe) -> None:
+def _refuse_missing(run: Run, found: Recipe, moved: dict[str, str]) -> None:
     for path, flag in ((found.data, "--data"), (found.val_data, "--val-data")):
         if path not in ("mnist", None) and not Path(str(path)).exists():
+            if path in moved.values():
+                raise RunError(f"nothing is at {path}; expected the data that {run.name} was trained on")
             raise RunError(
                 f"the data of {run.name} is not at {path} any more; "
                 f"say where it is: downstroke continue {run.typed} {flag} PATH"
