@@ -13,7 +13,7 @@ from downstroke.runs.files import is_stream, refuse_output, same_file
 from downstroke.runs.run import Run
 
 FORMS = ("onnx", "page", "numpy", "torchscript")
-_OF_A_RUN = ("best/*", "last/*", "*.json", "*.csv")  # files that no export may replace
+_OF_A_RUN = ("best*/*", "last*/*", "*.json", "*.csv", "*.np[yz]")  # files that no export may replace
 
 
 def export(
