@@ -14,11 +14,13 @@ from downstroke.data.dataset import Dataset
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_blobs
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+from downstroke.recipe import RECIPES
 from downstroke.sklearn import DigitClassifier
 
 FEW: dict[str, Any] = {"model": "linear", "augment": "none", "epochs": 3, "batch_size": 64, "random_state": 0}
@@ -31,8 +33,9 @@ def digits(mnist: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")  # pandas, the array API: not installed here
-def test_scikit_learns_own_checks_pass_in_full() -> None:
-    results = check_estimator(DigitClassifier(threads=1))
+@pytest.mark.parametrize("recipe", ["standard", "sprint"])
+def test_scikit_learns_own_checks_pass_in_full(recipe: str) -> None:
+    results = check_estimator(DigitClassifier(recipe, threads=1))
     assert {result["status"] for result in results} <= {"passed", "skipped"}
 
 
@@ -98,6 +101,12 @@ def test_a_pipeline_scales_its_test_images_as_those_it_was_taught_on(
     test, expected = mnist.test.images[:200].reshape(200, -1), mnist.test.labels[:200]
     piped = make_pipeline(MinMaxScaler(), DigitClassifier(**FEW)).fit(images, labels.ravel())
     assert piped.score(test, expected) > 0.5
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_features_that_are_no_picture_are_learned_by_every_recipe(recipe: str) -> None:
+    X, y = make_blobs(n_samples=30, centers=3, random_state=0, cluster_std=0.1)
+    assert DigitClassifier(recipe, threads=1, random_state=0).fit(X, y).score(X, y) == 1
 
 
 def test_partial_fit_is_an_epoch_more_also_after_pickling(

@@ -37,7 +37,7 @@ from downstroke.learning import schedules
 from downstroke.learning.events import EpochDone
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
-from downstroke.recipe import Recipe, named
+from downstroke.recipe import STANDARD, Recipe, named
 
 PIXELS = SIZE * SIZE
 LEVELS, SHARES = (0.0, 255.0), (0.0, 1.0)  # the ranges of pixels as images have them
@@ -53,8 +53,8 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     `X`: [N, 784] or [N, 28, 28], ink high on zero: uint8 0..255, or numbers of 0..1 or 0..255. The range that `fit` saw
     is kept, as `pixel_range_`, and what lies outside it in `predict` is clipped; uint8 is 0..255 also where `fit` saw
     0..1. Features of any other number are laid out as a square, in order, and their least and largest value are the
-    range; unless said otherwise they are learned by the model `mlp` without augmentation. `y`: [N], any labels that
-    scikit-learn takes.
+    range; unless said otherwise they are learned by the model `mlp` without augmentation, and by adam where the recipe
+    has muon. `y`: [N], any labels that scikit-learn takes.
 
     `recipe`: a name, the path of a recipe file, or a Recipe; `epochs` to `augment` change its fields where they are
     not None. `epochs` left out are the recipe's, or more where they would be below 100 steps. `val_size`: a share below
@@ -159,7 +159,10 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = ("epochs", "model", "optimizer", "lr", "batch_size", "augment")
         asked = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if features != PIXELS:  # what they are is not known: no picture that could be shifted
-            asked = {"model": "mlp", "augment": "none", "first_layer": "random", "negatives": 0.0, **asked}
+            plain = {"model": "mlp", "augment": "none", "first_layer": "random", "negatives": 0.0}
+            if base.optimizer == "muon":  # its steps are as long as its own network bears: the mlp diverges
+                plain |= {name: getattr(STANDARD, name) for name in ("optimizer", "lr", "momentum", "beta2")}
+            asked = {**plain, **asked}
         seed = int(check_random_state(self.random_state).randint(2**31))
         decided = base.replace(val_size=self.val_size, seed=seed, **asked)
         if decided.start_from is not None:
