@@ -26,12 +26,11 @@ from downstroke.errors import to_install
 ROOT = Path(__file__).parents[2]
 Asked = Callable[..., tuple[int, bytes]]
 BLOCKED = """
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "matplotlib"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Missing())
+from importlib.machinery import PathFinder
+found = PathFinder.find_spec
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in ("torch", "matplotlib") else found(name, path, target)
+PathFinder.find_spec = find_spec
 from downstroke.__main__ import run
 run()
 """
@@ -87,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mnist: Dataset, tiny: Path)
 
 def around(program: Sequence[str]) -> Mapping[str, str]:
     """The environment of a program: one that is installed by itself does not see this clone."""
-    return os.environ if program == HERE else {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return os.environ if program[0] == sys.executable else {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
 
 def tried(program: Sequence[str], folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -242,7 +241,7 @@ def hints() -> dict[str, str]:
 def test_no_hint_asks_an_index_for_downstroke_or_replaces_an_install_that_can_be_edited() -> None:
     for hint, where in hints().items():
         assert "downstroke[" not in hint, (where, hint)
-        assert not re.search(r"""(?<!-e )["']?\.\[""", hint), (where, hint)
+        assert not re.search(r"""(?<!-e) ["']?\.\[""", hint), (where, hint)
 
 
 @pytest.mark.parametrize("extra", ["studio", "photos", "onnx", "sklearn", "mlflow", "wandb", "tensorboard", "peers"])
