@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from downstroke.advice import logs
-from downstroke.advice.logs import curves, delimited, files
+from downstroke.advice.logs import curves, delimited, files, json_files
 from downstroke.errors import LogError
 from downstroke.history import EPOCH_COLUMNS
 
@@ -303,11 +303,12 @@ def test_more_than_a_log_of_training_has_is_refused_before_it_is_parsed(
     path = tmp_path / "sparse.csv"
     with path.open("wb") as file:
         file.truncate(60_000_000_000)
-    with pytest.raises(LogError, match="it has more than 268 MB"):
+    with pytest.raises(LogError, match="it has more than 256 MB"):
         logs.read(path)
     for bound, name, said in (
         (files, "MOST_JSON", "40 characters of JSON"),
         (files, "MOST_LINES", "40 lines"),
+        (json_files, "MOST_ROWS", "expected at most 40"),
         (delimited, "MOST_CELLS", "40 cells"),
         (curves, "MOST_COLUMNS", "expected 40 at most"),
     ):
@@ -321,6 +322,7 @@ def test_more_than_a_log_of_training_has_is_refused_before_it_is_parsed(
 
 MANY = {
     "MOST_JSON": json.dumps({"val_loss": VAL}),
+    "MOST_ROWS": json.dumps([{"val_loss": 0.5}] * 60),
     "MOST_LINES": "val_loss\n" + "0.5\n" * 60,
     "MOST_CELLS": "epoch,val_loss\n" + "".join(f"{n},0.5\n" for n in range(60)),
     "MOST_COLUMNS": ",".join(["epoch", "val_loss", *(f"x{n}" for n in range(60))]) + "\n" + ",".join(["1"] * 62) + "\n",

@@ -48,10 +48,10 @@ def table_of(path: Path, say: Say) -> Table:
         raise LogError(f"{path} is a binary file; expected CSV, JSON or a TensorBoard event file")
     held = data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
     del data  # as large as the text
+    _bound(path, sum(map(held.count, _ENDS)), MOST_LINES, "lines")
     if _JSON.match(held):
         _bound(path, len(held), MOST_JSON, "characters of JSON")
         return json_files.table_of(path, held, say)
-    _bound(path, sum(map(held.count, _ENDS)), MOST_LINES, "lines")
     _bound(path, max(map(len, held.splitlines()), default=0), MOST_LINE, "characters in a line")
     if path.name in catboost.ERRORS:
         return catboost.errors(path, held, say)
@@ -74,7 +74,7 @@ def _unzipped(path: Path, data: bytes) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise LogError(f"{path} is a damaged gz file ({error})") from None
     if len(found) > MOST_BYTES:
-        raise LogError(f"{path} unpacks to more than {MOST_BYTES >> 20} MB; expected a log of training")
+        raise LogError(f"{path} unpacks to more than {MOST_BYTES // 10**6} MB; expected a log of training")
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from downstroke.advice.logs import boosting, catboost, text
-from downstroke.advice.logs.table import Say, Table, bytes_of, joined
+from downstroke.advice.logs.table import MOST_ROWS, Say, Table, bytes_of, joined
 from downstroke.errors import LogError
 
 _EPOCH = re.compile(r"metrics_epoch_([0-9]{1,15})\.json")
@@ -44,6 +44,8 @@ def _table_of(path: Path, held: str, say: Say) -> Table:
             f"{path} is no log that is known; expected the trainer_state.json of Hugging Face, skorch's history.json, "
             f"Keras' History.history, or a line of JSON for each epoch"
         )
+    if len(rows) > MOST_ROWS:
+        raise LogError(f"{path} has {len(rows):,} entries; expected at most {MOST_ROWS:,}")
     rows = [_of_its_mode(_flat(row)) for row in rows]
     # Lists are skorch's batches, true and false its marks for a best so far.
     kept = [

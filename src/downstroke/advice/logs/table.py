@@ -13,7 +13,8 @@ from downstroke.regular import open_regular, read_regular
 
 Say = Callable[[str], None]
 STEP = "step"
-MOST_BYTES = 256 << 20  # of an unpacked log that is held whole: all but event files
+MOST_ROWS = 2_000_000
+MOST_BYTES = 256_000_000  # of an unpacked log that is held whole: all but event files
 
 
 @dataclass(frozen=True)
