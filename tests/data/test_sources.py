@@ -14,6 +14,7 @@ from PIL import Image
 import downstroke
 from downstroke.data import tables, upright
 from downstroke.data.sources import load
+from downstroke.data.unlabelled import load_images
 from downstroke.errors import DataError, RunError
 from downstroke.recipe import Recipe
 from downstroke.runs.inside import Inside
@@ -936,3 +937,27 @@ def test_a_column_of_5000_digits_and_class_names_that_are_no_utf_8_get_a_line(tm
     except (OSError, UnicodeError):
         pytest.skip("names of folders are UTF-8 here")
     assert r"the name of class \udcff is not UTF-8" in refusal(tmp_path / "c")
+
+
+def nowhere(folder, what):
+    if what == "a circle of links":
+        (folder / "circle").symlink_to(folder / "circle")
+        return str(folder / "circle")
+    return {"a user there is not": "~no-such-user/data", "too long": "d" * 600}[what]
+
+
+@pytest.mark.parametrize("what", ["a user there is not", "a circle of links", "too long"])
+def test_a_path_that_leads_nowhere_is_one_line_wherever_data_is_read(tmp_path, what):
+    path = nowhere(tmp_path, what)
+    np.savez(tmp_path / "digits.npz", images=digits()[0], labels=digits()[1])
+    training = {"runs_dir": tmp_path / "runs", "epochs": 1, "progress": False}
+    for read in (
+        lambda: load(path),
+        lambda: load_images(path),
+        lambda: downstroke.train(data=path, **training),
+        lambda: downstroke.train(data=str(tmp_path / "digits.npz"), val_data=path, **training),
+    ):
+        with pytest.raises(DataError) as caught:
+            read()
+        assert path in str(caught.value)
+        assert "\n" not in str(caught.value)

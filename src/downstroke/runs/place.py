@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
-from downstroke.data import sources
+from downstroke.data import sources, typed
 from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError, counted
 from downstroke.recipe import Recipe
@@ -32,7 +31,7 @@ def load(recipe: Recipe) -> Dataset:
 def absolute(recipe: Recipe) -> Recipe:
     """The recipe with the paths of its data as they are from everywhere."""
     given = {"data": None if recipe.data == "mnist" else recipe.data, "val_data": recipe.val_data}
-    return recipe.replace(**{field: _absolute(path) for field, path in given.items() if path is not None})
+    return recipe.replace(**{field: typed.absolute(path) for field, path in given.items() if path is not None})
 
 
 def place_of(run: Run) -> Recipe:
@@ -67,7 +66,7 @@ def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | N
     if val_place is not None and recipe.val_data is None:
         raise RunError(f"{run.name} has val images of its data and no --val-data; leave --val-data out")
     given = {"data": place, "val_data": val_place}
-    moved = {field: _absolute(path) for field, path in given.items() if path is not None}
+    moved = {field: typed.absolute(path) for field, path in given.items() if path is not None}
     found = place_of(run).replace(**moved)
     _refuse_missing(run, found)
     data = load(found)
@@ -104,7 +103,3 @@ def _keep(run: Run, moved: dict[str, str]) -> None:
 
         with suppress(OSError):  # a run in a folder that is read-only can still be read
             write_environment(run, environment)
-
-
-def _absolute(path: str | Path) -> str:
-    return os.fspath(Path(path).expanduser().resolve())

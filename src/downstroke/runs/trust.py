@@ -76,7 +76,10 @@ def _signature(key: bytes, identity: str, code: dict[str, str]) -> str:
 def _key(*, make: bool) -> bytes:
     """This user's key; made where there is none and `make` says so. OSError."""
     at_windows = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
-    state = at_windows or os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    try:
+        state = at_windows or os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:  # a user without a home folder, as in a container
+        raise OSError(str(error)) from None
     path = Path(state) / "downstroke" / "key"
     if make:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
