@@ -271,8 +271,9 @@ def test_an_integer_too_large_for_a_float_is_infinite_as_1e999_is(tmp_path: Path
 def test_a_fifo_in_the_place_of_a_log_keeps_nobody_waiting(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     os.mkfifo(tmp_path / name)
-    with pytest.raises(LogError, match=r"no regular file|holds no log"):
+    with pytest.raises(LogError, match=r"no regular file|holds no log") as caught:
         logs.read(tmp_path)
+    assert str(caught.value).count(str(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from downstroke.api import Run
 from downstroke.cli import main
 from downstroke.errors import RunError
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint
+from downstroke.runs import checkpoint, trust
 from downstroke.runs.inside import Inside
 
 FIELDS: dict[str, Any] = {"model": "linear", "batch_size": 64, "val_size": 50, "train_size": 64, "epochs": 2}
@@ -286,3 +286,16 @@ def test_the_studio_lists_runs_of_which_each_has_another_damaged_file(runs: Path
     listed = Runs.model_validate(Views(Jobs(runs)).runs())
     assert len(listed.runs) == 2 + len(HARMS) * len(_files(runs))
     assert {run.name: run for run in listed.runs}["whole"].error is None
+
+
+def test_without_a_home_folder_a_run_is_not_signed_and_that_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, under a number of a user that has no name."""
+    for name in ("XDG_STATE_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert trust.sign(Recipe(model="my_package:net")) is None
+    assert not trust._made_here({"id": "1", "signature": "2"}, {"model": "my_package:net"})

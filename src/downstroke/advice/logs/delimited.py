@@ -31,17 +31,15 @@ def table_of(path: Path, text: str, say: Say) -> Table:
     try:
         return _read(path, reader, lines, separator, say, whole=text.endswith("\n"))
     except csv.Error as error:
-        raise LogError(f"{path}, line {reader.line_num}: {error}; expected short fields") from None
+        said = f"{path}, line {reader.line_num}: {error}"
+        raise LogError(f"{said}; expected numbers under the names of columns") from None
 
 
 def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Say, *, whole: bool) -> Table:
     """The rows of `reader`, which reads `lines`. `whole`: the last line has its end, and is not still being written."""
     names = [name.strip() for name in next(reader)]
-    if not names or any(": " in name or "=" in name for name in names) or (len(names) == 1 and not _is_column(lines)):
-        raise LogError(
-            f"{path} is no log that is known: its first line is {lines[0][:60]!r}; expected the names of columns, such "
-            f"as epoch,loss,val_loss, or lines that name a val loss and its value"
-        )
+    if any(": " in name or "=" in name for name in names) or (len(names) == 1 and not _is_column(lines)):
+        raise _unknown(path, lines)
     own = tuple(names) == EPOCH_COLUMNS
     rows: list[dict[str, Any]] = []
     places: list[str] = []
@@ -69,6 +67,8 @@ def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Sa
         places.append(place)
         if len(rows) * len(names) > MOST_CELLS:
             raise LogError(f"{path} has more than {MOST_CELLS:,} cells; expected a log of training")
+    if not names:
+        raise _unknown(path, lines)
     if own:
         _tell_nan_from_nothing(rows)
     else:
@@ -77,6 +77,13 @@ def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Sa
     if begin:
         say(f"{path}, {places[begin]}: the names of the columns again: a new run; the last is judged")
     return Table(path, rows[begin:], places[begin:], names)
+
+
+def _unknown(path: Path, lines: Sequence[str]) -> LogError:
+    return LogError(
+        f"{path} is no log that is known: its first line is {lines[0][:60]!r}; expected the names of columns, such "
+        f"as epoch,loss,val_loss, or lines that name a val loss and its value"
+    )
 
 
 def _lines_of(text: str) -> tuple[list[str], str]:

@@ -20,13 +20,13 @@ def table_of(source: Path, files: Mapping[str, Path], unzipped: BinaryIO | None 
     steps: dict[int, dict[str, Any]] = {}
     names: dict[str, None] = {}
     for prefix, path in files.items():
-        try:
-            with opened(path) if unzipped is None else nullcontext(unzipped) as file:
+        with opened(path) if unzipped is None else nullcontext(unzipped) as file:
+            try:
                 for step, tag, value in tfevents.scalars(file):
                     names[prefix + tag] = None
                     steps.setdefault(step, {})[prefix + tag] = value
-        except ValueError as error:
-            raise LogError(f"{path} is a damaged event file ({error})") from None
+            except ValueError as error:
+                raise LogError(f"{path} is a damaged event file ({error})") from None
     if not names:
         raise LogError(f"{source}: the event file holds no scalars; expected a val loss among them")
     rows = [steps[step] for step in sorted(steps)]

@@ -61,8 +61,9 @@ def of_epochs(folder: Path) -> Table | None:
     found = {int(told[1]): path for path in folder.iterdir() if (told := _EPOCH.fullmatch(path.name))}
     rows = []
     for epoch, path in sorted(found.items()):
+        data = bytes_of(path)
         try:
-            held = json.loads(bytes_of(path))
+            held = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise LogError(f"{path} is no JSON ({error}); expected the metrics of an epoch") from None
         if not isinstance(held, dict):

@@ -53,5 +53,5 @@ def _unreadable(path: Path, error: OSError) -> LogError:
 
 
 def joined(name: str, key: str, by: str = "/") -> str:
-    """The name of a column out of two. It is cut at 200 characters: a long one would be held once for each other."""
-    return f"{name[:100]}{by}{key[:100]}"
+    """The name of a column out of two; of long ones a part, as the first would be held once for each of the second."""
+    return f"{name[:100]}{by}{key[-200:]}"
