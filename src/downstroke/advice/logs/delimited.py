@@ -29,10 +29,13 @@ def table_of(path: Path, text: str, say: Say) -> Table:
     lines, separator = _lines_of(text)
     reader = csv.reader(lines, delimiter=separator)
     try:
-        return _read(path, reader, lines, separator, say, whole=text.endswith("\n"))
+        table = _read(path, reader, lines, separator, say, whole=text.endswith("\n"))
     except csv.Error as error:
         said = f"{path}, line {reader.line_num}: {error}"
         raise LogError(f"{said}; expected numbers under the names of columns") from None
+    if not table.names:
+        raise _unknown(path, lines)
+    return table
 
 
 def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Say, *, whole: bool) -> Table:
@@ -67,8 +70,6 @@ def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Sa
         places.append(place)
         if len(rows) * len(names) > MOST_CELLS:
             raise LogError(f"{path} has more than {MOST_CELLS:,} cells; expected a log of training")
-    if not names:
-        raise _unknown(path, lines)
     if own:
         _tell_nan_from_nothing(rows)
     else:
