@@ -7,6 +7,7 @@ import math
 import re
 import reprlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from downstroke.advice.logs.table import Say, Table
@@ -47,6 +48,8 @@ _MEANS = {
 
 def numbers(table: Table, name: str) -> list[float | None]:
     """A column, row by row; None where it was not measured. LogError for what is no number."""
+    with suppress(TypeError, ValueError, OverflowError):  # nearly always; what is wrong where is found out below
+        return [None if (value := row.get(name)) is None else float(value) for row in table.rows]
     return [_number(table, place, name, row.get(name)) for row, place in zip(table.rows, table.places, strict=True)]
 
 

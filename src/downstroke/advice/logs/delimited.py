@@ -6,6 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,7 @@ def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Sa
             raise LogError(
                 f"{path}, {place}: {counted(len(cells), 'field')}; expected {len(names)}, as in the first line"
             )
-        plain = [cell.strip() for cell in cells]
-        if "," in "".join(cells) and (separator == ";" or not any(map(_THOUSANDS.match, cells))):
-            plain = [_DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in plain]
-        row = dict(zip(names, map(_value, plain), strict=True))
-        rows.append({name: value for name, value in row.items() if value is not None})
+        rows.append(_row(names, cells, separator))
         places.append(place)
         if len(rows) * len(names) > MOST_CELLS:
             raise LogError(f"{path} has more than {MOST_CELLS:,} cells; expected a log of training")
@@ -103,6 +100,17 @@ def _lines_of(text: str) -> tuple[list[str], str]:
         if len({len(row) for row in words}) == 1 and _is_number(words[-1][0]):
             return ["\t".join(line.split()) for line in lines], "\t"
     return lines, separator
+
+
+def _row(names: Sequence[str], cells: Sequence[str], separator: str) -> dict[str, Any]:
+    """What stands in a line, by the names of the columns; what was not measured is left out."""
+    with suppress(ValueError):  # most lines hold numbers alone
+        return dict(zip(names, map(float, cells), strict=True))
+    plain = [cell.strip() for cell in cells]
+    if "," in "".join(cells) and (separator == ";" or not any(map(_THOUSANDS.match, cells))):
+        plain = [_DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in plain]
+    row = dict(zip(names, map(_value, plain), strict=True))
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _value(cell: str) -> float | str | None:
@@ -157,6 +165,7 @@ def _tell_nan_from_nothing(rows: list[dict[str, Any]]) -> None:
     """
     for name in EPOCH_COLUMNS:
         beside = name.replace("loss", "accuracy") if name in ("loss", "val_loss") else name
-        if any(name in row or beside in row for row in rows):
-            for row in rows:
-                row.setdefault(name, math.nan)
+        lacking = [row for row in rows if name not in row]
+        if len(lacking) < len(rows) or any(beside in row for row in rows):
+            for row in lacking:
+                row[name] = math.nan
