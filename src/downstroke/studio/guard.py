@@ -162,6 +162,9 @@ class Guard:
                 await self.app(scope, _replay(body, receive), answering)
         except Refused as refused:
             await refuse(refused)
+        except asyncio.CancelledError:  # the server ends, and has waited for this as long as it waits
+            if not began:
+                await refuse(Refused(503, "the studio is ending, and this was given up; ask again when it is back"))
         except Exception as error:
             if began:
                 raise

@@ -123,7 +123,7 @@ class Views:
             fields_, environment, looks, size = (job.recipe if job else {}), {}, [], None
         else:
             run = self.jobs.open(name)
-            fields_, environment, looks, size = _recipe(run), _environment(run), run.looks, _size(run)
+            fields_, environment, looks, size = _recipe(run), _environment(run), _looks(run), _size(run)
         return {
             **shown,
             "recipe_fields": fields_,
@@ -135,10 +135,11 @@ class Views:
 
     def _progress(self, shown: dict[str, Any], size: _Epoch | None) -> dict[str, Any] | None:
         """Where training stands and how fast it goes; None where it does not, or has not begun."""
-        row = follow.last_row(follow.of_steps(self.jobs.runs_dir / shown["name"]))
         if shown["state"] != "training":
             self._seen.pop(shown["name"], None)
-        if shown["state"] != "training" or row is None or size is None:
+            return None
+        row = follow.last_row(follow.of_steps(self.jobs.runs_dir / shown["name"]))
+        if row is None or size is None:
             return None
         steps_per_s = self._pace(shown["name"], row["step"])
         left = shown["target_epochs"] * size.steps - row["step"]
@@ -249,6 +250,13 @@ def _environment(run: Run) -> dict[str, Any]:
         return run.environment
     except DownstrokeError:
         return {}
+
+
+def _looks(run: Run) -> list[dict[str, Any]]:
+    try:
+        return run.looks
+    except DownstrokeError:
+        return []
 
 
 def _size(run: Run) -> _Epoch | None:
