@@ -279,9 +279,12 @@ def refuse_absurd(state: Any) -> None:
     _refuse_kinds(state, _STATE)
     position = state.get("position", {})
     _refuse_kinds(position, _POSITION, "position.")
-    if "leg" not in position:
-        raise ValueError("position.leg is missing")
+    for key in ("epoch", "step", "leg"):
+        if key not in position:
+            raise ValueError(f"position.{key} is missing")
     _refuse_kinds(position["leg"], _LEG, "position.leg.")
+    if "last_epoch" not in position["leg"]:
+        raise ValueError("position.leg.last_epoch is missing")
     _refuse_kinds(position["leg"].get("changes", {}), _CHANGES, "position.leg.changes.")
     _refuse_kinds(state.get("recipe") or {}, _BOND, "recipe.")
 
@@ -300,7 +303,7 @@ def _none_or(kind: _Kind) -> _Kind:
 
 
 def _list_of(what: str, kind: _Kind) -> _Kind:
-    return f"a list of {what}", lambda value: isinstance(value, list) and all(kind[1](one) for one in value)
+    return f"a list of {what}", lambda value: isinstance(value, list) and all(map(kind[1], value))
 
 
 #: What may stand in a field, in words, and whether a value is that.
@@ -311,10 +314,11 @@ _TEXT: _Kind = ("text", lambda value: isinstance(value, str))
 _FLAG: _Kind = ("true or false", lambda value: isinstance(value, bool))
 _FIELDS: _Kind = ("an object of fields", lambda value: isinstance(value, dict))
 _CHANGE: _Kind = ("[step, threads]", lambda value: _list_of("", _COUNT)[1](value) and len(value) == 2)
+_NAMES: _Kind = ("a list of names", lambda value: _list_of("", _TEXT)[1](value) and len(value) > 0)
 
 _ENVIRONMENT = {"device": _TEXT, "precision": _TEXT, "threads": _COUNT, "threads_given": _FLAG, "made": _none_or(_TEXT)}
 _DATA = {
-    "classes": _list_of("names", _TEXT),
+    "classes": _NAMES,
     **dict.fromkeys(("train", "val", "test"), _COUNT),
     **dict.fromkeys(("fingerprint", "place", "val_place"), _TEXT),
     "val_fingerprint": _none_or(_TEXT),

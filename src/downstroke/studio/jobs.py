@@ -115,7 +115,7 @@ class Jobs:
     def open(self, name: str) -> Run:
         """The run of that name. Refused(404)."""
         folder = self.folder(name)
-        if not (folder / RECIPE).is_file():
+        if not (folder / RECIPE).exists():
             raise Refused(404, f"there is no run {name!r} here")
         return Run(folder)
 
@@ -192,7 +192,7 @@ class Jobs:
                 self._tell(job)
 
     def _ask_idle(self, name: str, wish: str, job: Job | None) -> None:
-        made = (self.folder(name) / RECIPE).is_file()
+        made = (self.folder(name) / RECIPE).exists()
         if not made and job is None:
             raise Refused(404, f"there is no run {name!r} here")
         if made and self.open(name).in_training:
@@ -252,7 +252,7 @@ class Jobs:
 
     def _step(self, name: str) -> int:
         run = self.runs_dir / name
-        return _step(Run(run)) if (run / RECIPE).is_file() else 0
+        return _step(Run(run)) if (run / RECIPE).exists() else 0
 
     def _why(self, job: Job, code: int | None) -> str | None:
         """Why it failed; None where it did not. Without an exit code, from what it said and what it left."""

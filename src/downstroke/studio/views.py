@@ -52,7 +52,7 @@ class Views:
         unmade = [name for name, job in reversed(jobs.items()) if name not in made and _awaited(job)]
         running = [job.name for job in jobs.values() if job.status == "running"]
         return {
-            "runs": [self.run(name) for name in [*unmade, *made]],
+            "runs": [shown for name in [*unmade, *made] if (shown := self._if_there(name)) is not None],
             "queue": {"running": running, "waiting": [job.name for job in jobs.values() if job.status == "queued"]},
             "read_only": self.jobs.read_only,
             "version": version("downstroke"),
@@ -65,10 +65,16 @@ class Views:
             return False
         return True
 
+    def _if_there(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self.run(name)
+        except Refused:  # it was deleted since it was listed
+            return None
+
     def run(self, name: str) -> dict[str, Any]:
         """A run in a line, and in which state it is. Refused(404)."""
         folder, job = self.jobs.folder(name), self.jobs.job(name)
-        if job is not None and _awaited(job) and not (folder / RECIPE).is_file():
+        if job is not None and _awaited(job) and not (folder / RECIPE).exists():
             return _unmade(job)
         run = self.jobs.open(name)
         try:
@@ -118,7 +124,7 @@ class Views:
     def detail(self, name: str) -> dict[str, Any]:
         """A run with its recipe, its machine, the looks at its test set, and how far it is."""
         shown, job = self.run(name), self.jobs.job(name)
-        made = (self.jobs.folder(name) / RECIPE).is_file()
+        made = (self.jobs.folder(name) / RECIPE).exists()
         if not made:
             fields_, environment, looks, size = (job.recipe if job else {}), {}, [], None
         else:
@@ -174,7 +180,7 @@ class Views:
 
     def history(self, name: str, since_step: int = 0) -> dict[str, Any]:
         """Every epoch, and the steps after `since_step`: of more than 2,000 every second, third, ..., and the last."""
-        if self.jobs.job(name) is not None and not (self.jobs.folder(name) / RECIPE).is_file():
+        if self.jobs.job(name) is not None and not (self.jobs.folder(name) / RECIPE).exists():
             return {"epochs": [], "steps": []}
         try:
             return self._history(self.jobs.open(name), since_step)
