@@ -4,13 +4,16 @@
     python tools/fit_advice.py HISTORIES --check    # each data set judged by weights that never saw it
 
 HISTORIES is a folder of CSV files (epoch,loss,val_loss) on MNIST made by other code. Added are the histories of other
-programs and the develop half of downstroke's own, which travel in the package. The report half is never seen here. For
---check the data sets are cut into five folds; MNIST is one of them. Simulated histories (`simulate_histories.py`) are
-judged there, too, and never fitted on, unless they are given a weight.
+programs, logs of public repositories and the develop half of downstroke's own, which travel in the package. The report
+half is never seen here. For --check the data sets are cut into five folds; MNIST is one of them, a quarter of the
+public logs is in each other. Simulated histories (`simulate_histories.py`) are judged there, too, and never fitted on,
+unless they are given a weight.
 
 A history is walked row by row. The stop is fitted by gradient descent on what counts: the expected regret (capped at 1)
-plus price times the cost of the first stop, each row stopping with the logistic probability of its score. What is
-expected (better, lower, risen) are logistic regressions, and the forecasts a middle and a spread by Student's t.
+plus price times the cost of the first stop, each row stopping with the logistic probability of its score. Its constant
+is then fitted anew with no stop where val loss has just got better, as advice does it; the weights are not, because
+fitted so they are worse on MNIST held out (docs/decisions/2026-11-27-public-logs.md). What is expected (better, lower,
+risen) are logistic regressions, and the forecasts a middle and a spread by Student's t.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from downstroke.advice.curve import Curve
-from downstroke.advice.features import CLOSE, features, level, logarithms, shift
+from downstroke.advice.features import CLOSE, features, just_better, level, logarithms, shift
 from downstroke.advice.fitted import CUT, FILE, fitted
 from downstroke.advice.verdict import AHEAD, ENOUGH, OPERATING_POINTS
 from downstroke.bench import advice as bench
@@ -38,16 +41,18 @@ from simulate_histories import histories as simulated
 
 Floats = NDArray[np.float64]
 #: Of a history: the others are many and alike; the simulated ones are for --check alone.
-WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25, "simulated": 0.0}
+WEIGHTS = {"plain": 1.0, "own": 1.0, "others": 0.25, "public": 0.25, "simulated": 0.0}
+#: For the stop: fitted on the public logs, too, it is no better on those held out, and worse on the others.
+STOP_WEIGHTS = {**WEIGHTS, "public": 0.0}
 MOST = 1.0  # regret counts no higher
 RISEN = 1.10
 #: Data sets and simulated kinds that are held out together.
 FOLDS = (
     ("mnist", "nothing"),
-    ("digits", "autoencoder", "classifier", "speech"),
-    ("cancer", "wine", "iris", "fine-tuning", "trees"),
-    ("diabetes", "friedman", "regression", "language"),
-    ("moons", "blobs", "characters", "detector", "too large"),
+    ("digits", "autoencoder", "classifier", "speech", "public 0"),
+    ("cancer", "wine", "iris", "fine-tuning", "trees", "public 1"),
+    ("diabetes", "friedman", "regression", "language", "public 2"),
+    ("moons", "blobs", "characters", "detector", "too large", "public 3"),
 )
 
 
@@ -67,6 +72,7 @@ class Table:
     history: NDArray[np.int64]  # [N]
     rows: NDArray[np.int64]  # [N]
     told: Floats  # [N, F]
+    fresh: NDArray[np.bool_]  # [N] whether val loss has just got better
     better: Floats  # [N] 0 or 1
     lower: Floats  # [N] 0..1
     risen: Floats  # [N] 0 or 1
@@ -83,6 +89,7 @@ def collect(folder: Path) -> list[History]:
         found.append(History("plain", "mnist", Curve(*columns)))
     found += [History("own", "mnist", bench.of(recorded)) for recorded in histories.load("develop")]
     found += [History("others", other.data, other.curve) for other in histories.others()]
+    found += [History("public", other.data, other.curve) for other in histories.others(histories.PUBLIC)]
     found += [History("simulated", kind, curve) for kind, curve in simulated()]
     usual = (h for h in found if len(h.curve) >= 8 and np.isfinite(h.curve.val_loss).all())
     return [h for h in usual if not 0 <= h.curve.val_loss.min() <= 1e-6]
@@ -90,7 +97,8 @@ def collect(folder: Path) -> list[History]:
 
 def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
     """Walk every history; the names of the features besides."""
-    table: dict[str, list[Any]] = {name: [] for name in ("history", "rows", "told", "better", "lower", "risen")}
+    columns = ("history", "rows", "told", "fresh", "better", "lower", "risen")
+    table: dict[str, list[Any]] = {name: [] for name in columns}
     ahead: dict[int, list[float]] = {epochs: [] for epochs in AHEAD}
     names: list[str] = []
     for number, history in enumerate(found):
@@ -104,6 +112,7 @@ def tabulate(found: Sequence[History]) -> tuple[Table, list[str]]:
             table["history"].append(number)
             table["rows"].append(rows)
             table["told"].append(list(told.values()))
+            table["fresh"].append(just_better(seen))
             table["better"].append(float(gain > CLOSE))
             table["lower"].append(1 - np.exp(-gain))
             ends = np.median(losses[-5:]) > RISEN * losses[:rows].min()
@@ -123,21 +132,19 @@ def fit(
     points: Sequence[str] = tuple(OPERATING_POINTS),
 ) -> dict[str, Any]:
     """The weights, from the rows whose history is `kept` [H]; stops at `points`, balanced among them."""
-    kept = kept & np.array([WEIGHTS[history.corpus] > 0 for history in found])
-    chosen = kept[table.history]
-    mean = np.nanmean(table.told[chosen], 0)
+    chosen = (kept & np.array([WEIGHTS[history.corpus] > 0 for history in found]))[table.history]
+    kept = kept & np.array([STOP_WEIGHTS[history.corpus] > 0 for history in found])
+    scaled = kept[table.history]
+    mean = np.nanmean(table.told[scaled], 0)
     filled = np.where(np.isfinite(table.told), table.told, mean)
-    spread = filled[chosen].std(0) + 1e-9
+    spread = filled[scaled].std(0) + 1e-9
     x = np.append(np.clip((filled - mean) / spread, -CUT, CUT), np.ones((len(filled), 1)), 1)
     rows = np.bincount(table.history, minlength=len(found))
     weight = np.array([WEIGHTS[h.corpus] for h in found])[table.history] / rows[table.history]
     at, w = torch.tensor(x[chosen]), torch.tensor(weight[chosen] / weight[chosen].sum())
-    balanced = stop(found, table, x, kept, OPERATING_POINTS["balanced"], None)
+    start = stop(found, table, x, kept, OPERATING_POINTS["balanced"], np.ones(len(x), bool), None)
     told: dict[str, Any] = {"names": list(names), "mean": mean, "spread": spread}
-    told["stop"] = {
-        name: balanced if name == "balanced" else stop(found, table, x, kept, OPERATING_POINTS[name], balanced)
-        for name in points
-    }
+    told["stop"] = {name: stop(found, table, x, kept, OPERATING_POINTS[name], ~table.fresh, start) for name in points}
     for name in ("better", "lower", "risen"):
         told[name] = logistic(at, torch.tensor(getattr(table, name)[chosen]), w)
     told["ahead"] = {}
@@ -149,25 +156,34 @@ def fit(
 
 
 def stop(
-    found: Sequence[History], table: Table, x: Floats, kept: NDArray[np.bool_], price: float, start: Floats | None
+    found: Sequence[History],
+    table: Table,
+    x: Floats,
+    kept: NDArray[np.bool_],
+    price: float,
+    open_: NDArray[np.bool_],
+    start: Floats | None,
 ) -> Floats:
-    """Weights [F + 1] with which expected regret + price * cost is least; only the last is fitted from a `start`."""
+    """Weights [F + 1] with which expected regret + price * cost is least; only the last is fitted from a `start`.
+
+    `open_` [N]: the rows at which a training may be stopped.
+    """
     ids = np.flatnonzero(kept)
     place = np.full(len(found), -1)
     place[ids] = np.arange(len(ids))
     longest = max(len(found[i].curve) for i in ids) - ENOUGH + 1
-    at, open_ = np.zeros((len(ids), longest, x.shape[1])), np.zeros((len(ids), longest))
+    at, may_stop = np.zeros((len(ids), longest, x.shape[1])), np.zeros((len(ids), longest))
     regret, cost = np.zeros((len(ids), longest)), np.zeros((len(ids), longest))
     mine = kept[table.history]
     where = (place[table.history[mine]], table.rows[mine] - ENOUGH)
-    at[where], open_[where] = x[mine], 1
+    at[where], may_stop[where] = x[mine], open_[mine]
     for k, i in enumerate(ids):
         losses = found[i].curve.val_loss + shift(found[i].curve.val_loss)
         ends = np.minimum(np.arange(ENOUGH, ENOUGH + longest), len(losses))
         regret[k] = np.minimum(MOST, (np.minimum.accumulate(losses) / losses.min() - 1)[ends - 1])
         cost[k] = ends / hull.needed(losses)
-    rows, may, loses, costs = (torch.tensor(v, dtype=torch.float32) for v in (at, open_, regret, cost))
-    weight = torch.tensor([WEIGHTS[found[i].corpus] for i in ids])
+    rows, may, loses, costs = (torch.tensor(v, dtype=torch.float32) for v in (at, may_stop, regret, cost))
+    weight = torch.tensor([STOP_WEIGHTS[found[i].corpus] for i in ids])
     weight = weight / weight.sum()
     fixed = None if start is None else torch.tensor(start, dtype=torch.float32)
     known = None if fixed is None else rows @ fixed

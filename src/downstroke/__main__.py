@@ -17,6 +17,9 @@ _heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not wh
 
 def run() -> None:
     """Run the command; under torchrun, leave as torchrun needs it."""
+    # Before NumPy is loaded: a picture's products are too small for several threads, and threads that wait for each
+    # other on a busy machine make a reading of half a second take six.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from downstroke.cli import main
 
     if _heard:

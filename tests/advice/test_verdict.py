@@ -83,6 +83,16 @@ def test_a_flat_curve_is_a_plateau():
     assert "Forecast: the best gets" in said.reason
 
 
+@pytest.mark.parametrize("point", OPERATING_POINTS)
+def test_no_training_is_stopped_that_has_just_got_better(point):
+    calm = flat(50).val_loss
+    for rows in (1, 2):  # ago
+        better = curve(np.append(calm[:-rows], [0.28, 0.285][:rows]))
+        assert advise(better, operating_point=point).verdict == "continue"
+        lucky = curve(np.append(calm[:-rows], [0.9995 * calm.min(), 0.3][:rows]))
+        assert advise(lucky, operating_point=point).verdict == "plateau", "within the noise it is no better"
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_no_number_is_unstable_names_lr_and_suggests_one(bad):
     said = advise(curve([2.0, 1.5, bad], lr=np.full(3, 0.6)))
@@ -310,6 +320,15 @@ def test_the_bench_scores_a_walk_by_what_was_said_when():
     assert figures["regret"] == hull.regret(seen.val_loss, stop)
     assert figures["cost"] == hull.cost(seen.val_loss, stop)
     assert figures["diverged_told_unstable"] is None
+
+
+def test_public_logs_are_of_many_repositories_and_name_them():
+    every = histories.others(histories.PUBLIC)
+    assert len(every) >= 40
+    assert len({other.made["repo"] for other in every}) >= 40
+    assert all(np.isfinite(other.curve.val_loss).all() and len(other.curve) >= 15 for other in every)
+    assert {other.curve.loss is None for other in every} == {True, False}
+    assert [len(curve) for curve in bench.corpus("public")] == [len(other.curve) for other in every]
 
 
 def test_the_histories_of_other_programs_are_of_many_data_sets_and_schedules():

@@ -137,6 +137,19 @@ def test_tensorboard_gets_the_same_figures(tiny: Path, tmp_path: Path) -> None:
     assert int(steps) == 10
 
 
+@pytest.mark.parametrize(("given", "kept"), [(None, "1"), ("3", "3")])
+def test_numpy_of_a_command_has_one_thread_unless_told_otherwise(given: str | None, kept: str) -> None:
+    code = (
+        "import atexit, os, sys; atexit.register(lambda: print(os.environ['OPENBLAS_NUM_THREADS']))\n"
+        "sys.argv = ['downstroke', '--version']; from downstroke.__main__ import run; run()"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"}
+    if given:
+        environment["OPENBLAS_NUM_THREADS"] = given
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert said.stdout.splitlines()[-1] == kept
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -40,3 +41,16 @@ def test_paper_without_ink_stays_paper_and_so_does_a_box_outside() -> None:
     grain = np.random.default_rng(0).integers(100, 103, (60, 60)).astype(np.uint8)
     assert window(grain, (20, 20, 20, 20)).max() < 60
     assert not window(grain, (500, 500, 20, 20)).any()
+
+
+def test_a_huge_digit_is_seen_like_a_small_one_and_blurred_when_it_is_small(monkeypatch):
+    small = np.zeros((120, 120), np.uint8)
+    small[20:100, 56:66] = small[90:100, 40:80] = 220
+    huge = np.kron(small, np.ones((25, 25), np.uint8))
+    spreads = []
+    blur = cv2.GaussianBlur
+    monkeypatch.setattr(cv2, "GaussianBlur", lambda x, size, spread: spreads.append(spread) or blur(x, size, spread))
+    box = (40, 20, 40, 80)
+    like = window(small, box).astype(int)
+    assert np.abs(window(huge, tuple(25 * side for side in box)).astype(int) - like).mean() < 6
+    assert max(spreads) < 20, "the work grows with the square of the spread"

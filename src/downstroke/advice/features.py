@@ -15,6 +15,7 @@ from downstroke.advice.curve import Curve, Floats, lr_ahead
 ROWS = 120
 QUIET = 1e-4  # relative noise below it is that of the digits logged
 TINY = 1e-9
+JUST = 2  # rows
 LR_ROWS = 60  # of lr, looked ahead
 CLOSE = float(np.log(1.01))  # what counts as equally good
 
@@ -74,6 +75,12 @@ def features(curve: Curve) -> dict[str, float]:
     """The numbers that advice is drawn from, after at least 3 rows of finite val loss."""
     z = logarithms(curve.val_loss)
     return {**_of_val(z), **_of_training(z, trained(curve)), **_of_lr(curve)}
+
+
+def just_better(curve: Curve) -> bool:
+    """Whether the last two rows brought a best that is lower by more than half the noise: no moment to stop."""
+    z = logarithms(curve.val_loss)
+    return bool(z[:-JUST].min() - z.min() > 0.5 * strays(z))
 
 
 def level_since_drop(curve: Curve) -> Curve:

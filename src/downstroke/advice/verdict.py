@@ -14,7 +14,7 @@ import numpy as np
 from downstroke import display
 from downstroke.advice import words
 from downstroke.advice.curve import Curve
-from downstroke.advice.features import ROWS, blocks, features, level, level_since_drop, shift
+from downstroke.advice.features import ROWS, blocks, features, just_better, level, level_since_drop, shift
 from downstroke.advice.fitted import fitted, probability
 from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import DownstrokeError
@@ -122,9 +122,8 @@ def judge(curve: Curve, told: Mapping[str, float], operating_point: str) -> Judg
     risen = probability(models.risen, x)
     if curve.ended or curve.spent:
         return Judged(True, 0.0, 0.0, risen)
-    stop = float(models.stop[operating_point] @ x) > 0 or (
-        risen > ALARM and told["since_best"] > math.log(ALARM_ROWS + 0.5)
-    )
+    stop = float(models.stop[operating_point] @ x) > 0 and not just_better(blocks(curve))
+    stop = stop or (risen > ALARM and told["since_best"] > math.log(ALARM_ROWS + 0.5))
     return Judged(stop, probability(models.lower, x), probability(models.better, x), risen)
 
 

@@ -14,7 +14,7 @@ from downstroke.advice.features import CLOSE, shift
 from downstroke.advice.verdict import AHEAD, OPERATING_POINTS, Advice, advise_every
 from downstroke.bench import hull
 from downstroke.bench import table as tables
-from downstroke.bench.histories import Recorded, load, others
+from downstroke.bench.histories import OTHERS, PUBLIC, Recorded, load, others
 from downstroke.errors import LogError
 from downstroke.runs import files
 
@@ -27,8 +27,8 @@ MISSED = 0.10  # relative improvement that no stop should forgo
 def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Path | None = None) -> dict[str, Any]:
     """Walk every history of a corpus at every operating point in `points`; save the figures to `out`, return them.
 
-    `half`: develop or report of the histories of downstroke, or others, those of other programs. `folder`: the logs in
-    it, CSV files, instead.
+    `half`: develop or report of the histories of downstroke; others, those of other programs; or public, logs of
+    public repositories. `folder`: the logs in it, CSV files, instead.
     """
     curves = from_folder(folder) if folder else corpus(half)
     ended = [_raised(c) for c in curves if np.isfinite(c.val_loss[-1])]
@@ -65,7 +65,9 @@ def walk(curve: Curve, point: str) -> list[Advice]:
 
 def corpus(half: str) -> list[Curve]:
     """The histories that travel in the package."""
-    return [other.curve for other in others()] if half == "others" else [of(recorded) for recorded in load(half)]
+    if half in ("others", "public"):
+        return [other.curve for other in others(OTHERS if half == "others" else PUBLIC)]
+    return [of(recorded) for recorded in load(half)]
 
 
 def from_folder(folder: Path) -> list[Curve]:

@@ -20,6 +20,8 @@ from downstroke.recipe import Recipe
 FILE = Path(__file__).with_name("histories.jsonl.gz")
 #: Made by other programs: tools/make_other_histories.py.
 OTHERS = Path(__file__).with_name("others.jsonl.gz")
+#: The losses of logs in public repositories, each with its repository and path; of a long log the first 150 rows.
+PUBLIC = Path(__file__).with_name("public.jsonl.gz")
 HALVES = ("develop", "report")
 _NOT_CONFIGURATION = ("name", "seed", "split_seed")
 
@@ -65,17 +67,18 @@ def _read(file: Path) -> Iterator[Recorded]:
 class Other:
     """One run of another program."""
 
-    data: str  # the data set
-    made: dict[str, str]  # program, schedule, optimizer
+    data: str  # the data set; of public logs the part of them that is held out together
+    made: dict[str, str]  # program, schedule, optimizer; repo, path
     curve: Curve
 
 
 def others(file: Path = OTHERS) -> list[Other]:
-    """The histories that other programs made; lr is there where the run logged it."""
+    """The histories that other programs made, or those of `PUBLIC`; training loss and lr where the run logged them."""
     found = []
     for line in gzip.decompress(file.read_bytes()).decode().splitlines():
         held = json.loads(line)
         epoch, loss, val_loss, lr = np.array(held["rows"], dtype=np.float64).T
-        made = {name: held[name] for name in ("program", "schedule", "optimizer") if name in held}
-        found.append(Other(held["set"], made, Curve(epoch, val_loss, loss, lr if held["logs_lr"] else None)))
+        made = {name: held[name] for name in ("program", "schedule", "optimizer", "repo", "path") if name in held}
+        logged = (None if np.isnan(loss).all() else loss), (lr if held["logs_lr"] else None)
+        found.append(Other(held["set"], made, Curve(epoch, val_loss, *logged)))
     return found

@@ -123,10 +123,10 @@ def bench_find_lr(*, as_json: bool, **options: Any) -> None:
 @bench.command("advice")
 @click.option(
     "--half",
-    type=click.Choice(["develop", "report", "others"]),
+    type=click.Choice(["develop", "report", "others", "public"]),
     default="report",
     show_default=True,
-    help="Of downstroke's own histories, or those of other programs.",
+    help="Of downstroke's own histories, those of other programs, or logs of public repositories.",
 )
 @click.option(
     "--histories",

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.glyphs.glyph import BOX, SIZE, Cut
+from downstroke.glyphs.ink import shrunk
 
 _LEAST_CONTRAST = 12.0  # grey levels
 SIZES = (1.0, 0.87, 1.15)  # of a box: the sizes at which it is looked at
+_ENOUGH = 400  # pixels of a box's longer side: a box twice as large is made smaller first
 _DARKEST = 98  # percent: so much of a window is less strong than its ink
 
 
@@ -51,6 +53,10 @@ def window(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> 
     part = image[top : int(middle_y + reach) + 2, left : int(middle_x + reach) + 2]
     if not part.size:
         return np.zeros((SIZE, SIZE), np.uint8)
+    if (less := int(max(width, height) // _ENOUGH)) > 1:  # blurring takes the cube of the side
+        small = shrunk(part, 1 / less)
+        across, down = small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]
+        return window(small, ((x - left) * across, (y - top) * down, width * across, height * down))
     if scale < 0.8:  # warping skips pixels where it shrinks
         part = np.asarray(cv2.GaussianBlur(part, (0, 0), 0.4 / scale), np.uint8)
     paper, ink = float(np.median(part)), float(np.percentile(part, _DARKEST))
