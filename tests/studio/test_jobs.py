@@ -81,7 +81,11 @@ def test_nothing_that_a_stranger_queued_is_started_or_written(
     assert said[0].startswith(f"{path} is left aside: ")
 
 
-def test_what_this_user_queued_is_started_by_the_next_studio_but_not_in_a_copy(runs: Path, tmp_path: Path) -> None:
+def test_what_this_user_queued_is_started_by_the_next_studio_but_not_in_a_copy(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torch.py").write_text("open('ran', 'w').close()")
     Jobs(runs)._write(Job("mine", "train", LOST, 1))  # as a studio leaves it that is killed while it waits
     copy = Path(shutil.copytree(runs, tmp_path / "copy"))
     with Jobs(copy) as jobs:
@@ -93,6 +97,7 @@ def test_what_this_user_queued_is_started_by_the_next_studio_but_not_in_a_copy(r
                 break
             time.sleep(0.05)
         assert "no such file or folder" in str(jobs.all()["mine"].error)
+    assert not (tmp_path / "ran").exists(), "what lies in the studio's own folder is not imported for that"
 
 
 def test_a_job_that_was_changed_is_not_one_of_this_user(runs: Path) -> None:

@@ -298,7 +298,8 @@ class Jobs:
 
     def _start(self, job: Job) -> None:
         folder = self.runs_dir / job.name
-        command = [sys.executable, "-m", "downstroke", job.action]
+        # -P: what lies in the folder that the studio was started in, a torch.py say, is not imported for being there.
+        command = [sys.executable, "-P", "-m", "downstroke", job.action]
         if job.action == "train":
             recipe = self._home / f"{job.name}.recipe.json"
             files.write_json(recipe, job.recipe)
