@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -353,6 +354,17 @@ def test_too_much_is_refused_in_a_line(client: httpx2.Client, monkeypatch: pytes
     large = png(np.zeros((400, 200), np.uint8))
     assert client.post("/api/read", files=[("files", large)]).status_code == 200
     assert client.post("/api/read", files=[("files", large)] * 2).status_code == 413
+
+
+def test_who_still_sends_is_told_why_it_is_refused(client: httpx2.Client) -> None:
+    """A connection that is closed while a body comes is reset, and its answer may be lost."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as raw:
+        raw.sendall(b"POST /api/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65000000\r\n\r\n")
+        assert select.select([raw], [], [], 30)[0], "the answer is there"
+        for _ in range(30):
+            raw.sendall(b"x" * 99_900)
+            time.sleep(0.001)
+        assert raw.recv(1000).startswith(b"HTTP/1.1 413")
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
