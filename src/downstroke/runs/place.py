@@ -48,8 +48,8 @@ def description(run: Run) -> str | None:
         return None
     classes = data["classes"]
     names = ", ".join(classes if len(classes) <= 10 else [*classes[:9], "...", classes[-1]])
-    parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test"))
-    apart = "" if data["own_test"] else "; the test images were set apart from the rest"
+    parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test") if part in data)
+    apart = "" if data.get("own_test", True) else "; the test images were set apart from the rest"
     of = recipe.data if recipe.val_data is None else f"{recipe.data}, val {recipe.val_data}"
     return f"data: {of}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
 

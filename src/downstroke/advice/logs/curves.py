@@ -73,7 +73,7 @@ def _classes(table: Table) -> int | None:
         return None
     try:
         environment = read_regular(table.file.parent / "environment.json", MOST_ENVIRONMENT)
-        return len(json.loads(environment)["data"]["classes"])
+        return len(json.loads(environment)["data"]["classes"]) or DIGITS
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return DIGITS
 
