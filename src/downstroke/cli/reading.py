@@ -163,8 +163,9 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
 
     RUN is a run or `reader`, the shipped reader. DATA has no labels, or they are left out: a .csv such as Kaggle's
     test.csv, an .npz, an IDX file of images, or a folder of pictures of one digit each. ImageId counts from 1; in a
-    folder it is the picture's path.
+    folder it is the picture's path; one that cannot be read is named and left out, and the exit code is 1.
     """
+    from downstroke.data.typed import absolute
     from downstroke.data.unlabelled import load_images
     from downstroke.reading import predict as predicting
     from downstroke.recipe import SHIPPED
@@ -183,6 +184,8 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
     say(f"reading with {reader.note}")
     for notice in found.notices:
         say(f"note: {notice}")
+    for error in found.errors:
+        say(f"error: {error}")
     if path:
         refuse_output(path, (Path(data) / name for name in found.names or ()))
     read = predicting.predict(reader, found)
@@ -193,7 +196,7 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
         held = {"probabilities": read.probabilities.tolist()} if wanted else {}
         print_json(
             {
-                "data": str(Path(data).resolve()),
+                "data": absolute(data),
                 "images": len(read.ids),
                 "csv": str(path.resolve()) if path else None,
                 "classes": list(read.classes),
@@ -201,10 +204,13 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
                 "labels": read.labels,
                 **held,
                 "notes": list(found.notices),
+                "errors": list(found.errors),
             }
         )
     elif not path:
         tell(*read.to_csv(probabilities=wanted).removesuffix("\n").split("\n"))
+    if found.errors:
+        sys.exit(FAILED)
 
 
 def _table(path: Path) -> ReadingsTable:

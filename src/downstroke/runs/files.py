@@ -1,7 +1,12 @@
-"""Files that are whole or not there: written beside, flushed to the disk, then renamed into place."""
+"""Files that are whole or not there: written beside, flushed to the disk, then renamed into place.
+
+A run's folder may be a stranger's. So what is in it is opened here, for reading and for writing: regular files alone,
+and through no link that leads out of the folder.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -10,10 +15,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from downstroke.errors import DownstrokeError, RunError
-from downstroke.regular import read_regular
+from downstroke.regular import append_regular, open_regular, read_regular
 
 try:
     import fcntl
@@ -26,11 +31,34 @@ MOST_JSON = 64_000_000  # bytes
 CAN_LOCK = fcntl is not None
 
 
+def inside(path: Path, folder: Path | None = None) -> Path:
+    """`path`, where no link on it leads out of `folder`; left out, the folder it is in. OSError."""
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder or path.parent)):
+        raise OSError(errno.ELOOP, "it is a link that leads out of the folder", os.fspath(path))
+    return path
+
+
+def open_inside(path: Path, folder: Path | None = None) -> BinaryIO:
+    """`path`, open for reading bytes. OSError where it is missing, no regular file, or leads out (`inside`)."""
+    return open_regular(inside(path, folder))
+
+
+def read_inside(path: Path, most: int, folder: Path | None = None) -> bytes:
+    """All of `path`. OSError as in `open_inside`, and where it has more than `most` bytes."""
+    return read_regular(inside(path, folder), most)
+
+
+def open_new(path: Path) -> BinaryIO:
+    """`path`, new and empty, open for writing bytes; a file or link in its place is removed, and never followed."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, atomically."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
-        with beside.open("wb") as file:
+        with open_new(beside) as file:
             file.write(data)
             sync(file)
         beside.replace(path)
@@ -123,10 +151,10 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (dumps(value) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """What `path` holds. RunError where it is missing or no JSON."""
+def read_json(path: Path, folder: Path | None = None) -> Any:
+    """What `path` holds. RunError where it is missing or no JSON, or leads out of `folder` (`inside`)."""
     try:
-        return json.loads(read_regular(path, MOST_JSON).decode())
+        return json.loads(read_inside(path, MOST_JSON, folder).decode())
     except FileNotFoundError:
         raise RunError(f"{path} is missing; is {path.parent} a run's folder?") from None
     except OSError as error:
@@ -174,7 +202,7 @@ def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
 
     Gives the open file: while it is open the system gives its identity to no other (`still_at`).
     """
-    with path.open("a+b") as file:
+    with append_regular(path) as file:
         if fcntl is not None:
             for patience in (0.01, 0.05, 0.2, None):  # `held` holds it for an instant, in whoever asks
                 try:
@@ -205,7 +233,7 @@ def held(path: Path) -> bool:
     if fcntl is None:
         return False
     try:
-        with path.open("rb") as file:
+        with open_inside(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

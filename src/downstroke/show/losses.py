@@ -40,9 +40,10 @@ class Ahead:
     def begin(self) -> None:
         """Begin it; OSError."""
         pipe = subprocess.PIPE
+        # -P: what lies in the current folder, a torch.py say, is not imported for being there.
         # In a session of its own: Ctrl-C is for the training, which ends its step and then has its losses drawn.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "downstroke.show.losses"],
+            [sys.executable, "-P", "-m", "downstroke.show.losses"],
             stdin=pipe,
             stdout=pipe,
             stderr=subprocess.DEVNULL,
