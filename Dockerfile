@@ -1,7 +1,9 @@
 # A server that reads, and does nothing else: no torch, no compiler, no pip in what is served from. See docs/installing.md.
 #
 #     docker build -t downstroke-reader .
-#     docker run --rm --read-only -p 127.0.0.1:8000:8000 -e DOWNSTROKE_TOKEN downstroke-reader
+#     docker run --rm --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 -e DOWNSTROKE_TOKEN downstroke-reader
+#
+# Uploads of more than a megabyte lie in /tmp while they are read.
 
 FROM python:3.11-slim AS built
 WORKDIR /build

@@ -7,6 +7,8 @@ import sys
 
 import downstroke
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 advice = downstroke.advise(sys.argv[1])
 print(f"{advice.verdict}: {advice.reason}")
 print("stop" if advice.stop else "train on")

@@ -24,5 +24,5 @@ def small(classes: int) -> nn.Module:
 
 if __name__ == "__main__":
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    run = downstroke.train(model="own_model:small", epochs=2, train_size=size, name="own-model")
+    run = downstroke.train(model="own_model:small", epochs=2, train_size=size)
     print(f"{run.name}: val accuracy {run.history[-1].val_accuracy:.1%}")

@@ -7,7 +7,9 @@ import sys
 
 import downstroke
 
-folder, new = sys.argv[1:3]
-run = downstroke.train(data=folder, model="mlp", epochs=20, name="own-pictures")
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
+folder, new = sys.argv[1:]
+run = downstroke.train(data=folder, model="mlp", epochs=20)
 print(f"{len(run.classes)} classes: {', '.join(run.classes)}; val accuracy {run.history[-1].val_accuracy:.1%}")
 print(f"{new} is a {run.reader().read(new, digit=True).text}")

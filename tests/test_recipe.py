@@ -1,6 +1,7 @@
 """A recipe is whole, validated and survives JSON and TOML."""
 
 import json
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,24 @@ def test_what_no_one_would_write_is_refused_in_one_short_line(field: dict[str, o
         Recipe(**field)
     assert len(str(caught.value)) < 400
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("base", ["[]", "{}", "3", '"nosuch"', '["standard"]'])
+def test_a_base_that_is_no_recipes_name_is_refused_in_a_line(tmp_path: Path, base: str) -> None:
+    (tmp_path / "r.json").write_text(f'{{"base": {base}}}')
+    with pytest.raises(RecipeError, match=r"base is .*; expected one of standard, "):
+        Recipe.read(tmp_path / "r.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no FIFOs")
+@pytest.mark.parametrize("name", ["r.json", "r.toml"])
+def test_a_recipe_file_that_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RecipeError, match="it is no regular file"):
+        named(str(tmp_path / name))
+
+
+def test_a_number_that_python_cannot_write_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(f"model = [0x{'f' * 5000}]")
+    with pytest.raises(RecipeError, match="model is a value of more than 4,300 digits; expected a word"):
+        Recipe.read(tmp_path / "r.toml")

@@ -14,11 +14,13 @@ from downstroke.data.dataset import Dataset
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_blobs
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+from downstroke.recipe import RECIPES
 from downstroke.sklearn import DigitClassifier
 
 FEW: dict[str, Any] = {"model": "linear", "augment": "none", "epochs": 3, "batch_size": 64, "random_state": 0}
@@ -31,8 +33,9 @@ def digits(mnist: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")  # pandas, the array API: not installed here
-def test_scikit_learns_own_checks_pass_in_full() -> None:
-    results = check_estimator(DigitClassifier(threads=1))
+@pytest.mark.parametrize("recipe", ["standard", "sprint"])
+def test_scikit_learns_own_checks_pass_in_full(recipe: str) -> None:
+    results = check_estimator(DigitClassifier(recipe, threads=1))
     assert {result["status"] for result in results} <= {"passed", "skipped"}
 
 
@@ -56,11 +59,54 @@ def test_the_form_of_the_images_does_not_matter(digits: tuple[NDArray[np.uint8],
     y = [one.predict_proba(form) for one, form in zip(fitted, forms, strict=True)]
     for one, of_own in zip(fitted, y, strict=True):
         np.testing.assert_array_equal(y[0], of_own)
-        for form in forms:  # also otherwise than in `fit`
-            np.testing.assert_array_equal(y[0], one.predict_proba(form))
+        np.testing.assert_array_equal(y[0], one.predict_proba(images))  # uint8 is 0..255, whatever `fit` saw
     np.testing.assert_allclose(y[0].sum(1), 1)
     alone = DigitClassifier(**FEW).fit(images, labels).predict_proba(images[:1])
     np.testing.assert_allclose(alone, y[0][:1], rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("shares", [True, False], ids=["0..1", "0..255"])
+def test_an_image_is_read_alike_whatever_lies_beside_it(
+    digits: tuple[NDArray[np.uint8], NDArray[np.int64]], shares: bool
+) -> None:
+    images, labels = digits
+    full = 1.0 if shares else 255.0
+    X = images.reshape(len(images), -1) / 255 * full
+    one = DigitClassifier(**FEW).fit(X, labels)
+    assert one.pixel_range_ == (0.0, full)
+    y = one.predict_proba(X)
+    above = X.copy()
+    above[0, 0] *= 1.0001
+    above[1] *= 1.27  # as turning with a cubic spline leaves it
+    above[2] -= 0.1 * full
+    np.testing.assert_array_equal(one.predict_proba(above)[3:], y[3:])
+    np.testing.assert_array_equal(one.predict_proba(above)[1], one.predict_proba(above[1:2].clip(0, full))[0])
+    for index in (0, 1, 2):
+        np.testing.assert_allclose(one.predict_proba(above)[index], one.predict_proba(above[index : index + 1])[0])
+    with pytest.warns(UserWarning, match=r"the pixels are .*, and fit saw 0\.\."):
+        one.predict(X * 255 if shares else X / 255)
+
+
+def test_pixels_a_little_above_1_are_learned_as_shares(digits: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> None:
+    images, labels = digits
+    one = DigitClassifier(**FEW).fit(images * (1.27 / 255), labels)
+    assert one.pixel_range_ == (0.0, 1.0)
+    assert one.score(images, labels) > 0.7
+
+
+def test_a_pipeline_scales_its_test_images_as_those_it_was_taught_on(
+    digits: tuple[NDArray[np.uint8], NDArray[np.int64]], mnist: Dataset
+) -> None:
+    images, labels = (part.reshape(400, -1) for part in digits)
+    test, expected = mnist.test.images[:200].reshape(200, -1), mnist.test.labels[:200]
+    piped = make_pipeline(MinMaxScaler(), DigitClassifier(**FEW)).fit(images, labels.ravel())
+    assert piped.score(test, expected) > 0.5
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_features_that_are_no_picture_are_learned_by_every_recipe(recipe: str) -> None:
+    X, y = make_blobs(n_samples=30, centers=3, random_state=0, cluster_std=0.1)
+    assert DigitClassifier(recipe, threads=1, random_state=0).fit(X, y).score(X, y) == 1
 
 
 def test_partial_fit_is_an_epoch_more_also_after_pickling(

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.errors import DownstrokeError, RecipeError, RunError, saying_what_is_missing
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -41,6 +41,11 @@ class Run(run_room.Run):
     stopped: StopReason | None = None
     notices: tuple[str, ...] = ()
 
+    def __init__(self, folder: str | os.PathLike[str], *, trust: bool = False) -> None:
+        """The run in that folder; `Run.open` finds one by its name. `trust`: as there."""
+        super().__init__(Path(folder), trust=trust)
+
+    @saying_what_is_missing
     def extend(
         self,
         epochs: int | None = None,
@@ -92,12 +97,14 @@ class Run(run_room.Run):
                 _follow(training, self, progress, watch, loggers)
         return self
 
+    @saying_what_is_missing
     def plot(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Draw the losses so far as PNG or SVG, into the run's `loss.png` unless told otherwise; returns the path."""
         from downstroke.show import losses
 
         return losses.draw(self, Path(path) if path is not None else None)
 
+    @saying_what_is_missing
     def test(
         self,
         source: str | None = None,
@@ -113,6 +120,7 @@ class Run(run_room.Run):
 
         return look(self, source, *(os.fspath(path) if path else None for path in (data, val_data)))
 
+    @saying_what_is_missing
     def reader(self) -> Reader:
         """A reader with this run's weights."""
         from downstroke.reading.reader import Reader
@@ -120,6 +128,7 @@ class Run(run_room.Run):
         return Reader.open(self)
 
 
+@saying_what_is_missing
 def advise(
     log: Log = None,
     *,
@@ -149,6 +158,7 @@ def compare(
 def compare(
     first: Log, second: Log, third: Log, /, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> list[Comparison]: ...
+@saying_what_is_missing
 def compare(
     first: Log, second: Log, *more: Log, runs_dir: str | os.PathLike[str] = "runs", trust: bool = False
 ) -> Comparison | list[Comparison]:
@@ -165,17 +175,22 @@ def compare(
     return pairs if more else pairs[0]
 
 
-def plot(runs: Sequence[run_room.Run], path: str | os.PathLike[str]) -> Path:
-    """Overlay the curves of several runs as PNG or SVG; returns the path.
+@saying_what_is_missing
+def plot(runs: Log | Sequence[Log], path: str | os.PathLike[str], *, runs_dir: str | os.PathLike[str] = "runs") -> Path:
+    """Overlay the curves of runs, of their folders or of their names in `runs_dir`, as PNG or SVG; returns the path.
 
     Around each val loss lies the noise of its epoch, where the run keeps the losses of its val images: see
-    `advice.compare.paired_noise`.
+    `advice.compare.paired_noise`. Raises RunError, DownstrokeError.
     """
     from downstroke.show.overlay import overlay
 
-    return overlay(runs, Path(path))
+    listed = [runs] if runs is None or isinstance(runs, str | os.PathLike | run_room.Run) else list(runs)
+    if not listed:
+        raise RunError("there is no run to draw; expected one or more")
+    return overlay([_opened(run, runs_dir) for run in listed], Path(path))
 
 
+@saying_what_is_missing
 def export(
     run: run_room.Run | str | os.PathLike[str] | None = None,
     *,
@@ -209,6 +224,7 @@ def export(
     }
 
 
+@saying_what_is_missing
 def find_lr(
     recipe: str | Recipe = "standard",
     *,
@@ -233,6 +249,7 @@ def _opened(run: Log, runs_dir: str | os.PathLike[str], *, trust: bool = False) 
     return run if isinstance(run, run_room.Run) else Run.open(run, runs_dir, trust=trust)
 
 
+@saying_what_is_missing
 def train(
     recipe: str | Recipe = "standard",
     *,

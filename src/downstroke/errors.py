@@ -7,12 +7,21 @@
     ├── LogError          a log of training that advice cannot be drawn from
     ├── RunError          a run folder that is missing, taken, in use or damaged
     │   └── CheckpointError   no whole checkpoint is left
+    ├── MissingPackageError  something needs a package that is not installed
     └── NonFiniteError    a loss or gradient stopped being a number; the weights were left as they were
 
 Each message is one line: the value, what was expected, what to do.
 """
 
 from __future__ import annotations
+
+TYPE_CHECKING = False  # as in downstroke/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 
 def shown(text: str) -> str:
@@ -34,10 +43,10 @@ def counted(number: float, what: str, many: str | None = None) -> str:
     return f"{digits} {what if number == 1 else many or what + 's'}"
 
 
-def missing(error: ImportError) -> str | None:
+def missing(error: ImportError, what: str = "this") -> str | None:
     """What a person sees of an import that failed because a package that downstroke asks for is not installed.
 
-    None where it failed for another reason: an error in somebody's code, or in ours.
+    `what` needs it. None where it failed for another reason: an error in somebody's code, or in ours.
     """
     import re
     from importlib.metadata import PackageNotFoundError, requires
@@ -49,14 +58,54 @@ def missing(error: ImportError) -> str | None:
         asked = [one.partition(";")[0].strip() for one in requires("downstroke") or []]
     except PackageNotFoundError:  # run from its source, without being installed
         asked = ["torch", "matplotlib"]
+    lean = " (README.md says how without CUDA)" if error.name == "torch" else ""
     for requirement in asked:
         if with_name.match(requirement):
-            return f"{error.name} is not installed, and this needs it; to have it: pip install '{requirement}'"
+            return f"{error.name} is not installed, and {what} needs it; to have it{lean}: pip install '{requirement}'"
     return None
+
+
+def to_install(extra: str) -> str:
+    """The command that installs what an extra of downstroke needs.
+
+    It names the packages: downstroke is on no index, and the extra would install downstroke anew, and torch with it.
+
+    >>> to_install("sklearn")
+    "pip install 'scikit-learn>=1.6'"
+    """
+    import shlex
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        asked = [one.partition(";") for one in requires("downstroke") or []]
+    except PackageNotFoundError:  # run from its source, without being installed
+        asked = []
+    packages = [shlex.quote(name.strip()) for name, _, when in asked if f'extra == "{extra}"' in when.replace("'", '"')]
+    return f"pip install {' '.join(packages)}" if packages else f"pip install -e '.[{extra}]', in the clone"
 
 
 class DownstrokeError(Exception):
     """Base of all errors that are meant for a person; the command line prints them as one line, exit code 1."""
+
+
+class MissingPackageError(ModuleNotFoundError, DownstrokeError):
+    """A package that is not installed; the line says how to install it."""
+
+
+def saying_what_is_missing(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, whose import of a package that is not installed fails with a MissingPackageError."""
+    from functools import wraps
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except ImportError as error:
+            if isinstance(error, MissingPackageError) or (line := missing(error)) is None:
+                raise
+            raise MissingPackageError(line, name=error.name) from None
+
+    return called
 
 
 class RecipeError(DownstrokeError, ValueError):

@@ -1,6 +1,7 @@
 """Opening files that strangers made: regular files only, and no more of them than expected.
 
-A FIFO would let `open` wait for ever, and a device such as /dev/zero never ends.
+A FIFO would let `open` wait for ever, and a device such as /dev/zero never ends. A link could have a file made, or
+changed, anywhere.
 """
 
 from __future__ import annotations
@@ -14,15 +15,26 @@ from typing import BinaryIO
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """`path`, open for reading bytes. OSError where it is missing or no regular file; it never waits."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(path, flags)
+    return os.fdopen(_opened(path, os.O_RDONLY), "rb")
+
+
+def append_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """`path`, open for appending bytes, made where it is missing. OSError where it is a link or no regular file."""
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "it is a link; expected a file", os.fspath(path))
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(_opened(path, flags), "a+b")
+
+
+def _opened(path: str | os.PathLike[str], flags: int) -> int:
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0), 0o666)
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
-        return os.fdopen(handle, "rb")
+        return handle
     except BaseException:
         os.close(handle)
         raise

@@ -8,33 +8,41 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
+from downstroke.errors import MissingPackageError, RecipeError, missing, to_install
+
 try:
+    import torch
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
-except ImportError:
-    raise ImportError("downstroke.sklearn needs scikit-learn 1.6 or newer: pip install 'downstroke[sklearn]'") from None
+except ImportError as error:
+    if error.name == "torch":
+        raise MissingPackageError(missing(error), name="torch") from None
+    raise MissingPackageError(
+        f"downstroke.sklearn needs scikit-learn 1.6 or newer: {to_install('sklearn')}", name="sklearn"
+    ) from None
 
 from downstroke.data.batches import steps_per_epoch
 from downstroke.data.dataset import Part, split
-from downstroke.errors import RecipeError
 from downstroke.glyphs.glyph import SIZE
 from downstroke.history import History
 from downstroke.learning import schedules
 from downstroke.learning.events import EpochDone
 from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
-from downstroke.recipe import Recipe, named
+from downstroke.recipe import STANDARD, Recipe, named
 
 PIXELS = SIZE * SIZE
-LEVELS, SHARES = (0.0, 1.0), (0.0, 255.0)  # offset and factor of pixels 0..255, and of pixels 0..1
+LEVELS, SHARES = (0.0, 255.0), (0.0, 1.0)  # the ranges of pixels as images have them
+_ROUGHLY_SHARES = 2.0  # what turns and resizes images may leave pixels of 0..1 a little above 1
+_MANY = 0.05  # of the pixels: images of digits have ink in more
 LEAST_STEPS = 100  # of a fit whose epochs were not given: a few hundred images make few steps an epoch
 _AT_ONCE = 256  # images; fewer are filled up, so that what is said of an image does not depend on those beside it
 
@@ -42,17 +50,19 @@ _AT_ONCE = 256  # images; fewer are filled up, so that what is said of an image 
 class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Images of digits, or of other classes, learned by a recipe of downstroke.
 
-    `X`: [N, 784] or [N, 28, 28], ink high on zero: uint8 0..255, or floats 0..1 or 0..255,
-    in `predict` also otherwise than in `fit`. Features of any other number
-    are laid out as a square, in order, and the range that `fit` saw is scaled to 0..255; unless said otherwise they are
-    learned by the model `mlp` without augmentation. `y`: [N], any labels that scikit-learn takes.
+    `X`: [N, 784] or [N, 28, 28], ink high on zero: uint8 0..255, or numbers of 0..1 or 0..255. The range that `fit` saw
+    is kept, as `pixel_range_`, and what lies outside it in `predict` is clipped; uint8 is 0..255 also where `fit` saw
+    0..1. Features of any other number are laid out as a square, in order, and their least and largest value are the
+    range; unless said otherwise they are learned by the model `mlp` without augmentation, and by adam where the recipe
+    has muon. `y`: [N], any labels that scikit-learn takes.
 
     `recipe`: a name, the path of a recipe file, or a Recipe; `epochs` to `augment` change its fields where they are
     not None. `epochs` left out are the recipe's, or more where they would be below 100 steps. `val_size`: a share below
     1, or a number of images, that are set apart for `history_`. `random_state`: the seed; an int makes it repeatable.
     `threads`: left out, torch's.
 
-    Fitted: `classes_`, `n_features_in_`, `history_` (a `History`: the losses of each epoch), `recipe_`, `network_`.
+    Fitted: `classes_`, `n_features_in_`, `history_` (a `History`: the losses of each epoch), `pixel_range_` (the
+    values of `X` that are paper and full ink), `recipe_`, `network_`.
     """
 
     def __init__(
@@ -106,7 +116,10 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities, float64 [N, C], in the order of `classes_`; each row sums to 1."""
+        """Probabilities, float64 [N, C], in the order of `classes_`; each row sums to 1.
+
+        Warns where `X` looks as if it were 0..1 and `fit` saw 0..255, or the other way round.
+        """
         check_is_fitted(self)
         images = self._images(self._checked_images(X))
         parts = []
@@ -132,7 +145,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(classes) < 2:
             raise ValueError(f"y holds one class, {classes[0]!r}; expected at least 2 classes to tell apart")
         self.classes_, self.history_ = classes, History()
-        self._offset, self._factor = _scale(X)
+        self.pixel_range_ = _range(X)
         self.recipe_ = self._decided(len(X), X.shape[1])
         threads = self.threads or torch.get_num_threads()
         self._learner = Learner(self.recipe_, len(classes), device=self.device, precision="float32", threads=threads)
@@ -146,7 +159,10 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = ("epochs", "model", "optimizer", "lr", "batch_size", "augment")
         asked = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if features != PIXELS:  # what they are is not known: no picture that could be shifted
-            asked = {"model": "mlp", "augment": "none", "first_layer": "random", "negatives": 0.0, **asked}
+            plain = {"model": "mlp", "augment": "none", "first_layer": "random", "negatives": 0.0}
+            if base.optimizer == "muon":  # its steps are as long as its own network bears: the mlp diverges
+                plain |= {name: getattr(STANDARD, name) for name in ("optimizer", "lr", "momentum", "beta2")}
+            asked = {**plain, **asked}
         seed = int(check_random_state(self.random_state).randint(2**31))
         decided = base.replace(val_size=self.val_size, seed=seed, **asked)
         if decided.start_from is not None:
@@ -190,14 +206,10 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _images(self, X: NDArray[Any]) -> NDArray[np.uint8]:
         """[N, features] as uint8 [N, 28, 28]."""
-        if X.dtype != np.uint8:
-            offset, factor = self._offset, self._factor
-            if X.shape[1] == PIXELS and (offset, factor) in (
-                LEVELS,
-                SHARES,
-            ):  # either may be given, whichever `fit` saw
-                offset, factor = _scale(X)
-            X = np.rint((X.astype(np.float64) - offset) * factor).clip(0, 255).astype(np.uint8)
+        self._warn_of_another_range(X)
+        low, high = self._range_of(X)
+        if X.dtype != np.uint8 or (low, high) != LEVELS:
+            X = np.rint((X.astype(np.float64) - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
         if X.shape[1] == PIXELS:
             return np.ascontiguousarray(X).reshape(-1, SIZE, SIZE)
         side = math.isqrt(X.shape[1] - 1) + 1
@@ -210,6 +222,23 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return np.stack([cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for image in square])
         place = np.arange(SIZE) * side // SIZE
         return np.ascontiguousarray(square[:, place][:, :, place])
+
+    def _range_of(self, X: NDArray[Any]) -> tuple[float, float]:
+        """The range that `fit` saw: what is said of an image must not depend on those beside it."""
+        return LEVELS if X.dtype == np.uint8 and self.pixel_range_ == SHARES else self.pixel_range_
+
+    def _warn_of_another_range(self, X: NDArray[Any]) -> None:
+        if X.shape[1] != PIXELS:
+            return
+        known, high = self._range_of(X), float(X.max())
+        # Of images scaled pixel by pixel (MinMaxScaler) a pixel here and there is far above 1.
+        if known == SHARES and float((X > _ROUGHLY_SHARES).mean()) > _MANY:
+            seen = f"up to {high:g}, and fit saw 0..1: what is above 1 is clipped; divide by 255"
+        elif known == LEVELS and X.dtype != np.uint8 and 0 < high <= 1:
+            seen = f"at most {high:g}, and fit saw 0..255: nearly all is paper; multiply by 255"
+        else:
+            return
+        warnings.warn(f"the pixels are {seen}, or fit on pixels of this range", stacklevel=3)
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickle keeps: of the learner, the state that a checkpoint would hold."""
@@ -238,11 +267,11 @@ def _rows(X: ArrayLike) -> ArrayLike:
     return X
 
 
-def _scale(X: NDArray[Any]) -> tuple[float, float]:
-    """(offset, factor) that make levels 0..255 of these values."""
-    low, high = float(X.min()), float(X.max())
-    if X.dtype == np.uint8 or (X.shape[1] == PIXELS and low >= 0 and 1 < high <= 255):
+def _range(X: NDArray[Any]) -> tuple[float, float]:
+    """The values that become 0 and 255."""
+    low, high, pixels = float(X.min()), float(X.max()), X.shape[1] == PIXELS
+    if X.dtype == np.uint8 or (pixels and low >= 0 and _ROUGHLY_SHARES < high <= LEVELS[1]):
         return LEVELS
-    if low >= 0 and high <= 1:
+    if low >= 0 and high <= (_ROUGHLY_SHARES if pixels else 1):
         return SHARES
-    return low, 255.0 / (high - low) if high > low else 1.0
+    return low, high if high > low else low + 255

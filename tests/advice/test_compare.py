@@ -105,6 +105,19 @@ def words(right: tuple[np.ndarray, np.ndarray]) -> str:
     return compare((losses, losses), right).digits("calm-otter", "brisk-heron")
 
 
+def test_an_interval_that_leaves_0_out_is_not_told_as_if_it_began_there() -> None:
+    noise = np.random.default_rng(0).standard_normal(1000)
+    second = noise - noise.mean()
+    second = 0.1 + second / second.std(ddof=1) * np.sqrt(1000) * 0.001  # standard error 0.001
+    told = compare((second, np.full(1000, 0.1) - 0.00198), (np.ones(1000, bool), np.ones(1000, bool)))
+    low = -told.interval[1]
+    assert 0 < low < 0.00005
+    said = told.losses("the first", "the second")
+    assert "more than chance" in said
+    assert f"(95% interval {low:.5f} to" in said
+    assert f"{low:.5f}" != "0.00000"
+
+
 def test_the_readings_are_said_in_words() -> None:
     assert words(readings(30, 42, 4900, 28)) == (
         "brisk-heron reads 12 more of 5,000 digits than calm-otter; the difference is within chance (p = 0.19)"

@@ -455,3 +455,11 @@ def test_negative_losses_are_advised_on_by_their_differences() -> None:
     said = advise(Curve(t, np.linspace(-0.1, -0.8, 12)))
     assert said.verdict == "continue"
     assert said.forecast[0].val_loss < -0.5
+
+
+def test_a_table_may_begin_with_a_blank_line_and_an_event_file_be_gzipped(tmp_path: Path) -> None:
+    path = written(tmp_path, "\nepoch,val_loss\n1,0.5\n2,0.4\n")
+    assert logs.read(path).val_loss.tolist() == [0.5, 0.4]
+    packed = tmp_path / "events.gz"
+    packed.write_bytes(gzip.compress((LOGS / "lightning.tfevents").read_bytes()))
+    assert logs.read(packed).val_loss.tolist() == logs.read(LOGS / "lightning.tfevents").val_loss.tolist()

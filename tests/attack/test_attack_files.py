@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
+import struct
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,7 @@ def test_what_a_picture_takes_is_bounded(what: str, tell: Tell) -> None:
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
+from downstroke.advice import logs
 from downstroke.errors import DownstrokeError
 from downstroke.data import sources
 from downstroke.glyphs.picture import open_picture
@@ -92,6 +95,8 @@ before = most()
 try:
     if sys.argv[1] == "picture":
         print(open_picture(sys.argv[2]).shape)
+    elif sys.argv[1] == "log":
+        print(len(logs.read(sys.argv[2])), "rows")
     else:
         print(len(sources.load(sys.argv[2]).train), "images")
 except DownstrokeError as error:
@@ -175,3 +180,115 @@ def test_a_large_csv_takes_a_small_multiple_of_its_pixels(tmp_path: Path, tell: 
     size = (tmp_path / "train.csv").stat().st_size / 1e6
     tell(f"a CSV of {size:.0f} MB, 47 MB of pixels", f"{memory:.0f} MB; {said}")
     assert memory < 300
+
+
+MB = 1_000_000
+
+
+def v2_header(length: int) -> Iterable[bytes]:
+    """The beginning of an array whose header has so many bytes."""
+    return [np.lib.format.magic(2, 0) + struct.pack("<I", length), *([b" " * MB] * (length // MB))]
+
+
+def in_npz(path: Path, images: Iterable[bytes], labels: Iterable[bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, pieces in (("images", images), ("labels", labels)):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                for piece in pieces:
+                    member.write(piece)
+    return path
+
+
+def zeros(*shape: int, dtype: str = "|u1") -> Iterable[bytes]:
+    """An array of zeros as an .npy, in pieces."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": dtype, "fortran_order": False, "shape": shape})
+    whole, rest = divmod(int(np.prod(shape)) * np.dtype(dtype).itemsize, MB)
+    return itertools.chain([buffer.getvalue()], itertools.repeat(bytes(MB), whole), [bytes(rest)])
+
+
+def in_gz(path: Path, pieces: Iterable[bytes]) -> Path:
+    with gzip.open(path, "wb", 1) as file:
+        for piece in pieces:
+            file.write(piece)
+    return path
+
+
+def idx_of_labels(folder: Path) -> Path:
+    in_gz(folder / "train-images-idx3-ubyte.gz", [b"\0\0\x08\x03" + struct.pack(">3I", 10, 28, 28), bytes(7840)])
+    labels = itertools.chain([b"\0\0\x08\x01" + struct.pack(">I", 3_000_000_000)], itertools.repeat(bytes(MB), 3000))
+    in_gz(folder / "train-labels-idx1-ubyte.gz", labels)
+    return folder
+
+
+def csv_beside(folder: Path) -> Path:
+    (folder / "train.csv").write_text("label,pixel0,pixel1,pixel2,pixel3\n" + "0,0,9,9,0\n1,9,0,0,9\n" * 20)
+    in_gz(folder / "test.csv.gz", itertools.repeat(b"p" * MB, 3000))
+    return folder
+
+
+HEADER = (",".join(["label", *(f"pixel{n}" for n in range(784))]) + "\n").encode()
+SPREAD = {
+    "an npz with 3e9 labels for 10 images": lambda f: in_npz(f / "a.npz", zeros(10, 28, 28), zeros(3_000_000_000)),
+    "an npz with labels of 70 million letters": lambda f: in_npz(
+        f / "a.npz", zeros(10, 28, 28), zeros(10, dtype="<U70000000")
+    ),
+    "an npz with a header of 3e9 bytes": lambda f: in_npz(f / "a.npz", v2_header(3_000_000_000), zeros(10)),
+    "an npz with 20 images of 12000x12000": lambda f: in_npz(f / "a.npz", zeros(20, 12_000, 12_000), zeros(20)),
+    "an npz with 3e9 images of one pixel": lambda f: in_npz(
+        f / "a.npz", zeros(3_000_000_000, 1, 1), zeros(3_000_000_000)
+    ),
+    "an IDX.gz of 3e9 labels for 10 images": idx_of_labels,
+    "60 lines of 40 MB under a header of 785 columns": lambda f: in_gz(
+        f / "train.csv.gz", itertools.chain([HEADER], ([b" " * MB] * 39 + [b" " * MB + b"\n"]) * 60)
+    ),
+    "a test.csv of one line of 3e9 letters": csv_beside,
+    "a first line of 3e9 commas": lambda f: in_gz(f / "a.csv.gz", itertools.repeat(b"," * MB, 3000)),
+}
+
+
+@on_linux
+@pytest.mark.parametrize("what", SPREAD)
+def test_data_of_a_few_megabytes_that_spreads_to_gigabytes_takes_little(tmp_path: Path, what: str, tell: Tell) -> None:
+    path = SPREAD[what](tmp_path)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir()) / MB
+    said, memory = peak("data", path)
+    tell(f"{what}, {size:.0f} MB", f"{memory:.0f} MB; {said}")
+    assert memory < 300
+
+
+LOGS: dict[str, tuple[str, Callable[[], Iterable[bytes]]]] = {
+    "a log of 240,000 blanks after a loss": ("a.log", lambda: [b"loss" + b" " * 240_000]),
+    "a log of 60,000 words of val": ("a.log", lambda: [b"val " * 60_000]),
+    "a CSV of 160,000 rows with scores": (
+        "a.csv",
+        lambda: [
+            b"epoch,loss,val_loss,val_accuracy\n",
+            *(b"%d,0.5,%f,0.5\n" % (n, 0.5 + (n % 7) / 100 + n / 1e6) for n in range(1, 160_001)),
+        ],
+    ),
+    "a log.gz of 300 MB of blank lines": ("a.log.gz", lambda: [gzip.compress(b"\n" * 300 * MB, 1)]),
+    "a log.gz of 250 MB of empty lists": ("a.json.gz", lambda: [gzip.compress(b"[" + b"[]," * 80 * MB + b"[]]", 1)]),
+    "a log.gz of one line of 250 MB of commas": ("a.csv.gz", lambda: [gzip.compress(b"val_loss," * 25 * MB, 1)]),
+}
+
+
+@on_linux
+@pytest.mark.parametrize("what", LOGS)
+def test_what_a_log_takes_is_bounded(tmp_path: Path, what: str, tell: Tell) -> None:
+    name, pieces = LOGS[what]
+    path = tmp_path / name
+    path.write_bytes(b"".join(pieces()))
+    began = time.monotonic()
+    said, memory = peak("log", path)
+    tell(f"{what}, {path.stat().st_size / MB:.1f} MB", f"{memory:.0f} MB, {time.monotonic() - began:.1f} s; {said}")
+    assert memory < 1200
+
+
+@on_linux
+def test_a_sparse_log_of_60_gb_is_refused(tmp_path: Path, tell: Tell) -> None:
+    with (tmp_path / "sparse.log").open("wb") as file:
+        file.truncate(60_000 * MB)
+    said, memory = peak("log", tmp_path / "sparse.log")
+    tell("a sparse log of 60 GB", f"{memory:.0f} MB; {said}")
+    assert memory < 100

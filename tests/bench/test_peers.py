@@ -8,6 +8,7 @@ import pytest
 
 from downstroke.bench import peers
 from downstroke.bench.peers import PEERS, Task, measure, run_in_turn
+from downstroke.errors import to_install
 from downstroke.recipe import Recipe
 
 SMALL = {"optimizer": "adam", "lr": 0.002, "batch_size": 32, "val_size": 50}
@@ -37,7 +38,7 @@ def test_a_peer_that_is_not_installed_is_told_in_one_line(tmp_path: Path, monkey
     said: list[str] = []
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     figures = measure(names=["mlp"], steps=2, rounds=1, out=tmp_path / "peers.json", say=said.append)
-    assert 'Nobody is not installed, and left out; to have it: pip install ".[peers]" in the clone' in said
+    assert f"Nobody is not installed, and left out; to have it: {to_install('peers')}" in said
     assert figures["missing"] == ["Nobody"]
     assert list(figures["mlp"]) == ["downstroke"]
     assert before is None or os.sched_getaffinity(0) == before

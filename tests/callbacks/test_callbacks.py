@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from downstroke import callbacks
 from downstroke.callbacks import AdviceStopper
 from downstroke.errors import DownstrokeError
 
@@ -59,6 +60,18 @@ def test_a_loss_that_is_no_number_is_unstable_and_a_wrong_state_is_named() -> No
         stopper.load_state_dict({"weights": 1})
     with pytest.raises(DownstrokeError, match="quick, balanced, thorough"):
         AdviceStopper("hasty")
+
+
+@pytest.mark.parametrize("name", sorted(set(callbacks.__all__) - {"AdviceStopper"}))
+def test_a_framework_that_is_not_installed_is_named_with_how_to_install_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framework = callbacks._HOME[name]
+    monkeypatch.setitem(sys.modules, framework, None)
+    monkeypatch.delitem(sys.modules, f"downstroke.callbacks.{framework}", raising=False)
+    with pytest.raises(DownstrokeError, match=rf"^{name} needs {framework}: pip install {framework}$") as caught:
+        getattr(callbacks, name)
+    assert isinstance(caught.value, ImportError)
 
 
 def test_the_stopper_needs_neither_torch_nor_a_framework() -> None:

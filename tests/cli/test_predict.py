@@ -132,3 +132,29 @@ def test_what_cannot_be_read_is_named_in_a_line(
 def test_an_npz_of_several_unusual_arrays_names_them(run: downstroke.Run, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", one=np.zeros((2, 784)), two=np.zeros((2, 784)))
     assert "the arrays are one, two; expected one of x_test" in predict(run.folder, tmp_path / "a.npz").stderr
+
+
+def test_pictures_that_cannot_be_read_are_named_and_the_others_are_read_as_without_them(
+    run: downstroke.Run, images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    folder = save("folder", images, tmp_path)
+    whole = predict(run.folder, folder).stdout.splitlines()
+    (folder / "0" / "00.png").write_bytes(b"no picture")
+    Image.new("L", (28, 28)).save(folder / "1" / "blank.png")
+    Image.new("L", (90, 90), 255).save(folder / "1" / "white.png")
+    done = predict(run.folder, folder, "--csv", tmp_path / "out.csv")
+    assert done.exit_code == 1
+    named = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.split(":")[1].split("/")[-1] for line in named] == ["00.png", "white.png"]
+    rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert [row for row in rows if "blank" not in row] == [row for row in whole if "00.png" not in row]
+    said = json.loads(predict(run.folder, folder, "--json").stdout)
+    assert (said["images"], len(said["ids"]), len(said["errors"])) == (COUNT, COUNT, 2)
+
+
+def test_a_folder_of_pictures_of_which_none_can_be_read_is_one_line(run: downstroke.Run, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    done = predict(run.folder, tmp_path)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "(and 1 more)" in done.stderr.strip().splitlines()[-1]

@@ -8,6 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from downstroke.cli import main
+from downstroke.reading.shipped import shipped
 from downstroke.recipe import ABOUT, RECIPES, STANDARD
 
 FIGURES = (Path(__file__).parents[2] / "docs" / "figures.md").read_text(encoding="utf-8")
@@ -27,6 +28,14 @@ def test_the_figures_are_those_of_the_docs() -> None:
             assert f"{about.seeds} seeds" in line
             shown = line.split("|")[2].partition(" (")[0].strip()  # without the range
             assert shown == f"{about.test_accuracy:.2%}, {about.epochs_of_r:g} R"
+
+
+def test_the_shipped_reader_has_one_val_accuracy() -> None:
+    (row,) = json.loads(CliRunner().invoke(main, ["recipes", "reader", "--json"]).stdout)
+    assert row["val_accuracy"] == shipped().record["val"]["accuracy"]
+    assert f"val accuracy {row['val_accuracy']:.2%}" in CliRunner().invoke(main, ["recipes", "reader"]).stdout
+    card = (Path(__file__).parents[2] / "docs" / "reader-card.md").read_text(encoding="utf-8")
+    assert f"| MNIST val | 5,000 | {row['val_accuracy']:.2%} (" in card
 
 
 def test_the_help_of_train_shows_what_the_default_recipe_has() -> None:

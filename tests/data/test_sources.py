@@ -1,9 +1,11 @@
 """Every form of data becomes the same images and labels; every bad input is one line that names what is wrong."""
 
 import gzip
+import os
 import pickle
 import struct
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 import downstroke
 from downstroke.data import tables, upright
 from downstroke.data.sources import load
+from downstroke.data.unlabelled import load_images
 from downstroke.errors import DataError, RunError
 from downstroke.recipe import Recipe
 from downstroke.runs.inside import Inside
@@ -829,3 +832,132 @@ def test_a_locked_npz_and_class_names_that_are_no_text_get_a_line(tmp_path):
     names = np.frombuffer(b"\xff\xff\xff\x7fb\0\0\0" * len(labels), "<U1")[: len(labels)]
     np.savez(tmp_path / "names.npz", images=images, labels=names)
     assert "labels is damaged" in refusal(tmp_path / "names.npz")
+
+
+MB = 1_000_000
+
+
+def spread_npz(folder, images, labels):
+    """`images` and `labels`: arrays, or the bytes of an .npy."""
+    with zipfile.ZipFile(folder / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, held in (("images", images), ("labels", labels)):
+            with archive.open(f"{name}.npy", "w") as member:
+                member.write(held) if isinstance(held, bytes) else np.lib.format.write_array(member, held)
+    return folder / "a.npz"
+
+
+def spread_csv(folder, name, *lines):
+    write_csv(folder / "train.csv", *digits())
+    (folder / name).write_bytes(gzip.compress(b"\n".join(lines), 1))
+    return folder if name.startswith("test") else folder / name
+
+
+SPREAD = {
+    "labels for other images": (
+        lambda f: spread_npz(f, np.zeros((10, 28, 28), np.uint8), np.zeros(30 * MB, np.uint8)),
+        "10 images but 30,000,000 labels",
+    ),
+    "labels in IDX for other images": (
+        lambda f: write_idx(
+            f / "idx", pack=gzip.compress, train=(np.zeros((10, 28, 28), np.uint8), np.zeros(30 * MB, np.uint8))
+        ),
+        "10 images but 30,000,000 labels",
+    ),
+    "labels of many letters": (
+        lambda f: spread_npz(f, np.zeros((3, 28, 28), np.uint8), np.zeros(3, "<U3000000")),
+        "labels of type <U3000000",
+    ),
+    "labels of records": (
+        lambda f: spread_npz(f, np.zeros((3, 28, 28), np.uint8), np.zeros(3, "V10000000")),
+        "labels of type |V10000000",
+    ),
+    "one-hot labels": (
+        lambda f: spread_npz(f, np.zeros((3, 28, 28), np.uint8), np.zeros((3, 10 * MB), np.uint8)),
+        "labels.argmax(1)",
+    ),
+    "a header": (
+        lambda f: spread_npz(
+            f, np.lib.format.magic(2, 0) + struct.pack("<I", 30 * MB) + b" " * 30 * MB, np.zeros(3, np.uint8)
+        ),
+        "its header has 30,000,000 bytes",
+    ),
+    "large images": (
+        lambda f: spread_npz(f, np.zeros((2, 5000, 5000), np.uint8), np.zeros(2, np.uint8)),
+        "images of 5,000 x 5,000; expected at most 16,000,000 pixels each",
+    ),
+    "many tiny images": (
+        lambda f: spread_npz(f, np.zeros((30 * MB, 1, 1), np.uint8), np.zeros(30 * MB, np.uint8)),
+        "30,000,000 images; expected at most 20,000,000",
+    ),
+    "long lines": (
+        lambda f: spread_csv(f, "a.csv.gz", b"label,pixel0,pixel1,pixel2,pixel3", *[b"0" * 10 * MB] * 3),
+        "a line of more than 1,200 characters",
+    ),
+    "a long first line": (lambda f: spread_csv(f, "a.csv.gz", b"," * 30 * MB), "a line of more than 41,000 characters"),
+    "many columns": (lambda f: spread_csv(f, "a.csv.gz", b"," * 2000), "2,001 columns; expected at most 1,000"),
+    "a long line of a test part": (
+        lambda f: spread_csv(f, "test.csv.gz", b"p" * 30 * MB),
+        "a line of more than 41,000 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPREAD)
+def test_what_spreads_to_many_times_its_file_is_refused_by_its_head(tmp_path, monkeypatch, what):
+    """The same of 3 GB once took 3 to 9 GB: tests/attack."""
+    monkeypatch.setattr(tables, "_MOST_COLUMNS", 1000)
+    write, said = SPREAD[what]
+    path = write(tmp_path)
+    tracemalloc.start()
+    assert said in refusal(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * MB
+
+
+def test_blocks_of_a_csv_are_bounded_by_their_characters_too(tmp_path, monkeypatch):
+    images, labels = digits()
+    write_csv(tmp_path / "whole.csv", images, labels)
+    whole = tables.read_csv(tmp_path / "whole.csv")
+    monkeypatch.setattr(tables, "_MOST_TEXT", 3000)  # two lines
+    parts = tables.read_csv(tmp_path / "whole.csv")
+    np.testing.assert_array_equal(parts.images, whole.images)
+    np.testing.assert_array_equal(parts.labels, whole.labels)
+
+
+def test_a_column_of_5000_digits_and_class_names_that_are_no_utf_8_get_a_line(tmp_path):
+    images, labels = digits()
+    file = tmp_path / "a.csv"
+    file.write_text(f"label,pixel0,pixel1,pixel2,pixel{'9' * 5000}\n0,1,2,3,4\n")
+    assert "is unknown" in refusal(file)
+    np.savez(tmp_path / "b.npz", images=images, labels=np.array(["a\ud800", "b", "c"])[labels])
+    assert r"the name of class a\ud800 is not UTF-8" in refusal(tmp_path / "b.npz")
+    try:
+        write_pictures(tmp_path / "c", images, labels, names=(os.fsdecode(b"\xff"), "b", "c"))
+    except (OSError, UnicodeError):
+        pytest.skip("names of folders are UTF-8 here")
+    assert r"the name of class \udcff is not UTF-8" in refusal(tmp_path / "c")
+
+
+def nowhere(folder, what):
+    if what == "a circle of links":
+        (folder / "circle").symlink_to(folder / "circle")
+        return str(folder / "circle")
+    return {"a user there is not": "~no-such-user/data", "too long": "d" * 600}[what]
+
+
+@pytest.mark.parametrize("what", ["a user there is not", "a circle of links", "too long"])
+def test_a_path_that_leads_nowhere_is_one_line_wherever_data_is_read(tmp_path, what):
+    path = nowhere(tmp_path, what)
+    np.savez(tmp_path / "digits.npz", images=digits()[0], labels=digits()[1])
+    training = {"runs_dir": tmp_path / "runs", "epochs": 1, "progress": False}
+    for read in (
+        lambda: load(path),
+        lambda: load_images(path),
+        lambda: downstroke.train(data=path, **training),
+        lambda: downstroke.train(data=str(tmp_path / "digits.npz"), val_data=path, **training),
+    ):
+        with pytest.raises(DataError) as caught:
+            read()
+        assert path in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from downstroke.data.dataset import Dataset
 
@@ -103,6 +105,15 @@ def test_what_is_served_from_has_no_root_no_secret_and_a_health_check() -> None:
     assert {stage.base for stage in stages()} == {"python:3.11-slim"}
 
 
+def test_what_is_run_on_a_disk_that_is_read_only_has_a_place_for_large_uploads() -> None:
+    documents = [ROOT / "Dockerfile", ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    lines = [line for path in documents for line in path.read_text(encoding="utf-8").splitlines()]
+    runs = [line for line in lines if "docker run" in line and "--read-only" in line]
+    assert runs
+    assert all("--tmpfs /tmp" in line for line in runs)
+    assert "tmpfs: [/tmp]" in (ROOT / "compose.yaml").read_text(encoding="utf-8")
+
+
 class Machine:
     """A folder in the place of an image's root: the absolute paths of a stage's steps lie below it."""
 
@@ -140,6 +151,19 @@ class Machine:
             assert done.returncode == 0, f"{rest}\n{done.stderr}"
         else:
             assert instruction in ("USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT"), instruction
+
+
+def padded(image: np.ndarray, folder: Path) -> bytes:
+    """A picture of 3 MB: unlike a small one it lies in a temporary file while it is read."""
+    notes = PngInfo()
+    notes.add_text("notes", "-" * 3_000_000)
+    Image.fromarray(image).save(folder / "large.png", pnginfo=notes)
+    return (folder / "large.png").read_bytes()
+
+
+def form(picture: bytes) -> tuple[bytes, str]:
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    return head + picture + b"\r\n--b--\r\n", "multipart/form-data; boundary=b"
 
 
 @pytest.mark.slow
@@ -183,6 +207,8 @@ def test_the_steps_of_the_dockerfile_make_a_server_that_reads(
             picture = (tmp_path / "seven.png").read_bytes()
             assert asked(f"{url}/api/read", body=picture)[0] == 401
             status, answer = asked(f"{url}/api/read", token, picture)
+            assert (status, json.loads(answer)["readings"][0]["lines"][0]["text"]) == (200, "7"), answer
+            status, answer = asked(f"{url}/api/read", token, *form(padded(mnist.test.images[0], tmp_path)))
             assert (status, json.loads(answer)["readings"][0]["lines"][0]["text"]) == (200, "7"), answer
             server.terminate()
             server.wait(PATIENCE_S)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image
 
 from downstroke.cli import main
 from downstroke.data.dataset import Dataset
+from downstroke.watchers.loggers import LOGGERS
 
 ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -27,6 +29,29 @@ def test_the_changelog_and_the_citation_have_the_version_of_the_package() -> Non
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert next(re.finditer(r"^## (\S+)", changelog, re.M))[1] == VERSION
     assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+
+
+def packages(*extras: str) -> set[str]:
+    """What these extras ask for, and the extras that they name."""
+    found = set()
+    for one in (asked for extra in extras for asked in EXTRAS[extra]):
+        if others := re.match(r"downstroke\[(.*)\]", one):
+            found |= packages(*others[1].split(","))
+        else:
+            found.add(re.split(r"[<>=\[]", one)[0].lower())
+    return found
+
+
+def test_the_lock_pins_what_every_extra_asks_for() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-").splitlines()
+    assert packages(*EXTRAS) <= {line.partition("==")[0] for line in lines}
+
+
+def test_the_long_proofs_have_every_logger() -> None:
+    assert packages(*LOGGERS) <= packages("dev", "slow")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -53,8 +78,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
     shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "MANIFEST.in"):
         shutil.copy(ROOT / name, source)
+    (source / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "test_house.py", source / "tests")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     return {path.suffix: path for path in (folder / "dist").iterdir()}
@@ -67,6 +94,8 @@ def test_a_wheel_and_an_sdist_are_built_and_pass_twines_check(built: dict[str, P
         f"downstroke-{VERSION}-py3-none-any.whl",
         f"downstroke-{VERSION}.tar.gz",
     }
+    with tarfile.open(built[".gz"]) as sdist:
+        assert not [name for name in sdist.getnames() if "/tests" in name], "tests without the conftest.py they need"
     check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built.values())]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

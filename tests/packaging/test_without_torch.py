@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -20,16 +21,16 @@ import downstroke
 from downstroke.cli import main
 from downstroke.cli.bench import bench
 from downstroke.data.dataset import Dataset
+from downstroke.errors import to_install
 
 ROOT = Path(__file__).parents[2]
 Asked = Callable[..., tuple[int, bytes]]
 BLOCKED = """
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "matplotlib"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Missing())
+from importlib.machinery import PathFinder
+found = PathFinder.find_spec
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in ("torch", "matplotlib") else found(name, path, target)
+PathFinder.find_spec = find_spec
 from downstroke.__main__ import run
 run()
 """
@@ -85,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mnist: Dataset, tiny: Path)
 
 def around(program: Sequence[str]) -> Mapping[str, str]:
     """The environment of a program: one that is installed by itself does not see this clone."""
-    return os.environ if program == HERE else {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return os.environ if program[0] == sys.executable else {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
 
 def tried(program: Sequence[str], folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -153,7 +154,9 @@ def serves(program: Sequence[str], folder: Path, asked: Asked) -> None:
         assert (status, json.loads(read)["readings"][0]["lines"][0]["text"]) == (200, "7")
         asking = json.dumps({"run": "a", "images": np.zeros((1, 28, 28), int).tolist()}).encode()
         assert asked(f"{url}api/read", token, asking, "application/json")[0] == 501
-    assert "Traceback" not in (folder / "studio.log").read_text()
+    told = (folder / "studio.log").read_text()
+    assert "Traceback" not in told
+    assert "Ctrl-C ends it)" in told, "there is no training that could go on"
 
 
 @pytest.mark.parametrize("name", ["read --csv", "read --json", "advise a log", "runs", "recipes"])  # all: the slow test
@@ -192,6 +195,68 @@ def test_training_without_matplotlib_is_refused_before_it_begins(
     with pytest.raises(ModuleNotFoundError, match="matplotlib"):
         downstroke.train(data=str(tiny), model="mlp", epochs=1, runs_dir=folder / "none", progress=False)
     assert not (folder / "none").exists()
+
+
+CALLS = {
+    "train": "downstroke.train(data='images.npz')",
+    "find_lr": "downstroke.find_lr()",
+    "export": "downstroke.export('a', page='page.html')",
+    "Run.test": "downstroke.Run('runs/a').test()",
+    "Run.extend": "downstroke.Run('runs/a').extend(epochs=1)",
+    "Run.reader": "downstroke.Run('runs/a').reader()",
+    "Reader.open": "downstroke.Reader.open('a')",
+    "DigitClassifier": "from downstroke.sklearn import DigitClassifier",
+    "plot": "downstroke.plot(['a', 'a'], 'both.png')",
+    "Run.plot": "downstroke.Run('runs/a').plot()",
+}
+
+
+def test_from_python_it_is_one_line_too(folder: Path) -> None:
+    """Each call raises a DownstrokeError that says what to install."""
+    tried_all = "\n".join(
+        f"try: {call}\nexcept downstroke.DownstrokeError as error: print({name!r}, error, sep=' | ')"
+        for name, call in CALLS.items()
+    )
+    code = BLOCKED.partition("from downstroke.__main__")[0] + f"import downstroke\n{tried_all}\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split(" | ") for line in done.stdout.splitlines())
+    assert set(said) == set(CALLS)
+    for name, line in said.items():
+        package = MATPLOTLIB if name.endswith("plot") else f"({TORCH}|{MATPLOTLIB})"
+        assert re.fullmatch(rf"{package} is not installed, .*pip install \S+", line), (name, line)
+    assert {run.name for run in (folder / "runs").iterdir()} == {"a"}
+
+
+def hints() -> dict[str, str]:
+    """Every command that the code and the docs give to install something, with where it stands."""
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py")]
+    return {
+        found[0]: str(path.relative_to(ROOT))
+        for path in documents
+        for found in re.finditer(r"pip install [^\n`]*", path.read_text(encoding="utf-8"))
+    }
+
+
+def test_no_hint_asks_an_index_for_downstroke_or_replaces_an_install_that_can_be_edited() -> None:
+    for hint, where in hints().items():
+        assert "downstroke[" not in hint, (where, hint)
+        assert not re.search(r"""(?<!-e) ["']?\.\[""", hint), (where, hint)
+
+
+@pytest.mark.parametrize("extra", ["studio", "photos", "onnx", "sklearn", "mlflow", "wandb", "tensorboard", "peers"])
+def test_the_command_for_an_extra_names_its_packages(extra: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert shlex.split(to_install(extra)) == ["pip", "install", *project["optional-dependencies"][extra]]
+
+
+def test_the_studio_without_its_packages_and_torch_says_what_the_reader_of_the_docs_installs(folder: Path) -> None:
+    blocked = (sys.executable, "-c", BLOCKED.replace('("torch", ', '("torch", "fastapi", '))
+    done = tried(blocked, folder, ["studio", "--read-only", "--no-browser"])
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: fastapi is not installed; to have it: pip install -r requirements/server.txt, in the clone"
+    ]
 
 
 def names_in(path: Path) -> set[str]:

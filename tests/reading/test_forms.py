@@ -74,7 +74,9 @@ def test_what_an_extra_reads_is_refused_without_it_and_the_line_says_what_to_ins
     module: str, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(PictureError, match=r'^the picture: .*pip install "downstroke\[photos\]"$'):
+    with pytest.raises(
+        PictureError, match=r"^the picture: .*: pip install 'pillow-heif\S+ 'pypdfium2\S+ 'pillow>=11.3'$"
+    ):
         open_picture(content)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from PIL import Image
 import downstroke
 from downstroke.api import Run
 from downstroke.cli import main
-from downstroke.errors import RunError
+from downstroke.errors import CheckpointError, DownstrokeError, RunError
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint
+from downstroke.runs import checkpoint, examine, files, trust
 from downstroke.runs.inside import Inside
 
 FIELDS: dict[str, Any] = {"model": "linear", "batch_size": 64, "val_size": 50, "train_size": 64, "epochs": 2}
@@ -233,9 +234,9 @@ HARMS: dict[str, Any] = {
 NEEDED = {"recipe.json", "environment.json"}
 
 
-def _harm_each(runs: Path, files: list[Path], harm: str) -> None:
+def _harm_each(runs: Path, every: list[Path], harm: str) -> None:
     """Damage one file after the other, and let all that reads a run read it."""
-    for file in files:
+    for file in every:
         home = runs.parent / f"{harm}-{str(file).replace('/', '-')}"
         shutil.copytree(runs, home)
         hurt = home / "hurt" / file
@@ -286,3 +287,146 @@ def test_the_studio_lists_runs_of_which_each_has_another_damaged_file(runs: Path
     listed = Runs.model_validate(Views(Jobs(runs)).runs())
     assert len(listed.runs) == 2 + len(HARMS) * len(_files(runs))
     assert {run.name: run for run in listed.runs}["whole"].error is None
+
+
+def test_without_a_home_folder_a_run_is_not_signed_and_that_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, under a number of a user that has no name."""
+    for name in ("XDG_STATE_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert trust.sign(Recipe(model="my_package:net")) is None
+    assert not trust._made_here({"id": "1", "signature": "2"}, {"model": "my_package:net"})
+
+
+def _link(to: Path) -> Any:
+    def spoil(path: Path) -> None:
+        path.unlink(missing_ok=True)
+        path.symlink_to(to)
+
+    return spoil
+
+
+#: A file in whose place another could hang a program, fill its memory, or have it read and write elsewhere.
+OPENED = [
+    *(".lock", "recipe.json", "environment.json", "metrics.csv", "steps.csv", "val_losses.npy", "asked.json"),
+    *("test.json", ".test.json.lock", "examined.npz", "last/state.json", "last/model.safetensors", "best/state.json"),
+]
+KINDS: dict[str, Any] = {
+    "fifo": lambda path: (path.unlink(missing_ok=True), os.mkfifo(path)),
+    "zeros": _link(Path("/dev/zero")),
+    "dangling": _link(Path("../../outside/made")),
+    "elsewhere": _link(Path("../../outside/kept")),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no FIFOs")
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_file_of_a_run_hangs_a_program_or_leads_it_out_of_the_folder(runs: Path, kind: str) -> None:
+    outside = runs.parent / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("secret")
+    for file in OPENED:
+        KINDS[kind](Path(shutil.copytree(runs / "hurt", runs / file.replace("/", "-").replace(".", "x"))) / file)
+    rows = json.loads(_said(["runs", "--json", "--runs-dir", str(runs)]))
+    whole = [Path(row["run"]).name for row in rows if row["error"] is None]
+    assert {"whole", "hurt"} <= set(whole)
+    if kind != "dangling":  # a file that leads to nothing is a file that is missing
+        assert {"recipexjson", "environmentxjson", "metricsxcsv"}.isdisjoint(whole)
+    for file in OPENED:
+        folder = runs / file.replace("/", "-").replace(".", "x")
+        for command in ("test", "continue", "advise"):
+            more = ["--epochs", "1"] if command == "continue" else []
+            said = _said([command, str(folder), *more])
+            assert "secret" not in said
+    assert [path.name for path in outside.iterdir()] == ["kept"]
+    assert (outside / "kept").read_text() == "secret"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it has no FIFOs")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_studio_answers_whatever_the_files_of_a_run_are(runs: Path, kind: str) -> None:
+    pytest.importorskip("fastapi")
+    from downstroke.studio import examined, follow
+    from downstroke.studio.errors import Refused
+    from downstroke.studio.jobs import Jobs
+    from downstroke.studio.schemas import Detail, History, Runs
+    from downstroke.studio.views import Views
+
+    (runs.parent / "outside").mkdir()
+    (runs.parent / "outside" / "kept").write_text("kept")
+    views = Views(Jobs(runs))
+    for file in OPENED:
+        name = file.replace("/", "-").replace(".", "x")
+        KINDS[kind](Path(shutil.copytree(runs / "hurt", runs / name)) / file)
+        if (runs / name / "recipe.json").exists():
+            Detail.model_validate(views.detail(name))
+            with suppress(Refused):
+                History.model_validate(views.history(name))
+            with suppress(DownstrokeError):
+                examined.last(Run(runs / name))
+        for tail in (follow.of_steps(runs / name), follow.of_epochs(runs / name)):
+            tail.pass_over()
+            tail.new()
+    listed = {run.name: run for run in Runs.model_validate(views.runs()).runs}
+    assert listed["whole"].error is None
+    assert listed["xlock"].val_loss == listed["whole"].val_loss
+
+
+def test_a_checkpoint_that_is_a_link_to_another_folder_is_not_read(runs: Path) -> None:
+    (runs / "hurt" / "last").rename(runs.parent / "elsewhere")
+    (runs / "hurt" / "last").symlink_to(runs.parent / "elsewhere")
+    shutil.rmtree(runs / "hurt" / "last.previous", ignore_errors=True)
+    assert Run(runs / "hurt").position == {}
+    with pytest.raises(CheckpointError, match="a link that leads out of the folder"):
+        checkpoint.load(runs / "hurt", "last")
+
+
+def test_what_is_written_beside_a_file_follows_no_link_that_waits_there(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("kept")
+    (tmp_path / f".state.json.{os.getpid()}.writing").symlink_to(tmp_path / "victim")
+    files.write_json(tmp_path / "state.json", [1])
+    assert files.read_json(tmp_path / "state.json") == [1]
+    assert (tmp_path / "victim").read_text() == "kept"
+
+
+def test_readings_that_unpack_to_more_than_is_taken_are_left_out(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert examine.last_readings(Run(runs / "whole")) is not None
+    monkeypatch.setattr(examine, "MOST_READINGS", 1000)
+    assert examine.last_readings(Run(runs / "whole")) is None
+
+
+def test_a_position_beyond_what_a_float_can_be_is_damage(runs: Path) -> None:
+    _state(runs / "hurt" / "last", lambda state: state["position"].update(loss_sum=10**39 * 10**300))
+    said = _said(["continue", str(runs / "hurt"), "--epochs", "1"])
+    assert "position.loss_sum is 1000" in said
+    assert "the checkpoint before it is used" in said
+
+
+@pytest.mark.parametrize("recipe", [3, [], {"sha256": 1}, {"sha256": "", "fields": []}])
+def test_a_state_whose_recipe_is_none_is_damage(runs: Path, recipe: Any) -> None:
+    _state(runs / "hurt" / "last", lambda state: state.update(recipe=recipe))
+    said = _said(["continue", str(runs / "hurt"), "--epochs", "1"])
+    assert ": recipe" in said or "(recipe" in said
+    assert "the checkpoint before it is used" in said
+
+
+@pytest.mark.parametrize("key", ["downstroke", "torch", "processor", "processes"])
+def test_an_environment_that_lacks_what_is_only_told_continues_and_says_so(runs: Path, key: str) -> None:
+    path = runs / "hurt" / "environment.json"
+    values = json.loads(path.read_text())
+    del values[key]
+    path.write_text(json.dumps(values))
+    assert f"{key} was not recorded and is " in _said(["continue", str(runs / "hurt"), "--epochs", "1"])
+
+
+@pytest.mark.parametrize("value", [None, [], 3, 10**400, {"a": 1}])
+def test_a_device_that_is_no_text_is_damage_in_a_line(runs: Path, value: Any) -> None:
+    path = runs / "hurt" / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "device": value}))
+    said = _said(["continue", str(runs / "hurt"), "--epochs", "1"])
+    assert "environment.json is damaged: device is " in said
+    assert "expected text" in said

@@ -7,7 +7,8 @@ import random
 import shutil
 import struct
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from downstroke.api import Run
 from downstroke.data import sources
 from downstroke.errors import DownstrokeError
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint
+from downstroke.runs import checkpoint, place
+from downstroke.runs.environment import first_threads, same_machine, threads_again
+from downstroke.runs.training import Training
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (40, 28, 28), np.uint8)
 LABELS = np.arange(40, dtype=np.uint8) % 4
@@ -208,3 +211,114 @@ def test_a_state_whose_checksum_fits_whatever_it_says_is_loaded_or_refused_in_a_
         answers(lambda: checkpoint.load(folder, "last"), f"state {number}")
         answers(lambda: Run(folder).weights("last"), f"state {number}")
         answers(lambda: Run(folder).state, f"state {number}")
+
+
+#: In the place of each field in turn; the last one is more than a float can be.
+OF_OTHER_KINDS: list[Any] = [None, -1.5, "x\n\x1b", [], [[1]], {"x": None}, 10**400]
+
+
+def of_other_kinds(whole: Any) -> Iterator[tuple[str, Any]]:
+    """JSON with one value, at any depth, left out or replaced: what was done, and the JSON."""
+    yield from ((f"all {value!r:.20}", value) for value in OF_OTHER_KINDS)
+    for way in _ways(whole):
+        for value in [..., *OF_OTHER_KINDS]:
+            changed = json.loads(json.dumps(whole))
+            at = changed
+            for key in way[:-1]:
+                at = at[key]
+            if value is ...:
+                del at[way[-1]]
+            else:
+                at[way[-1]] = value
+            yield f"{way} {value!r:.20}", changed
+
+
+def _ways(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value in `value`; of a list, to its first."""
+    inner = value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else []
+    for key, one in inner:
+        yield (*before, key)
+        yield from _ways(one, (*before, key))
+
+
+@pytest.fixture
+def continued(made: Path, tmp_path: Path) -> Path:
+    """A run with no checkpoint but the last one, which has something in each field."""
+    run = downstroke.Run.open(shutil.copytree(made, tmp_path / "run"))
+    run.extend(epochs=1, lr=0.01, schedule="exponential", progress=False)
+    for name in ("best", "best.previous", "last.previous"):
+        shutil.rmtree(run.folder / name, ignore_errors=True)
+    path = run.folder / "last" / "state.json"
+    state = json.loads(path.read_text())
+    state["position"]["threads"] = [[1, 1]]
+    state["recipe"]["fields"] = {key: state["recipe"]["fields"][key] for key in ("model", "lr")}  # all are read alike
+    sealed(path, state)
+    return run.folder
+
+
+def sealed(path: Path, state: Any) -> None:
+    """Write a state with the checksum that fits it."""
+    if isinstance(state, dict):
+        state = {key: value for key, value in state.items() if key != "checksum"}
+        state["checksum"] = checkpoint._checksum(state)
+    path.write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize("file", ["recipe.json", "environment.json", "last/state.json"])
+def test_well_formed_json_of_other_kinds_is_read_or_refused_in_a_line(continued: Path, file: str) -> None:
+    path, run = continued / file, Run(continued)
+    whole = json.loads(path.read_text())
+    whole.pop("checksum", None)
+    kept = {name: (continued / name).read_bytes() for name in ("metrics.csv", "steps.csv", "val_losses.npy", file)}
+
+    def read() -> None:
+        run.summary(), run.val, run.state
+        checkpoint.load(continued, "last")
+        run.advice(), run.weights("last")
+
+    def go_on() -> None:
+        run.recipe, run.environment, checkpoint.load(continued, "last")  # what they refuse, `resume` does, later
+        try:
+            with Training.resume(run, accept_recipe=True) as training:
+                training.introduction()
+        finally:
+            for name, data in kept.items():
+                (continued / name).write_bytes(data)
+
+    def begin() -> None:
+        found = run.environment
+        same_machine(found, first_threads(threads_again(found, None)))
+        place.description(run)
+
+    for number, (what, changed) in enumerate(of_other_kinds(whole)):
+        if file == "last/state.json":
+            sealed(path, changed)
+        else:
+            path.write_text(json.dumps(changed))
+        answers(read, f"{file}, {what}", measured=False)
+        answers(begin, f"{file}, {what}, begun", measured=False)
+        if file == "last/state.json" or number % 7 == 0:  # it takes as long as all the rest
+            answers(go_on, f"{file}, {what}, continued", measured=False)
+
+
+def test_a_studio_lists_every_run_whatever_is_in_the_file_of_a_job(
+    made: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("fastapi")
+    from downstroke.studio.jobs import Job, Jobs
+    from downstroke.studio.schemas import Detail, Runs
+    from downstroke.studio.views import Views
+
+    job = Job("other", "continue", {"model": "cnn", "lr": 0.1}, 3, 1, 0.1, "cosine", "ended", error="it failed")
+    for number, (what, changed) in enumerate(of_other_kinds(asdict(job))):
+        home = made.parent / ".studio"
+        home.mkdir(exist_ok=True)
+        (home / "other.job.json").write_text(json.dumps(changed))
+        views = Views(Jobs(made.parent, read_only=number % 2 == 0))
+        views.jobs._jobs = views.jobs._read()  # as at the start of one that trains
+        names = [run.name for run in Runs.model_validate(views.runs()).runs]
+        said = capfd.readouterr().err.splitlines()
+        assert (names, len(said)) in ((["other", "run"], 0), (["run"], 1), (["run"], 0)), (what, said)
+        if names[0] == "other":
+            Detail.model_validate(views.detail("other"))
+    shutil.rmtree(home)

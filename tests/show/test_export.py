@@ -22,7 +22,7 @@ from downstroke.learning import models
 from downstroke.learning.models import MODELS
 from downstroke.reading.batch_norm_folding import folded
 from downstroke.recipe import Recipe
-from downstroke.show.export import onnx_file
+from downstroke.show.export import onnx_file, row
 from downstroke.show.export.subject import Subject
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="no onnxruntime, so exports to ONNX are not tested")
@@ -211,11 +211,20 @@ def test_a_model_of_ones_own_that_cannot_be_exported_is_named_with_its_layer(
         downstroke.export(run, torchscript=tmp_path / "w")
     with pytest.raises(downstroke.DownstrokeError, match=r"the model is none of Conv2d, .*--onnx takes more"):
         downstroke.export(run, page=tmp_path / "w")
+    run = own(tmp_path, tiny, monkeypatch, "residual")
+    with pytest.raises(downstroke.DownstrokeError, match=r"it is Residual, .* over inside \(GELU\), out \(Linear\); "):
+        downstroke.export(run, numpy=tmp_path / "w")
     run = own(tmp_path, tiny, monkeypatch, "row_with_gelu")
     for form in ("page", "numpy"):
         with pytest.raises(downstroke.DownstrokeError, match=r"layer 2 .*GELU.* is none of Conv2d"):
             downstroke.export(run, **{form: tmp_path / "w"})
     assert not (tmp_path / "w").exists()
+
+
+def test_the_docs_list_the_layers_that_the_page_and_numpy_take() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    listed = text.partition("`--page` and `--numpy` take")[2].partition(": convolutions")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == {kind.__name__ for kind in row._KINDS}
 
 
 @pytest.mark.slow
@@ -248,6 +257,11 @@ def test_what_cannot_be_written_is_said_before_anything_is(run: downstroke.Run, 
         (["--onnx", str(tmp_path / "not" / "w.onnx")], 1, "there is no folder"),
         (["--page", str(tmp_path)], 1, "is a folder"),
         (["--numpy", str(tmp_path / "mine")], 1, "holds notes.txt"),
+        (
+            ["--onnx", str(tmp_path / "w"), "--int8", "--data", "/not/there"],
+            1,
+            "nothing is at /not/there; expected the",
+        ),
     ):
         done = CliRunner().invoke(main, ["export", str(run.folder), *options])
         assert (done.exit_code, line in done.stderr) == (status, True), done.stderr

@@ -116,6 +116,22 @@ def test_the_page_reads_200_glyphs_as_torch_does(page: Any, run: downstroke.Run,
     assert [one["accepted"] for one in found] == reader.accepts(glyphs).tolist()
 
 
+@pytest.mark.parametrize(
+    ("name", "levels", "said"),
+    [
+        ("readGlyph", "[1, 2, 3]", "3 levels; expected 784"),
+        ("readGlyph", "Array(784).fill(0.5)", "level 0 is 0.5; expected a whole number from 0 to 255"),
+        ("readGlyph", "Array(784).fill(0).with(9, 256)", "level 9 is 256; "),
+        ("readGlyph", "undefined", "0 levels; expected 784"),
+        ("read", "Array(99 * 100).fill(255)", "9900 levels; expected a square of 54 to 213 a side"),
+        ("read", "Array(28 * 28).fill(255)", "784 levels; expected a square"),
+    ],
+)
+def test_levels_that_are_none_are_refused(page: Any, name: str, levels: str, said: str) -> None:
+    told = page.evaluate(f"downstroke.{name}({levels}).then(() => 'answered', (error) => error.message)")
+    assert told.startswith(said)
+
+
 def test_the_page_makes_the_glyphs_that_python_makes(page: Any, mnist: Dataset) -> None:
     sheets = drawings(mnist)
     found = answers(page, "read", sheets)

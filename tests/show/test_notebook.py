@@ -8,6 +8,7 @@ import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,9 @@ def test_a_comparison_shows_its_figures_and_its_sentences(run: Run) -> None:
     alone = compare((np.array([0.1, 0.3]), np.array([0.2, 0.2])), (np.array([True, False]), np.array([True, True])))
     assert "the second reads 1 more of 2 images" in harmless(alone._repr_html_()).text
     assert "\n" not in repr(alone) + repr(found)
+    written: list[str] = []
+    found._repr_pretty_(SimpleNamespace(text=written.append), cycle=False)  # what IPython asks a dict for
+    assert written == [repr(found)]
 
 
 @pytest.mark.slow

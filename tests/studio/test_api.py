@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -33,7 +34,7 @@ from downstroke.cli import main
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.runs import files
-from downstroke.studio import guard, server, service, uploads
+from downstroke.studio import follow, guard, server, service, uploads
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
@@ -355,6 +356,17 @@ def test_too_much_is_refused_in_a_line(client: httpx2.Client, monkeypatch: pytes
     assert client.post("/api/read", files=[("files", large)] * 2).status_code == 413
 
 
+def test_who_still_sends_is_told_why_it_is_refused(client: httpx2.Client) -> None:
+    """A connection that is closed while a body comes is reset, and its answer may be lost."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as raw:
+        raw.sendall(b"POST /api/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65000000\r\n\r\n")
+        assert select.select([raw], [], [], 30)[0], "the answer is there"
+        for _ in range(30):
+            raw.sendall(b"x" * 99_900)
+            time.sleep(0.001)
+        assert raw.recv(1000).startswith(b"HTTP/1.1 413")
+
+
 def test_a_body_that_does_not_come_is_not_waited_for(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "BODY_S", 0.2)
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as raw:
@@ -375,6 +387,23 @@ def test_an_answer_that_takes_too_long_is_given_up(client: httpx2.Client, monkey
     monkeypatch.setattr(downstroke.studio.views, "recipes", lambda: time.sleep(1))
     answer = client.get("/api/recipes")
     assert (answer.status_code, "longer than" in answer.json()["error"]) == (503, True)
+
+
+def test_an_answer_under_way_when_the_server_ends_is_a_line_and_so_is_its_log(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked, ended = threading.Event(), threading.Event()
+    monkeypatch.setattr(server, "GRACE_S", 0.1)
+    monkeypatch.setattr(downstroke.studio.views, "recipes", lambda: (asked.set(), ended.wait(30)))
+    with ThreadPoolExecutor(1) as pool:
+        with serving(home, read_only=True) as client:
+            answer = pool.submit(httpx2.get, f"{client.base_url}/api/recipes", timeout=30)
+            answer.add_done_callback(lambda answer: ended.set())
+            assert asked.wait(30)
+        told = answer.result()
+    assert (told.status_code, told.headers["Cache-Control"]) == (503, "no-store")
+    assert told.json()["error"].startswith("the studio is ending")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_what_nobody_foresaw_is_a_line_too(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -813,6 +842,31 @@ def test_a_run_that_was_deleted_is_gone(client: httpx2.Client, home: Path) -> No
     shutil.rmtree(home / "brief")
     assert client.get("/api/runs/brief").status_code == 404
     assert "brief" not in [run["name"] for run in client.get("/api/runs").json()["runs"]]
+
+
+def test_a_tail_tells_each_row_once_and_after_a_continue_those_that_are_made_again(tmp_path: Path) -> None:
+    def write(*steps: int, end: str = "\n") -> None:
+        rows = "\n".join(f"{step},0.1,1.0,1.0" for step in steps)
+        files.write_bytes(tmp_path / "steps.csv", f"step,lr,batch_loss,gradient_norm\n{rows}{end}".encode())
+
+    write(1, 2, 3)
+    every, later, new = (follow.of_steps(tmp_path) for _ in range(3))
+    later.after = 2
+    new.pass_over()
+    tails = {"every": every, "later": later, "new": new}
+
+    def told() -> dict[str, list[int]]:
+        return {name: [row["step"] for row in tail.new()] for name, tail in tails.items()}
+
+    assert told() == {"every": [1, 2, 3], "later": [3], "new": []}
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("4,0.1,1.0,1.0\n5,0.")
+    assert told() == {"every": [4], "later": [4], "new": [4]}
+    write(1, 2)  # `continue` from step 2, and then step 3 anew
+    assert told() == {"every": [], "later": [], "new": []}
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("3,0.1,1.0,1.0\n")
+    assert told() == {"every": [3], "later": [3], "new": [3]}
 
 
 def test_a_training_that_was_started_elsewhere_is_shown_and_left_alone(client: httpx2.Client, home: Path) -> None:

@@ -80,9 +80,12 @@ class Comparison:
         chance = "more than chance" if low > 0 else "within chance"
         if self.images < FEW:
             chance += f", as far as {counted(self.images, 'image')} can tell"
+        # Where the interval leaves 0 out, it is not told as if it began there.
+        places = max(4, min(12, -math.floor(math.log10(low)))) if low > 0 else 4
         return (
             f"the val loss of {better}, {min(self.val_loss):.4f}, is lower than that of {worse} by "
-            f"{abs(self.difference):.4f} (95% interval {low:.4f} to {high:.4f}); the difference is {chance}"
+            f"{abs(self.difference):.{places}f} (95% interval {low:.{places}f} to {high:.{places}f}); "
+            f"the difference is {chance}"
         )
 
 

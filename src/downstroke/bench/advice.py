@@ -46,7 +46,7 @@ def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Pa
             if number % 50 == 0 or number == len(curves):
                 say(f"{name}: {number} of {len(curves)} histories")
         figures[name] = score(curves, walks)
-        files.write_json(out, figures)
+        files.output_json(out, figures)
     return figures
 
 

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from downstroke import callbacks
 from downstroke.bench import table as tables
 from downstroke.bench.timing import Say
-from downstroke.errors import DownstrokeError, counted
+from downstroke.errors import DownstrokeError, counted, to_install
 from downstroke.learning.machine import processor
 from downstroke.runs import files
 
@@ -202,7 +202,7 @@ FRAMEWORKS: dict[str, tuple[tuple[str, ...], Callable[[Task, int | None, Path], 
 def measure(*, names: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
     """Every framework in `names` (all, where it is empty) that is installed; saved to `out`, and returned."""
     if find_spec("sklearn") is None:
-        raise DownstrokeError('scikit-learn has the data and is not installed: pip install ".[peers]" in the clone')
+        raise DownstrokeError(f"scikit-learn has the data and is not installed: {to_install('sklearn')}")
     wanted = names or list(FRAMEWORKS)
     missing = [name for name in wanted if any(find_spec(package) is None for package in FRAMEWORKS[name][0])]
     for name in missing:
@@ -224,7 +224,7 @@ def measure(*, names: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
                     stopper = "advice" if patience is None else f"patience {patience}"
                     found[stopper] = {"epochs": len(losses), "val_loss": min(losses)}
                     say(f"{name}, {training}, {stopper}: {counted(len(losses), 'epoch')}, val loss {min(losses):.4f}")
-                files.write_json(out, figures)
+                files.output_json(out, figures)
     return figures
 
 

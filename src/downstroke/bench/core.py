@@ -59,7 +59,7 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
         for name, part in parts.items():
             if not only or name in only:
                 figures |= part()
-                files.write_json(out, figures)
+                files.output_json(out, figures)
     return figures
 
 

@@ -47,7 +47,7 @@ def measure(*, reader: Reader, images: int | None, out: Path, say: Say) -> dict[
         found[name] = float((reader.probabilities(spoiled).argmax(1) == labels).mean())
         say(f"{name}: {found[name]:.2%} read right")
     figures |= {"mean": statistics.mean(found.values()), "corruptions": found}
-    files.write_json(out, figures)
+    files.output_json(out, figures)
     return figures
 
 

@@ -58,7 +58,7 @@ def measure(*, labels: Sequence[int], draws: int, out: Path, say: Say) -> dict[s
                 "test_accuracy": found,
                 "train_seconds_median": statistics.median(seconds),
             }
-            files.write_json(out, figures)
+            files.output_json(out, figures)
     return figures
 
 

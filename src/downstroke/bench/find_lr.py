@@ -87,7 +87,7 @@ def measure(
                 )
                 near = float(np.mean([row["near"] for row in rows]))
                 figures = {"train_size": train_size, "epochs": EPOCHS, "cases": rows, "near_the_best": near}
-                files.write_json(out, figures)
+                files.output_json(out, figures)
     return figures
 
 

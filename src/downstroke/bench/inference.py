@@ -54,7 +54,7 @@ def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say)
             "largest_difference": difference,
         }
         say(f"batch of {batch}: {figures[f'batch of {batch}']['ratio']:.2f} times the images a second of ONNX Runtime")
-        files.write_json(out, figures)
+        files.output_json(out, figures)
     return figures
 
 

@@ -31,7 +31,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, T
 
 from downstroke.bench import table as tables
 from downstroke.bench.timing import Say, median_ratio
-from downstroke.errors import RecipeError
+from downstroke.errors import RecipeError, to_install
 from downstroke.learning import models
 from downstroke.learning.evaluate import read_logits
 from downstroke.learning.events import StepDone
@@ -99,7 +99,7 @@ def measure(*, names: Sequence[str], steps: int, rounds: int, out: Path, say: Sa
     """
     missing = [name for name, (package, _, _) in PEERS.items() if package and find_spec(package) is None]
     for name in missing:
-        say(f'{name} is not installed, and left out; to have it: pip install ".[peers]" in the clone')
+        say(f"{name} is not installed, and left out; to have it: {to_install('peers')}")
     threads = torch.get_num_threads()
     figures: dict[str, Any] = {
         "processor": processor(),
@@ -124,7 +124,7 @@ def measure(*, names: Sequence[str], steps: int, rounds: int, out: Path, say: Sa
             task = Task.of(recipe, Path(folder))
             able = [name for name in PEERS if name not in missing and model in PEERS[name][2]]
             figures[model] = run_in_turn(task, able, rounds, say)
-            files.write_json(out, figures)
+            files.output_json(out, figures)
     return figures
 
 

@@ -22,7 +22,7 @@ from downstroke.glyphs.glyph import glyph
 from downstroke.glyphs.picture import open_picture
 from downstroke.learning.evaluate import Evaluation, calibration_error, wilson
 from downstroke.reading.reader import Reader
-from downstroke.runs.files import write_json
+from downstroke.runs.files import output_json
 
 MOST_OF_OTHERS = 200  # digits of a set: others take a tenth of a second for each
 
@@ -60,7 +60,7 @@ def measure(
         pages = _pages(table_of_pages, partial(_page_of, reads), say)
         figures["others"][name] = {"glyphs": digits, "pages": pages}
     if out:
-        write_json(out, figures)
+        output_json(out, figures)
     return figures
 
 

@@ -37,5 +37,5 @@ def measure(*, recipe: str, images: int, rounds: int, out: Path, say: Say) -> di
         "steps_per_second_1x2": speeds[1],
         "steps_per_second_2x1": speeds[2],
     }
-    files.write_json(out, figures)
+    files.output_json(out, figures)
     return figures

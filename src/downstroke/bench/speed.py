@@ -64,7 +64,7 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
                     f"R {r:.2f} s ({r_accuracy:.2%}): {seconds / r:.3f} R"
                 )
             figures[name] = _figures(name, found, run.summary()["steps"], peak) | {"bytes_8_bits": size}
-            files.write_json(out, figures)
+            files.output_json(out, figures)
     return figures
 
 

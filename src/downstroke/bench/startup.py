@@ -36,5 +36,5 @@ def measure(*, rounds: int, out: Path, say: Say) -> dict[str, Any]:
         "train_seconds": statistics.median(training),
         "beyond": beyond,
     }
-    files.write_json(out, figures)
+    files.output_json(out, figures)
     return figures

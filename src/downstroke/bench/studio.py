@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from downstroke.bench.timing import Say
 from downstroke.data import sources
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, to_install
 from downstroke.learning.machine import processor
 from downstroke.reading.reader import Reader
 from downstroke.runs import files
@@ -94,7 +94,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
     """Both servers under the same load in turn, where ONNX Runtime is here; and /healthz while a training runs."""
     for package in ("fastapi", "uvicorn"):
         if find_spec(package) is None:
-            raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[studio]" in the clone')
+            raise DownstrokeError(f"{package} is not installed; to have it: {to_install('studio')}")
     asked = Asked.of(sources.load("mnist").train.images[:IMAGES])
     figures: dict[str, Any] = {"processor": processor(), "processors": os.cpu_count(), "clients": clients}
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home, ExitStack() as servers:
@@ -102,7 +102,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
         if all(find_spec(package) for package in ("onnx", "onnxscript", "onnxruntime")):
             addresses["plain FastAPI and ONNX Runtime"] = servers.enter_context(_plain(Path(home)))
         else:
-            say('ONNX Runtime is not here, so the studio is measured alone: pip install ".[onnx]" in the clone')
+            say(f"ONNX Runtime is not here, so the studio is measured alone; to have it: {to_install('onnx')}")
         loads = {name: Load() for name in addresses}
         for address in addresses.values():
             asyncio.run(_load(address, asked, clients, WARM_UP_S, Load()))
@@ -114,7 +114,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
             say(f"{name}: {_told(figures[name])}")
         figures["healthz while training"] = asyncio.run(_health(addresses["studio"], seconds / TURNS))
         say(f"/healthz while training: {_told(figures['healthz while training'])}")
-    files.write_json(out, figures)
+    files.output_json(out, figures)
     return figures
 
 

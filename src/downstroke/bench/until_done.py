@@ -36,7 +36,7 @@ def measure(
         say(f"seed {seed}: {counted(epochs, 'epoch')}, val loss {losses[0]:.4f}; cosine {losses[1]:.4f}")
         means = {name: statistics.mean(row[name] for row in figures["seeds"]) for name in ("until_done", "cosine")}
         figures |= {"mean": means, "gap": means["until_done"] / means["cosine"] - 1}
-        files.write_json(out, figures)
+        files.output_json(out, figures)
     return figures
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from downstroke.errors import MissingPackageError
+
 if TYPE_CHECKING:
     from downstroke.callbacks.keras import KerasAdvice
     from downstroke.callbacks.lightning import LightningAdvice
@@ -29,4 +31,10 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    framework = _HOME[name]
+    try:
+        return getattr(import_module(f"{__name__}.{framework}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != framework:
+            raise
+        raise MissingPackageError(f"{name} needs {framework}: pip install {framework}", name=framework) from None

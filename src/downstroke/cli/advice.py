@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from downstroke.cli.options import common, in_runs_dir, trusting
+from downstroke.cli.options import OUTPUT, common, in_runs_dir, trusting
 from downstroke.cli.printing import print_advice, print_json, say, tell
 from downstroke.cli.program import main
 
@@ -113,7 +113,7 @@ def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool)
 @click.argument("runs", nargs=-1, metavar="[RUN|LOG]...")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OUTPUT,
     help="A .png or .svg file; left out, loss.png in the run's folder, or of several runs losses.png in the "
     "current folder.",
 )

@@ -17,8 +17,8 @@ SHELLS = ("bash", "zsh", "fish")
 def completion(shell: str, *, as_json: bool) -> None:
     """Print the script that completes downstroke in SHELL.
 
-    bash and zsh: eval "$(downstroke completion bash)" in ~/.bashrc or ~/.zshrc; fish: downstroke completion fish >
-    ~/.config/fish/completions/downstroke.fish
+    bash and zsh: eval "$(downstroke completion bash)" in ~/.bashrc or ~/.zshrc; fish: mkdir -p
+    ~/.config/fish/completions; downstroke completion fish > ~/.config/fish/completions/downstroke.fish
     """
     from click.shell_completion import get_completion_class
 

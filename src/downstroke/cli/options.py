@@ -14,6 +14,21 @@ from downstroke.recipe import RENAMED, STANDARD, Recipe
 Command = Callable[..., Any]
 
 
+class Output(click.Path):
+    """A file or folder to write: its name is not empty, as that of a variable which is not set is."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty; give the name of what to write", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+OUTPUT = Output()
+
+
 def common(command: Command) -> Command:
     """The options of every command."""
     command = click.option(
@@ -121,5 +136,4 @@ def _sentence(field: Field[Any]) -> str:
 
 
 def saved_to(name: str) -> Callable[[Command], Command]:
-    kind, note = click.Path(path_type=Path), "Where the figures are saved."
-    return click.option("--out", type=kind, default=Path(name), show_default=True, help=note)
+    return click.option("--out", type=OUTPUT, default=Path(name), show_default=True, help="The file for the figures.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +26,16 @@ def tell(*lines: object, lead: str = "") -> None:
     """Each line on stdout; `lead` comes first, in bold. Names of files, runs and classes cannot break out of a line."""
     first, *more = (shown(str(line)) for line in lines)
     click.echo("\n".join([click.style(shown(lead), bold=True) * bool(lead) + first, *more]))
+
+
+def on_stdout(paths: Iterable[Path | None], *, as_json: bool) -> bool:
+    """Whether one of these outputs goes to our stdout, where nothing else may then be told; UsageError under --json."""
+    from downstroke.runs.files import goes_to
+
+    ours = next((path for path in paths if path and not path.is_char_device() and goes_to(path, 1)), None)
+    if ours and as_json:
+        raise click.UsageError(f"{ours} and --json both go to stdout; give a file, or leave out --json")
+    return ours is not None
 
 
 def print_json(value: Any) -> None:

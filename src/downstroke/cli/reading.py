@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from downstroke.cli.options import common, in_runs_dir, moved_data, trusting
-from downstroke.cli.printing import end_items, print_item, print_json, print_reading, say, tell
+from downstroke.cli.options import OUTPUT, common, in_runs_dir, moved_data, trusting
+from downstroke.cli.printing import end_items, on_stdout, print_item, print_json, print_reading, say, tell
 from downstroke.cli.program import FAILED, REFUSED, main
 from downstroke.errors import PictureError, counted
 
@@ -80,12 +81,8 @@ def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, .
     metavar="[NAME=]X,Y,W,H",
     help="Read this part alone, in pixels; repeatable.",
 )
-@click.option(
-    "--csv",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a table, one row per line of text; a table that exists is extended.",
-)
-@click.option("--show", type=click.Path(path_type=Path), help="Draw boxes and readings on the picture, into this file.")
+@click.option("--csv", type=OUTPUT, help="Write a table, one row per line of text; a table that exists is extended.")
+@click.option("--show", type=OUTPUT, help="Draw boxes and readings on the picture, into this file.")
 @click.option("--marks", is_flag=True, help="Keep points, commas, dashes, strokes and colons in the text.")
 @click.option(
     "--jobs",
@@ -109,6 +106,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
     from downstroke.glyphs.picture import sources
     from downstroke.watchers.progress import over
 
+    on_stdout([options["csv"], options["show"]], as_json=as_json)
     reader = reader_of(run, runs_dir, trust=options["trust"])
     say(f"reading with {reader.note}")
     strict, show, explain = options["strict"], options["show"], options["explain"]
@@ -116,7 +114,8 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
     table = _table(options["csv"]) if options["csv"] else None
     found = [source for image in images for source in sources(_stdin() if image == "-" else image)]
     total = len(found) * max(1, len(options["fields"]))
-    failed = refused = count = 0
+    inputs = {(made.st_dev, made.st_ino) for source in found if (made := _stat(source.file))}
+    failed = refused = count = added = 0
 
     def fields(source: Source) -> list[Field]:
         return (table.lacks(source, options["fields"]) if table else options["fields"]) or []
@@ -132,16 +131,16 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
         if told.error:
             say(f"error: {told.error}")
         else:
-            failed += not _draw_reading(told, _numbered(show, count, total) if show else None, explain)
+            failed += not _draw_reading(told, _numbered(show, count, total) if show else None, explain, inputs)
         if table:
-            table.add(told)
+            added += table.add(told)
         if as_json:  # one value at a time: there may be ten thousand
             print_item(told.to_dict(), first=count == 0)
         elif not (told.error or table):
             print_reading(told, [str(name) for name in reader.classes], explain)
         count += 1
     if table:
-        say(f"written: {table.path} ({counted(count, 'reading')} added)")
+        say(f"written: {table.path} ({counted(added, 'reading')} added)")
     if as_json:
         end_items(none=count == 0)
     if failed or (strict and refused):
@@ -151,7 +150,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
 @main.command()
 @click.argument("run")
 @click.argument("data", type=click.Path())
-@click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="The table to write; by default, stdout.")
+@click.option("--csv", type=OUTPUT, help="The table to write; by default, stdout.")
 @click.option("--probabilities", is_flag=True, help="Add a column for each class, 0 to 1.")
 @click.option(
     "--transpose/--no-transpose", default=None, help="The file stores each image transposed; by default, as RUN's data."
@@ -164,14 +163,19 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
 
     RUN is a run or `reader`, the shipped reader. DATA has no labels, or they are left out: a .csv such as Kaggle's
     test.csv, an .npz, an IDX file of images, or a folder of pictures of one digit each. ImageId counts from 1; in a
-    folder it is the picture's path.
+    folder it is the picture's path; one that cannot be read is named and left out, and the exit code is 1.
     """
+    from downstroke.data.typed import absolute
     from downstroke.data.unlabelled import load_images
     from downstroke.reading import predict as predicting
     from downstroke.recipe import SHIPPED
-    from downstroke.runs.files import write_bytes
+    from downstroke.runs.files import refuse_output, write_output
     from downstroke.runs.run import Run
 
+    path, wanted = options["csv"], options["probabilities"]
+    on_stdout([path], as_json=as_json)
+    if path:
+        refuse_output(path, [data])
     reader = reader_of(None if run == SHIPPED else run, runs_dir, trust=trust)
     transpose = options["transpose"]
     if transpose is None:
@@ -180,16 +184,19 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
     say(f"reading with {reader.note}")
     for notice in found.notices:
         say(f"note: {notice}")
-    read = predicting.predict(reader, found)
-    path, wanted = options["csv"], options["probabilities"]
+    for error in found.errors:
+        say(f"error: {error}")
     if path:
-        write_bytes(path, read.to_csv(probabilities=wanted).encode())
+        refuse_output(path, (Path(data) / name for name in found.names or ()))
+    read = predicting.predict(reader, found)
+    if path:
+        write_output(path, read.to_csv(probabilities=wanted).encode())
         say(f"written: {path} ({counted(len(read.ids), 'image')})")
     if as_json:
         held = {"probabilities": read.probabilities.tolist()} if wanted else {}
         print_json(
             {
-                "data": str(Path(data).resolve()),
+                "data": absolute(data),
                 "images": len(read.ids),
                 "csv": str(path.resolve()) if path else None,
                 "classes": list(read.classes),
@@ -197,16 +204,21 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
                 "labels": read.labels,
                 **held,
                 "notes": list(found.notices),
+                "errors": list(found.errors),
             }
         )
     elif not path:
         tell(*read.to_csv(probabilities=wanted).removesuffix("\n").split("\n"))
+    if found.errors:
+        sys.exit(FAILED)
 
 
 def _table(path: Path) -> ReadingsTable:
     from downstroke.show.readings_table import ReadingsTable
 
-    return ReadingsTable(path)
+    table = ReadingsTable(path)
+    click.get_current_context().call_on_close(table.close)
+    return table
 
 
 def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
@@ -216,21 +228,34 @@ def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
     return Reader.shipped() if run is None else Run.open(run, runs_dir, trust=trust).reader()
 
 
-def _draw_reading(reading: Reading, show: Path | None, explain: bool) -> bool:
-    """Draw what was asked for; report an error and return False if that failed."""
+def _draw_reading(reading: Reading, show: Path | None, explain: bool, inputs: set[tuple[int, int]]) -> bool:
+    """Draw what was asked for; report an error and return False if that failed. `inputs`: files not to be replaced."""
     from downstroke.show import readings
+
+    def target(path: Path) -> Path:
+        if (made := _stat(path)) and (made.st_dev, made.st_ino) in inputs:
+            raise PictureError(f"{path} is what is read, and would be replaced; give another name for the output")
+        return path
 
     try:
         if show:
-            say(f"drawn: {readings.draw(reading, show)}")
+            say(f"drawn: {readings.draw(reading, target(show))}")
         if explain:
             stem = Path(reading.file).stem if reading.file != "-" else "stdin"
             stem += "".join(f"-{part}" for part in (reading.page, reading.field) if part is not None)
-            say(f"drawn: {readings.explain(reading, Path(f'{stem}-explained.png'))}")
+            say(f"drawn: {readings.explain(reading, target(Path(f'{stem}-explained.png')))}")
     except PictureError as error:
         say(f"error: {error}")
         return False
     return True
+
+
+def _stat(file: str | bytes | Path) -> os.stat_result | None:
+    """None of what is not there, or comes from stdin."""
+    try:
+        return None if isinstance(file, bytes) else os.stat(file)
+    except (OSError, ValueError):
+        return None
 
 
 def _numbered(path: Path, index: int, total: int) -> Path:

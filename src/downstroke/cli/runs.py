@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +66,14 @@ def recipes(names: tuple[str, ...], *, as_json: bool) -> None:
 
     R is the time of one epoch of a published recipe, measured beside; docs/figures.md says how.
     """
-    from downstroke.recipe import ABOUT, RECIPES, About, Recipe, named
+    from downstroke.reading.shipped import shipped
+    from downstroke.recipe import ABOUT, RECIPES, SHIPPED, About, Recipe, named
 
     plain, rows = Recipe().to_dict(), []
     for name in names or RECIPES:
         recipe, about = named(name), ABOUT.get(name, About("your own"))
+        if name == SHIPPED:
+            about = replace(about, val_accuracy=shipped().val_accuracy)
         rows.append({"name": recipe.name, **asdict(about), "fields": recipe.to_dict()})
         if as_json:
             continue

@@ -10,7 +10,7 @@ import click
 from downstroke.cli.options import common, in_runs_dir
 from downstroke.cli.printing import print_json, say
 from downstroke.cli.program import main
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, missing, to_install
 
 TOKEN = "DOWNSTROKE_TOKEN"  # in the environment, where other users do not see it, as they see arguments
 
@@ -62,18 +62,17 @@ def studio(
         from downstroke.studio.guard import Settings, origin_of
         from downstroke.studio.serve import serve
     except ImportError as error:
-        raise DownstrokeError(
-            f'{error.name} is not installed; to have it: pip install ".[studio]" in the clone'
-        ) from None
+        lean = find_spec("torch") is None  # what only reads has its own list, which pins what was tested
+        how = "pip install -r requirements/server.txt, in the clone" if lean else to_install("studio")
+        raise DownstrokeError(f"{error.name} is not installed; to have it: {how}") from None
 
     if not read_only and find_spec("torch") is None:
-        raise DownstrokeError(
-            "torch is not installed, and a studio that trains needs it; add --read-only, or: pip install torch"
-        )
+        raise DownstrokeError(missing(ModuleNotFoundError(name="torch"), "a studio without --read-only"))
 
     def tell(served: dict[str, str]) -> None:
         shown = served["token"] if token is None else "as given"  # not into a server's log
-        say(f"the studio is at {served['url']}  (token {shown}; Ctrl-C ends it, trainings go on)")
+        ends = "Ctrl-C ends it" if read_only else "Ctrl-C ends it, trainings go on"
+        say(f"the studio is at {served['url']}  (token {shown}; {ends})")
         if as_json:
             print_json(served)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from downstroke.cli.options import (
+    OUTPUT,
     at_most_epochs,
     common,
     in_runs_dir,
@@ -206,7 +207,7 @@ def _peak_rss_mb() -> float:
 @click.argument("recipe", default="standard")
 @swept_fields
 @on_machine
-@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Draw the sweep into this .png or .svg file.")
+@click.option("--plot", "picture", type=OUTPUT, help="Draw the sweep into this .png or .svg file.")
 @common
 def find_lr(recipe: str, *, picture: Path | None, as_json: bool, **options: Any) -> None:
     """Suggest an lr for RECIPE by a range test: a few hundred steps, the lr rising at each. Nothing is kept.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from downstroke.glyphs.picture import SUFFIXES, read_picture
 from downstroke.glyphs.window import seen
 
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+Bad = dict[Path, str]  # a picture that cannot be read, and what is wrong with it
 _LITTER = ("thumbs.db", "desktop.ini")
 
 
@@ -109,10 +112,24 @@ def _open(path: Path) -> tuple[NDArray[np.uint8], list[str]]:
         raise DataError(str(error)) from None
 
 
-def _polarity(files: list[Path]) -> Polarity:
-    """The polarity of the whole data set, from about 200 pictures spread over it."""
-    sample = files[:: max(1, len(files) // 200)]
-    return "ink-high" if sum(vote(_open(path)[0]) for path in sample) >= 0 else "ink-low"
+@contextmanager
+def _noted(bad: Bad | None, path: Path) -> Iterator[None]:
+    """What is wrong with a picture is put down in `bad`; DataError where that is None."""
+    try:
+        yield
+    except DataError as error:
+        if bad is None:
+            raise
+        bad[path] = str(error)
+
+
+def _polarity(files: list[Path], bad: Bad | None = None) -> Polarity:
+    """The polarity of the whole data set, from about 200 pictures spread over it. `bad`: as for `_read_pictures`."""
+    votes = 0
+    for path in files[:: max(1, len(files) // 200)]:
+        with _noted(bad, path):
+            votes += vote(_open(path)[0])
+    return "ink-high" if votes >= 0 else "ink-low"
 
 
 def _looks(path: Path, glyph: NDArray[np.uint8], polarity: Polarity, *, turned: bool) -> NDArray[np.uint8]:
@@ -144,35 +161,50 @@ def _read_part(
     return Raw(images, labels, str(folder), look)
 
 
-def read_unlabelled(folder: Path, notices: list[str]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """(all pictures in a folder and its sub-folders as glyphs, uint8 [N, 28, 28]; their paths in it). DataError."""
+def read_unlabelled(folder: Path, notices: list[str]) -> tuple[NDArray[np.uint8], tuple[str, ...], tuple[str, ...]]:
+    """(all pictures in a folder and its sub-folders as glyphs, uint8 [N, 28, 28]; their paths in it; errors).
+
+    A picture that cannot be read is left out, with a line among the errors. DataError where there is none, or none can.
+    """
     inner = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     names = sorted(path for path in inner if not any(part.startswith(".") for part in path.parts))
     if not names:
         raise DataError(f"{folder}: no pictures ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
-    paths = [folder / name for name in names]
-    images = _read_pictures(folder, paths, _polarity(paths), notices, turned=False)
-    return images, tuple(name.as_posix() for name in names)
+    paths, bad = [folder / name for name in names], Bad()
+    polarity = _polarity(paths, bad)
+    whole = [path for path in paths if path not in bad]
+    images = _read_pictures(folder, whole, polarity, notices, turned=False, bad=bad)
+    kept = [index for index, path in enumerate(whole) if path not in bad]
+    errors = [bad[path] for path in paths if path in bad]
+    if not kept:
+        raise DataError(f"{errors[0]} (and {len(errors) - 1:,} more)" if len(errors) > 1 else errors[0])
+    read = tuple(whole[index].relative_to(folder).as_posix() for index in kept)
+    return images[kept] if errors else images, read, tuple(errors)
 
 
 def _read_pictures(
-    folder: Path, paths: list[Path], polarity: Polarity, notices: list[str], *, turned: bool
+    folder: Path, paths: list[Path], polarity: Polarity, notices: list[str], *, turned: bool, bad: Bad | None = None
 ) -> NDArray[np.uint8]:
-    """The pictures as glyphs, uint8 [N, 28, 28]; what is to be said of them is added to `notices`."""
+    """The pictures as glyphs, uint8 [N, 28, 28]; what is to be said of them is added to `notices`.
+
+    `bad`: is given what is wrong with those that cannot be read, whose glyphs say nothing; without it, DataError.
+    """
     images = np.empty((len(paths), SIZE, SIZE), np.uint8)
     as_they_are = []
     said: Counter[str] = Counter()
     for index, path in enumerate(paths):
-        picture, notes = _open(path)
-        said.update(notes)
-        picture = 255 - picture if turned else picture
-        if picture.shape == (SIZE, SIZE) and polarity == "ink-high":
-            images[index] = picture
-            as_they_are.append(index)
-        else:
-            images[index] = to_glyph(picture, polarity, str(path))
-    if len(as_they_are) < len(paths):  # of mixed sizes: all are brought into one form
+        with _noted(bad, path):
+            picture, notes = _open(path)
+            said.update(notes)
+            picture = 255 - picture if turned else picture
+            if picture.shape == (SIZE, SIZE) and polarity == "ink-high":
+                images[index] = picture
+                as_they_are.append(index)
+            else:
+                images[index] = to_glyph(picture, polarity, str(path))
+    if len(as_they_are) < sum(path not in (bad or {}) for path in paths):  # of mixed sizes: all are given one form
         for index in as_they_are:
-            images[index] = to_glyph(images[index], polarity, str(paths[index]))
+            with _noted(bad, paths[index]):
+                images[index] = to_glyph(images[index], polarity, str(paths[index]))
     notices += [f"{folder}: {count:,} of {counted(len(paths), 'picture')}: {note}" for note, count in said.items()]
     return images

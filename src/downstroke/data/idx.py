@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
+import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.raw import Found, Raw, check_classes
+from downstroke.data.raw import Found, Raw, check_classes, check_images, check_labels
 from downstroke.errors import DataError, counted
+from downstroke.regular import open_regular
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte
 _NAME = re.compile(
@@ -76,34 +81,46 @@ def _read_part(folder: Path, files: dict[tuple[str, str], Path], name: str, part
             found = ", ".join(sorted(path.name for path in files.values()))
             raise DataError(f"{folder}: no {part} {kind}; expected {expected} (or .gz) beside {found}")
     path = files[part, "images"]
+    # Both heads first: labels that are not one an image are not unpacked.
+    with _opened(path, 3) as (_, images), _opened(files[part, "labels"], 1) as (_, shape):
+        check_labels(shape, np.dtype(np.uint8), images[0], str(path))
     labels = read_array(files[part, "labels"], 1)
     if part == "train":
         check_classes(labels, str(path))
-    return Raw(read_array(path, 3, len(labels)), labels, str(path))
+    return Raw(read_array(path, 3), labels, str(path))
 
 
-def read_array(path: Path, dimensions: int, entries: int | None = None) -> NDArray[np.uint8]:
-    """One IDX file of bytes, gzipped or not, as uint8 [N, ...] of `dimensions` axes; N is `entries`, if given.
+def read_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """One IDX file of bytes, gzipped or not, as uint8 [N, ...] of `dimensions` axes.
 
     Format: "THE IDX FILE FORMAT" in LeCun's page of MNIST. Raises DataError for another format or length, before more
     is unpacked than the head promises.
     """
+    with _opened(path, dimensions) as (file, shape):
+        return _read(path, file, shape)
+
+
+@contextmanager
+def _opened(path: Path, dimensions: int) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    """An IDX file behind its head, and the shape that this promises. DataError, also for more than the file holds."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            if not zipped:
-                return _read(path, file, dimensions, entries, path.stat().st_size)
-            with gzip.open(file) as unzipped:
-                return _read(path, unzipped, dimensions, entries, path.stat().st_size * _MOST_PACKED)
+            if zipped:
+                with gzip.open(file) as unzipped:
+                    yield unzipped, _head(path, unzipped, dimensions, size * _MOST_PACKED)
+            else:
+                yield file, _head(path, file, dimensions, size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: the gzip file is damaged or cut short ({error}); download it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _read(path: Path, file: Any, dimensions: int, entries: int | None, most: int) -> NDArray[np.uint8]:
-    """The array in `file`, which cannot hold more than `most` bytes."""
+def _head(path: Path, file: Any, dimensions: int, most: int) -> tuple[int, ...]:
+    """The shape that the head of an IDX file of bytes promises, which cannot hold more than `most`."""
     what = "images" if dimensions == 3 else "labels"
     content = file.read(4 + 4 * dimensions)
     if len(content) < 4 + 4 * dimensions:
@@ -112,16 +129,19 @@ def _read(path: Path, file: Any, dimensions: int, entries: int | None, most: int
         raise DataError(
             f"{path}: starts with {content[:4].hex(' ')}; expected 00 00 08 {dimensions:02x}, an IDX file of {what}"
         )
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, offset=4))
-    size, promised = " x ".join(map(str, shape)), math.prod(shape)
-    if entries is not None and shape[0] != entries:
-        raise DataError(
-            f"{path}: {counted(shape[0], 'image')} but {counted(entries, 'label')}; "
-            f"expected as many of one as of the other"
-        )
-    if promised > most:
-        most_told = counted(most, "byte")
+    shape = struct.unpack(f">{dimensions}I", content[4:])
+    if (promised := math.prod(shape)) > most:
+        size, most_told = " x ".join(map(str, shape)), counted(most, "byte")
         raise DataError(f"{path}: {most_told} of {what} at most; expected {promised} ({size}): it is cut short")
+    if dimensions == 3:
+        check_images(shape, np.dtype(np.uint8), str(path))
+    return shape
+
+
+def _read(path: Path, file: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The array of so many bytes in `file`."""
+    what = "images" if len(shape) == 3 else "labels"
+    size, promised = " x ".join(map(str, shape)), math.prod(shape)
     array = np.empty(promised, np.uint8)
     held = 0
     while piece := file.read(min(_PIECE, promised - held + 1)):  # a byte more tells that the file is too long

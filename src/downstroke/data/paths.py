@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from downstroke.data import folders, idx, raw, tables
+from downstroke.data import folders, idx, raw, tables, typed
 from downstroke.errors import DataError
 
 _FORMS = (
@@ -18,18 +18,20 @@ def find(data: str | Path, *, or_else: str = "", least: int = 2) -> tuple[str, r
 
     `least`: the classes that a folder of pictures must have.
     """
-    path = Path(data).expanduser()
+    path = typed.expanded(data)
     try:
         if path.is_dir():
             return _find_in_folder(path, least)
         if path.is_file():
             return _find_in_file(path)
+        if path.exists():
+            raise DataError(f"{path}: neither a file nor a folder; expected {_FORMS}")
     except PermissionError as error:
         raise DataError(f"{error.filename or path}: cannot be read; check its permissions") from None
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
         raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None
-    if path.exists():
-        raise DataError(f"{path}: neither a file nor a folder; expected {_FORMS}")
     raise DataError(f"{path}: no such file or folder; expected {or_else}{_FORMS}")
 
 

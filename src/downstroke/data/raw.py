@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,17 @@ from numpy.typing import NDArray
 
 from downstroke.data import upright
 from downstroke.data.dataset import Dataset, Part, set_test_apart
-from downstroke.errors import DataError, PictureError, counted
+from downstroke.errors import DataError, PictureError, counted, shown
 from downstroke.glyphs.glyph import SIZE, glyph
 from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import bits_of
 
 MAX_CLASSES = 1000
+MOST_IMAGES = 20_000_000  # which become 16 GB
+MOST_PIXELS = 16_000_000  # of an image, which becomes one of 28x28; those of each colour count
+MOST_NAME = 200  # characters of a class's name
+_MOST_NAMES = 500_000_000  # bytes of all labels that are names
+_MOST = 16_000_000_000  # bytes of all images of a part
 _AT_ONCE = 4096  # images: so many are held beside the others
 _LARGEST = 2**53  # a label; above it floats merge whole numbers
 
@@ -87,6 +93,8 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
             raise DataError(f"{train.where}: {error}") from None
         train_part, test_part = _parted(train_part, kept, apart)
     names = tuple(str(value) if found.names is None else found.names[value] for value in classes.tolist())
+    if spoilt := [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
+        raise DataError(f"{train.where}: the name of class {shown(spoilt[0][:40])} is not UTF-8; rename it")
     parts = {"train": train_part, "test": test_part, **others}
     notices += _remarks(parts, names)
     if upright.lies(train_part, names):
@@ -211,6 +219,43 @@ def to_glyph(image: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArra
         raise DataError(f"{where}: {error}; fix or remove it") from None
 
 
+def check_images(shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
+    """DataError for images, [N, ...], that cannot be learned from, by what is known before any is unpacked."""
+    if dtype.kind not in "fiub":
+        raise DataError(f"{where}: images of type {_typed(dtype)}; expected numbers from 0 to 255")
+    if shape[0] > MOST_IMAGES:
+        raise DataError(f"{where}: {counted(shape[0], 'image')}; expected at most {MOST_IMAGES:,}")
+    if math.prod(shape[1:]) > MOST_PIXELS:
+        size = " x ".join(f"{length:,}" for length in shape[1:])
+        raise DataError(f"{where}: images of {size}; expected at most {MOST_PIXELS:,} pixels each: make them smaller")
+    if (size_of_all := math.prod(shape) * dtype.itemsize) > _MOST:
+        raise DataError(f"{where}: {size_of_all / 1e9:,.0f} GB of images; expected at most {_MOST / 1e9:.0f} GB")
+
+
+def check_labels(shape: tuple[int, ...], dtype: np.dtype[Any], images: int, where: str) -> None:
+    """As `check_images`, for the labels of so many images: one label each, whole numbers or names."""
+    if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
+        hint = "; for one-hot labels use labels.argmax(1)" if len(shape) == 2 else ""
+        raise DataError(f"{where}: labels of shape {list(shape)}; expected one label an image{hint}")
+    if shape[0] != images:
+        raise DataError(
+            f"{where}: {counted(images, 'image')} but {counted(shape[0], 'label')}; "
+            f"expected as many of one as of the other"
+        )
+    if dtype.kind not in "fiubU":
+        raise DataError(f"{where}: labels of type {_typed(dtype)}; expected whole numbers or strings")
+    if dtype.kind == "U" and (dtype.itemsize > 4 * MOST_NAME or shape[0] * dtype.itemsize > _MOST_NAMES):
+        raise DataError(
+            f"{where}: labels of type {dtype}, {shape[0] * dtype.itemsize / 1e6:,.0f} MB; "
+            f"expected names of at most {MOST_NAME} characters and {_MOST_NAMES / 1e6:.0f} MB, or whole numbers"
+        )
+
+
+def _typed(dtype: np.dtype[Any]) -> str:
+    """A type's name; that of a record lists its fields."""
+    return str(dtype)[:60]
+
+
 def check_classes(labels: NDArray[Any], where: str) -> None:
     """DataError where these labels, [N], are all one: known before images are unpacked."""
     if len(labels) and (labels == labels[:1]).all():
@@ -219,17 +264,8 @@ def check_classes(labels: NDArray[Any], where: str) -> None:
 
 def _check_labels(raw: Raw) -> NDArray[Any]:
     """The labels of `raw`, whole numbers of 0 or more or strings, [N]."""
-    labels = raw.labels
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        hint = "; for one-hot labels use labels.argmax(1)" if labels.ndim == 2 else ""
-        raise DataError(f"{raw.where}: labels of shape {list(labels.shape)}; expected one label an image{hint}")
-    if len(labels) != len(raw.images):
-        raise DataError(
-            f"{raw.where}: {counted(len(raw.images), 'image')} but {counted(len(labels), 'label')}; "
-            f"expected as many of one as of the other"
-        )
+    check_labels(raw.labels.shape, raw.labels.dtype, len(raw.images), raw.where)
+    labels = raw.labels.reshape(-1)
     if not len(labels):
         raise DataError(f"{raw.where}: no images; expected at least two classes of them")
     if labels.dtype.kind == "f":
@@ -247,8 +283,6 @@ def _check_labels(raw: Raw) -> NDArray[Any]:
             raise DataError(
                 f"{raw.where}: label {lowest} (image {int(labels.argmin())}); expected whole numbers of 0 or more"
             )
-    elif labels.dtype.kind != "U":
-        raise DataError(f"{raw.where}: labels of type {labels.dtype}; expected whole numbers or strings")
     return labels
 
 
@@ -289,8 +323,7 @@ def _grey(raw: Raw, transpose: bool = False) -> NDArray[Any]:
     `transpose`: they are held as [N, W, H].
     """
     images = raw.images
-    if images.dtype.kind not in "fiub":
-        raise DataError(f"{raw.where}: images of type {images.dtype}; expected numbers from 0 to 255")
+    check_images(images.shape, images.dtype, raw.where)
     if images.ndim == 2:
         side = round(images.shape[1] ** 0.5)
         if side < 2 or side * side != images.shape[1]:

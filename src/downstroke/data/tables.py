@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.raw import Found, Raw, check_classes
+from downstroke.data.raw import MOST_IMAGES, Found, Raw, check_classes, check_images, check_labels
 from downstroke.errors import DataError, counted, shown
 
 _NPZ = (  # train and, where there are, val and test: the names in common use, in lower case
@@ -33,8 +33,10 @@ _CSV = re.compile(r"(?P<set>.*?)(?P<part>train|val|test)\.csv(\.gz)?", re.IGNORE
 _LABELS = ("label", "class")
 #: Rows and numbers read at a time, so that a table of 42,000 x 785 never stands in memory as floats.
 _ROWS, _NUMBERS = 4096, 4_000_000
-_LONGEST_LINE = 64_000_000  # characters
-_MOST = 16_000_000_000  # bytes of an array; what is said to be larger is not begun
+_MOST_COLUMNS = 1024 * 1024 + 1  # of images of 1024x1024, and a label
+_LONGEST_FIELD = 40  # characters of a column's name or a number, as a rule
+_MOST_TEXT = 16_000_000  # characters read at a time
+_MOST_HEADER = 10_000  # bytes of the header of an array, as NumPy has it
 
 
 def read_npz(file: Path) -> Found:
@@ -57,11 +59,14 @@ def read_npz(file: Path) -> Found:
         }
         wanted = {part: (found[pair[0]], found[pair[1]]) for part, pair in pairs.items()}
         used = {key for pair in wanted.values() for key in pair}
-        for x, y in wanted.values():  # the labels first: they are small, and may tell that the images are of no use
-            arrays[y] = _array(file, archive, y)
+        for x, y in wanted.values():
+            images, labels = _promised(file, archive, x), _promised(file, archive, y)
+            check_images(*images, f"{file}, {x}")
+            check_labels(*labels, images[0][0], f"{file}, {x}")
+            arrays[y] = _array(file, archive, y)  # they are small, and may tell that the images are of no use
             if x == wanted["train"][0]:
                 check_classes(arrays[y], f"{file}, {y}")
-            arrays[x] = _array(file, archive, x, len(arrays[y]))
+            arrays[x] = _array(file, archive, x)
     parts = {part: Raw(arrays[x], arrays[y], f"{file}, {x}") for part, (x, y) in wanted.items()}
     unused = [shown(name) for name in sorted(set(archive.files) - used)]
     notices = (f"{file}: left out {', '.join(unused[:8])}{', ...' if len(unused) > 8 else ''}",) if unused else ()
@@ -81,6 +86,7 @@ def read_unlabelled_npz(file: Path, notices: list[str]) -> NDArray[Any]:
             notices.append(
                 f"{file}: {wanted[0]} is read; left out {', '.join(others[:8])}{', ...' * (len(others) > 8)}"
             )
+        check_images(*_promised(file, archive, wanted[0]), f"{file}, {wanted[0]}")
         return _array(file, archive, wanted[0])
 
 
@@ -98,9 +104,21 @@ def _archive(file: Path) -> Iterator[Any]:
         yield archive
 
 
-def _array(file: Path, archive: Any, key: str, entries: int | None = None) -> NDArray[Any]:
-    """An array of an .npz, of `entries` entries where that is known. What its header promises is checked beforehand."""
+@contextmanager
+def _damage_named(file: Path, key: str) -> Iterator[None]:
+    """What goes wrong in reading a member of an .npz, as DataError."""
     try:
+        yield
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, LookupError) as error:
+        text = shown(" ".join(str(error).split()))[:200]
+        raise DataError(f"{file}: {key} is damaged or locked ({text}); save or download it again") from None
+
+
+def _promised(file: Path, archive: Any, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array of an .npz, by its header. DataError where the file cannot hold them."""
+    with _damage_named(file, key):
         with archive.zip.open(f"{key}.npy") as member:
             shape, dtype = _header(member)
         size = math.prod(shape) * dtype.itemsize
@@ -111,23 +129,19 @@ def _array(file: Path, archive: Any, key: str, entries: int | None = None) -> ND
             )
         if not shape:
             raise DataError(f"{file}: {key} is no array; expected one entry an image")
-        if entries is not None and shape[0] != entries:
-            raise DataError(
-                f"{file}, {key}: {counted(shape[0], 'image')} but {counted(entries, 'label')}; "
-                f"expected as many of one as of the other"
-            )
-        if not 0 <= size <= min(_MOST, archive.zip.getinfo(f"{key}.npy").file_size):
+        if not 0 <= size <= archive.zip.getinfo(f"{key}.npy").file_size:
             raise DataError(f"{file}: {key} is damaged: it promises {counted(size, 'byte')}; save or download it again")
+    return shape, dtype
+
+
+def _array(file: Path, archive: Any, key: str) -> NDArray[Any]:
+    """An array of an .npz, of the shape and type that it promised."""
+    with _damage_named(file, key):
         array: NDArray[Any] = archive[key]
-        if dtype.kind == "U" and array.size:
-            codes = np.ascontiguousarray(array.astype(dtype.newbyteorder("="))).view(np.uint32)
-            if codes.max() > sys.maxunicode:
+        if array.dtype.kind == "U" and array.size:
+            native = array.astype(array.dtype.newbyteorder("="), copy=False)
+            if np.ascontiguousarray(native).view(np.uint32).max() > sys.maxunicode:
                 raise ValueError("a name holds what is no character")
-    except DataError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, LookupError) as error:
-        text = shown(" ".join(str(error).split()))[:200]
-        raise DataError(f"{file}: {key} is damaged or locked ({text}); save or download it again") from None
     return array
 
 
@@ -135,7 +149,10 @@ def _header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and type that a .npy promises. ValueError."""
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(member)
+    told = member.read(2 if version == (1, 0) else 4)
+    if (length := int.from_bytes(told, "little")) > _MOST_HEADER:  # NumPy would read it all, and refuse it then
+        raise ValueError(f"its header has {counted(length, 'byte')}")
+    shape, _, dtype = read(io.BytesIO(told + member.read(length)))
     return shape, dtype
 
 
@@ -175,8 +192,8 @@ def _lacks_labels(file: Path) -> bool:
     """Whether a CSV has a header of pixels alone."""
     try:
         with _open_text(file) as text:
-            header = _fields(line := text.readline(), _delimiter(line))
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error):
+            header = _fields(line := _first_line(file, text), _delimiter(line))
+    except (DataError, OSError, EOFError, UnicodeDecodeError, zlib.error):
         return False  # why it cannot be read is said by whoever reads it
     names = [name.lower() for name in header]
     return bool(names) and names[0].startswith("pixel") and not set(names) & set(_LABELS)
@@ -204,7 +221,7 @@ def read_csv(file: Path) -> Raw:
 def read_unlabelled_csv(file: Path, notices: list[str]) -> NDArray[Any]:
     """As `read_csv`, the images alone: [N, pixels]. The column of labels may be missing, and is left out. DataError."""
     with _named_errors(file), _open_text(file) as text:
-        first_line = next(_lines(file, text, 1), "")
+        first_line = _first_line(file, text)
         header = _fields(first_line, _delimiter(first_line))
         named = not _is_number(header[0])
         side = math.isqrt(len(header))
@@ -234,20 +251,30 @@ def _open_text(file: Path) -> TextIO:
     return file.open(encoding="utf-8-sig")
 
 
-def _lines(file: Path, text: TextIO, most: int) -> Iterator[str]:
-    """The next `most` lines at most; DataError for one without an end."""
-    for _ in range(most):
-        line = text.readline(_LONGEST_LINE)
-        if not line:
-            return
-        if len(line) == _LONGEST_LINE:
-            raise DataError(f"{file}: a line of more than {_LONGEST_LINE:,} characters; expected a row an image")
-        yield line
+def _lines(file: Path, text: TextIO, most: int, columns: int) -> list[str]:
+    """The next `most` lines at most, fewer where they are long; DataError for one longer than so many columns make."""
+    longest = columns * _LONGEST_FIELD + 1000
+    lines: list[str] = []
+    held = 0
+    while len(lines) < most and held < _MOST_TEXT and (line := text.readline(longest)):
+        if len(line) == longest:
+            raise DataError(f"{file}: a line of more than {longest:,} characters; expected a row an image")
+        lines.append(line)
+        held += len(line)
+    return lines
+
+
+def _first_line(file: Path, text: TextIO) -> str:
+    """The first line, "" where there is none; DataError where it has too many columns."""
+    line = "".join(_lines(file, text, 1, _MOST_COLUMNS))
+    if (columns := line.count(_delimiter(line)) + 1) > _MOST_COLUMNS:
+        raise DataError(f"{file}: {counted(columns, 'column')}; expected at most {_MOST_COLUMNS:,}")
+    return line
 
 
 def _read_rows(file: Path, text: TextIO, *, labelled: bool = True) -> Raw:
     """The images and labels; the labels are all 0 where the table has none."""
-    first_line = next(_lines(file, text, 1), "")
+    first_line = _first_line(file, text)
     if not first_line.strip():
         raise DataError(f"{file}: the file is empty; expected the columns label,pixel0,pixel1,...")
     delimiter = _delimiter(first_line)
@@ -261,9 +288,11 @@ def _read_rows(file: Path, text: TextIO, *, labelled: bool = True) -> Raw:
     labels, images = [], _Rows(len(pixels))
     row = 1 + has_header  # of the file, from 1
     # The text is read a block of lines at a time, which also tells where a line cannot be parsed.
-    while lines := list(_lines(file, text, max(1, min(_ROWS, _NUMBERS // len(header))))):
+    while lines := _lines(file, text, max(1, min(_ROWS, _NUMBERS // len(header))), len(header)):
         block = _parse(file, lines, row, header, has_header, delimiter)
         row += len(lines)
+        if row > MOST_IMAGES:
+            raise DataError(f"{file}: more than {MOST_IMAGES:,} lines; expected a row an image")
         if len(block):
             # Floats are exact up to 2^53.
             labels.append(np.zeros(len(block)) if label is None else block[:, label].astype(np.float64))
@@ -349,7 +378,9 @@ def _columns(file: Path, header: list[str], *, labelled: bool = True) -> tuple[i
         )
     label = labels[0] if labelled else None
     others = [column for column in range(len(header)) if column != label]
-    numbers = {int(match[1]): column for column in others if (match := re.fullmatch(r"pixel_?(\d+)", lowered[column]))}
+    numbers = {
+        int(match[1]): column for column in others if (match := re.fullmatch(r"pixel_?(\d{1,9})", lowered[column]))
+    }
     if not numbers:  # other names, such as 1x1, 1x2, ...: taken in the order they have
         _check_square(file, len(others), f"{counted(len(others), 'column')}{' beside the label' if labelled else ''}")
         return label, others

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data import folders, idx, raw, tables
+from downstroke.data import folders, idx, raw, tables, typed
 from downstroke.errors import DataError
 
 _FORMS = "a .csv (pixel0,pixel1,...), an .npz of images, an IDX file of images, or a folder of pictures"
@@ -21,6 +21,7 @@ class Unlabelled:
     images: NDArray[np.uint8]
     names: tuple[str, ...] | None
     notices: tuple[str, ...]
+    errors: tuple[str, ...] = ()  # a line for each picture in a folder that could not be read, and was left out
 
 
 def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
@@ -30,12 +31,12 @@ def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
     another usual name, or its only array. A folder holds pictures of one digit each, in sub-folders, too. `transpose`:
     the file holds each image with rows and columns swapped. Raises DataError.
     """
-    path = Path(data).expanduser()
+    path = typed.expanded(data)
     notices: list[str] = []
     try:
         if path.is_dir():
-            images, names = folders.read_unlabelled(path, notices)
-            return Unlabelled(images, names, tuple(notices))
+            images, names, errors = folders.read_unlabelled(path, notices)
+            return Unlabelled(images, names, tuple(notices), errors)
         if not path.is_file():
             raise DataError(f"{path}: no such file or folder; expected {_FORMS}")
         name = path.name.lower()
@@ -49,6 +50,8 @@ def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
             raise DataError(f"{path}: unknown data format; expected {_FORMS}")
     except PermissionError as error:
         raise DataError(f"{error.filename or path}: cannot be read; check its permissions") from None
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
         raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None
     if not len(found):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.errors import PictureError, counted, shown
+from downstroke.errors import PictureError, counted, shown, to_install
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +37,6 @@ _LOOK = 512  # pixels: a longer picture is made smaller to see that
 _TILE = 1024  # pixels: a picture becomes grey tile by tile, so that little is held beside what Pillow decoded
 _ORIENTATION = 0x0112  # in EXIF
 _EXPECTED = "expected PNG, JPEG, GIF, TIFF, WebP, BMP, PGM, HEIC, AVIF or PDF"
-_PHOTOS = 'pip install "downstroke[photos]"'
 _PDFIUM = threading.Lock()  # PDFium may be used by one thread at a time
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _REDUCED, _SUBFILE = 0b101, 254  # a TIFF's thumbnails and masks are no pages; the tag that tells
@@ -235,13 +234,13 @@ def _formats(content: bytes, name: str) -> tuple[str, ...]:
         from PIL import features
 
         if not features.check("avif"):
-            raise PictureError(f"{name}: an AVIF picture, which the Pillow here does not open; {_PHOTOS}")
+            raise PictureError(f"{name}: an AVIF picture, which the Pillow here does not open; {to_install('photos')}")
         return ("AVIF",)
     if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
         try:
             import pillow_heif
         except ImportError:
-            raise PictureError(f"{name}: a HEIC picture; to read it: {_PHOTOS}") from None
+            raise PictureError(f"{name}: a HEIC picture; to read it: {to_install('photos')}") from None
         pillow_heif.register_heif_opener()
         return ("HEIF",)
     return _FORMATS
@@ -281,7 +280,7 @@ def _pdfium(name: str) -> Any:
     try:
         import pypdfium2
     except ImportError:
-        raise PictureError(f"{name}: a PDF, not a picture; to read it: {_PHOTOS}") from None
+        raise PictureError(f"{name}: a PDF, not a picture; to read it: {to_install('photos')}") from None
     return pypdfium2
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import uint8
 from numpy.typing import NDArray
 
-from downstroke.errors import PictureError, RunError, shown
+from downstroke.errors import PictureError, RunError, saying_what_is_missing, shown
 from downstroke.glyphs import window
 from downstroke.glyphs.glyph import SIZE, Cut, looks
 from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
@@ -85,6 +85,7 @@ class Reader:
         self.origin: Origin | None = None  # where another process finds its weights
 
     @classmethod
+    @saying_what_is_missing
     def open(
         cls,
         run: Run | str | os.PathLike[str] | None = None,

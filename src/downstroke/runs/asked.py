@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from downstroke.errors import DownstrokeError, counted
 from downstroke.runs import files
-from downstroke.runs.run import Run
+from downstroke.runs.run import MOST_COUNTED, Run
 
 ASKED = "asked.json"
 
@@ -35,7 +35,7 @@ def _unbegun(run: Run) -> list[str]:
         epochs = files.read_json(run.folder / ASKED)["epochs"]
     except (DownstrokeError, OSError, KeyError, TypeError):
         return []
-    if epochs is not None and type(epochs) is not int:
+    if epochs is not None and not (type(epochs) is int and 0 < epochs <= MOST_COUNTED):
         return []
     asked = "--until-done" if epochs is None else f"--epochs {epochs}"
     done = "0 epochs" if epochs is None else f"0 of {counted(epochs, 'epoch')}"

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from downstroke.errors import CheckpointError, shown
 from downstroke.recipe import Recipe, renamed
-from downstroke.regular import read_regular
 from downstroke.runs import files
 from downstroke.runs.run import refuse_absurd
 
@@ -38,6 +37,8 @@ _FILE = re.compile(r"[a-z]{1,40}\.safetensors")
 #: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
 #: and the first goal, in whose place the position has its own.
 UNBOUND = ("name", "data", "val_data", "epochs")
+#: What torch and the learner raise where tensors and a state do not fit a recipe or its network.
+MISFIT = (RuntimeError, LookupError, TypeError, ValueError, AttributeError, OverflowError)
 VAL = "val"  # of `best`, beside the weights: how they read the val images, `losses` and `right`, [N] each
 
 
@@ -96,9 +97,9 @@ def unlike(state: dict[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     Nothing for a state of a version that did not record its recipe; a field of a newer version counts from then on.
     """
     made, now = state.get("recipe"), bond(recipe)
-    if made is None or made["sha256"] == now["sha256"]:
+    if not made or made.get("sha256") == now["sha256"]:
         return {}
-    then = renamed(made["fields"])
+    then = renamed(made.get("fields", {}))
     return {
         key: (then[key], value)
         for key, value in now["fields"].items()
@@ -192,21 +193,23 @@ def _verified(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{folder / file} is damaged (its checksum does not fit)")
             found[file.removesuffix(".safetensors")] = data
-        refuse_absurd(state["position"])
+        refuse_absurd(state)
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise
         raise CheckpointError(f"{folder} is damaged ({Path(error.filename).name} is missing)") from None
-    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} is damaged ({Path(error.filename or folder).name}: {error.strerror or error})"
+        ) from None
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise CheckpointError(f"{folder} is damaged ({' '.join(str(error).split())})") from None
     return found, state
 
 
 def _held(folder: Path, file: str, most: int) -> bytes:
-    """What a file of the folder holds: a regular file, and no link to one elsewhere."""
-    if (folder / file).is_symlink():
-        raise OSError(f"{file} is a link; expected a file")
-    return read_regular(folder / file, most)
+    """What a file of the checkpoint in `folder` holds, where no link leads out of the run's folder."""
+    return files.read_inside(folder / file, most, folder.parent)
 
 
 def _checksum(body: dict[str, Any]) -> str:

@@ -41,6 +41,9 @@ class Readings:
 class Comparison(dict[str, Any]):
     """The JSON of `downstroke compare` for two runs; a notebook shows its figures and its sentences."""
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # IPython would write a dict over many lines
+
     def _repr_html_(self) -> str:
         return paired.shown_pair(self, [Path(folder).name for folder in self["runs"]])
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from downstroke.data.dataset import Dataset
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, shown
 from downstroke.learning.distributed import world
 from downstroke.learning.learner import Learner
 from downstroke.learning.machine import Machine, choose
@@ -64,7 +64,7 @@ def threads_again(environment: dict[str, Any], asked: int | None) -> int | None:
     """The threads given now, or given when the run began; None where the program chooses."""
     # With another number of processes, the old number of threads would be too many or too few.
     # Runs from before `threads_given` was recorded keep their threads.
-    kept = environment.get("threads_given", True) and world().size == environment["processes"]
+    kept = environment.get("threads_given", True) and world().size == environment.get("processes")
     return environment["threads"] if asked is None and kept else given_threads(asked)
 
 
@@ -76,13 +76,13 @@ def same_machine(environment: dict[str, Any], threads: int | None) -> tuple[Mach
         machine = choose(environment["device"], environment["precision"], threads)
     except DownstrokeError:
         machine = choose("auto", environment["precision"], threads)
-        notices.append(f"device {environment['device']} is not here; going on with {machine.device}")
+        notices.append(f"device {shown(environment['device'])[:100]} is not here; going on with {machine.device}")
     now = {**_versions(), "processor": machine.describe(), "processes": processes, "threads": machine.threads}
     for key in ("torch", "processor", "downstroke", "processes", "threads"):
-        if now[key] != environment[key]:
+        if now[key] != (was := environment.get(key, "not recorded")):
             notices.append(
-                f"{key} was {environment[key]} and is {now[key]}: the weights may differ in their last bits from an "
-                f"unbroken run"
+                f"{key} was {shown(str(was))[:100]} and is {now[key]}: the weights may differ in their last bits from "
+                f"an unbroken run"
             )
     return machine, notices
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
+from downstroke.runs import files
 from downstroke.runs.place import load_of
 from downstroke.runs.record import add_look
 from downstroke.runs.run import READINGS, Run, refuse_diverged
+
+MOST_READINGS = 1_000_000_000  # bytes, unpacked
 
 
 def examine(
@@ -73,11 +77,22 @@ def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
     None where they were not kept. Raises RunError where the data is not the run's any more.
     """
     taken = run.looks
+    kept = _kept_readings(run)
+    if not taken or kept is None or kept[0] != taken[-1]["look"]:
+        return None
+    data, probabilities = load_of(run), kept[1]
+    return (probabilities, data) if probabilities.shape == (len(data.test), len(data.classes)) else None
+
+
+def _kept_readings(run: Run) -> tuple[int, NDArray[np.float32]] | None:
+    """The number of a look, and its probabilities; None where none are kept, or they are damaged."""
     try:
-        with np.load(run.folder / READINGS) as kept:
+        with files.open_inside(run.folder / READINGS) as file, np.load(file, allow_pickle=False) as kept:
+            if sum(member.file_size for member in kept.zip.infolist()) > MOST_READINGS:
+                return None
             look, probabilities = int(kept["look"]), kept["probabilities"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, SyntaxError, MemoryError):
         return None
-    if not taken or look != taken[-1]["look"]:
+    except (RuntimeError, zipfile.BadZipFile, zlib.error):  # what is encrypted, or packed in a way that is not known
         return None
-    return probabilities, load_of(run)
+    return (look, probabilities) if probabilities.dtype == np.float32 else None

@@ -1,18 +1,24 @@
-"""Files that are whole or not there: written beside, flushed to the disk, then renamed into place."""
+"""Files that are whole or not there: written beside, flushed to the disk, then renamed into place.
+
+A run's folder may be a stranger's. So what is in it is opened here, for reading and for writing: regular files alone,
+and through no link that leads out of the folder.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
-from downstroke.errors import RunError
-from downstroke.regular import read_regular
+from downstroke.errors import DownstrokeError, RunError
+from downstroke.regular import append_regular, open_regular, read_regular
 
 try:
     import fcntl
@@ -25,16 +31,105 @@ MOST_JSON = 64_000_000  # bytes
 CAN_LOCK = fcntl is not None
 
 
+def inside(path: Path, folder: Path | None = None) -> Path:
+    """`path`, where no link on it leads out of `folder`; left out, the folder it is in. OSError."""
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder or path.parent)):
+        raise OSError(errno.ELOOP, "it is a link that leads out of the folder", os.fspath(path))
+    return path
+
+
+def open_inside(path: Path, folder: Path | None = None) -> BinaryIO:
+    """`path`, open for reading bytes. OSError where it is missing, no regular file, or leads out (`inside`)."""
+    return open_regular(inside(path, folder))
+
+
+def read_inside(path: Path, most: int, folder: Path | None = None) -> bytes:
+    """All of `path`. OSError as in `open_inside`, and where it has more than `most` bytes."""
+    return read_regular(inside(path, folder), most)
+
+
+def open_new(path: Path) -> BinaryIO:
+    """`path`, new and empty, open for writing bytes; a file or link in its place is removed, and never followed."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, atomically."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
-        with beside.open("wb") as file:
+        with open_new(beside) as file:
             file.write(data)
             sync(file)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that a person named: one that is there is replaced atomically, and so is what a link leads to.
+
+    A device or pipe, and the file that this process' stdout goes to, is written to as it is. OSError names `path`.
+    """
+    try:
+        if is_stream(path) or goes_to(path, 1) or goes_to(path, 2):
+            with path.open("ab") as file:
+                file.write(data)
+        else:
+            write_bytes(Path(os.path.realpath(path)), data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def own(path: Path) -> Path:
+    """The path of a run's own file, to be written: what stands there and is no file, as a link, is removed."""
+    if path.is_symlink() or is_stream(path):
+        path.unlink()
+    return path
+
+
+def output_json(path: Path, value: Any) -> None:
+    """`value` as `write_json` has it, into a file that a person named: see `write_output`."""
+    write_output(path, (dumps(value) + "\n").encode())
+
+
+def refuse_output(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """DownstrokeError where `path` lies in no folder, is one, or is the same file as one of `inputs`.
+
+    To be asked before the work of which the output is the end.
+    """
+    if not Path(os.path.realpath(path)).parent.is_dir():
+        raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise DownstrokeError(f"{path} is a folder; give the name of a file")
+    for given in inputs:
+        if same_file(path, given):
+            raise DownstrokeError(f"{path} is what is read, and would be replaced; give another name for the output")
+
+
+def same_file(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether both name one file or folder, by whatever names; one that is not there yet is known by its path."""
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it is there and neither a file nor a folder: a pipe, a terminal, a device."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def goes_to(path: Path, handle: int) -> bool:
+    """Whether our stdout (1) or stderr (2) goes to that very file or pipe, as to /dev/stdout."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except OSError:
+        return False
 
 
 def writer_is_gone(path: Path) -> bool:
@@ -56,10 +151,10 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (dumps(value) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """What `path` holds. RunError where it is missing or no JSON."""
+def read_json(path: Path, folder: Path | None = None) -> Any:
+    """What `path` holds. RunError where it is missing or no JSON, or leads out of `folder` (`inside`)."""
     try:
-        return json.loads(read_regular(path, MOST_JSON).decode())
+        return json.loads(read_inside(path, MOST_JSON, folder).decode())
     except FileNotFoundError:
         raise RunError(f"{path} is missing; is {path.parent} a run's folder?") from None
     except OSError as error:
@@ -107,7 +202,7 @@ def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
 
     Gives the open file: while it is open the system gives its identity to no other (`still_at`).
     """
-    with path.open("a+b") as file:
+    with append_regular(path) as file:
         if fcntl is not None:
             for patience in (0.01, 0.05, 0.2, None):  # `held` holds it for an instant, in whoever asks
                 try:
@@ -138,7 +233,7 @@ def held(path: Path) -> bool:
     if fcntl is None:
         return False
     try:
-        with path.open("rb") as file:
+        with open_inside(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

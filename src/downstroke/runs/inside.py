@@ -124,7 +124,7 @@ class Inside:
         found = checkpoint.load(run.folder, "last")
         try:
             learner.restore(found.tensors, found.state)
-        except (RuntimeError, KeyError, TypeError) as error:  # a model of one's own that was changed since
+        except checkpoint.MISFIT as error:  # a model of one's own that was changed since
             text = " ".join(str(error).split())
             raise CheckpointError(f"the weights of {run.folder / 'last'} do not fit the run's recipe: {text}") from None
         return learner

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
-from downstroke.data import sources
+from downstroke.data import sources, typed
 from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError, counted
 from downstroke.recipe import Recipe
@@ -32,7 +31,7 @@ def load(recipe: Recipe) -> Dataset:
 def absolute(recipe: Recipe) -> Recipe:
     """The recipe with the paths of its data as they are from everywhere."""
     given = {"data": None if recipe.data == "mnist" else recipe.data, "val_data": recipe.val_data}
-    return recipe.replace(**{field: _absolute(path) for field, path in given.items() if path is not None})
+    return recipe.replace(**{field: typed.absolute(path) for field, path in given.items() if path is not None})
 
 
 def place_of(run: Run) -> Recipe:
@@ -49,8 +48,8 @@ def description(run: Run) -> str | None:
         return None
     classes = data["classes"]
     names = ", ".join(classes if len(classes) <= 10 else [*classes[:9], "...", classes[-1]])
-    parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test"))
-    apart = "" if data["own_test"] else "; the test images were set apart from the rest"
+    parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test") if part in data)
+    apart = "" if data.get("own_test", True) else "; the test images were set apart from the rest"
     of = recipe.data if recipe.val_data is None else f"{recipe.data}, val {recipe.val_data}"
     return f"data: {of}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
 
@@ -67,9 +66,9 @@ def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | N
     if val_place is not None and recipe.val_data is None:
         raise RunError(f"{run.name} has val images of its data and no --val-data; leave --val-data out")
     given = {"data": place, "val_data": val_place}
-    moved = {field: _absolute(path) for field, path in given.items() if path is not None}
+    moved = {field: typed.absolute(path) for field, path in given.items() if path is not None}
     found = place_of(run).replace(**moved)
-    _refuse_missing(run, found)
+    _refuse_missing(run, found, moved)
     data = load(found)
     if data.fingerprint() != run.environment["data"]["fingerprint"]:
         where = found.data if found.val_data is None else f"{found.data} and {found.val_data}"
@@ -82,9 +81,11 @@ def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | N
     return data
 
 
-def _refuse_missing(run: Run, found: Recipe) -> None:
+def _refuse_missing(run: Run, found: Recipe, moved: dict[str, str]) -> None:
     for path, flag in ((found.data, "--data"), (found.val_data, "--val-data")):
         if path not in ("mnist", None) and not Path(str(path)).exists():
+            if path in moved.values():
+                raise RunError(f"nothing is at {path}; expected the data that {run.name} was trained on")
             raise RunError(
                 f"the data of {run.name} is not at {path} any more; "
                 f"say where it is: downstroke continue {run.typed} {flag} PATH"
@@ -104,7 +105,3 @@ def _keep(run: Run, moved: dict[str, str]) -> None:
 
         with suppress(OSError):  # a run in a folder that is read-only can still be read
             write_environment(run, environment)
-
-
-def _absolute(path: str | Path) -> str:
-    return os.fspath(Path(path).expanduser().resolve())

@@ -53,10 +53,12 @@ from downstroke.learning.evaluate import Evaluation
 from downstroke.learning.events import EpochDone
 from downstroke.learning.learner import Learner
 from downstroke.recipe import Recipe
+from downstroke.regular import append_regular
 from downstroke.runs import checkpoint, files, names
 from downstroke.runs.run import ENVIRONMENT, LOCK, LOOKS, METRICS, READINGS, RECIPE, STEPS, VAL_LOSSES, Run
 
 VAL_LOSSES_KEPT = 20  # epochs
+MOST_NAMES = 1000  # bytes of a file that holds the names of columns alone
 SAVE_EVERY_S = 300.0  # within an epoch, so that a crash in a long one costs minutes
 
 
@@ -91,7 +93,7 @@ def remove_unbegun(folder: Path) -> None:
         inside = {path.name for path in folder.iterdir() if not path.name.endswith(".writing")}
         if not inside <= {LOCK, ENVIRONMENT, METRICS, STEPS, "last"} or files.held(folder / LOCK):
             return
-        if (folder / STEPS).exists() and len((folder / STEPS).read_bytes().splitlines()) > 1:
+        if (folder / STEPS).exists() and len(files.read_inside(folder / STEPS, MOST_NAMES).splitlines()) > 1:
             return
     except OSError:
         return
@@ -146,7 +148,7 @@ class Record:
         """Within it, steps and epochs can be added. OSErrors become a RunError of one line."""
         with self.reported(), ExitStack() as opened:
             self._metrics, self._steps = (
-                opened.enter_context((self.folder / file).open("a", encoding="utf-8", newline=""))
+                opened.enter_context(io.TextIOWrapper(append_regular(self.folder / file), encoding="utf-8", newline=""))
                 for file in (METRICS, STEPS)
             )
             self._saved = time.monotonic()

@@ -6,7 +6,7 @@ else gives way: rows after that position are removed, damaged records are set as
 
 from __future__ import annotations
 
-from downstroke.errors import CheckpointError, RunError
+from downstroke.errors import CheckpointError, RunError, shown
 from downstroke.learning.learner import Images, Learner
 from downstroke.runs import checkpoint
 from downstroke.runs.record import Record
@@ -31,7 +31,7 @@ def restore(record: Record, learner: Learner, train: Images, *, accept_recipe: b
             checkpoint.set_aside(folder, "last")
         try:
             learner.restore(found.tensors, found.state)
-        except (RuntimeError, KeyError, TypeError) as error:  # the recipe, or a model of one's own, was changed
+        except checkpoint.MISFIT as error:  # the recipe, or a model of one's own, was changed
             text = " ".join(str(error).split())
             raise CheckpointError(f"the weights of {folder / 'last'} do not fit the run's recipe: {text}") from None
     elif checkpoint.exists(folder, "best") or ((folder / METRICS).exists() and run.history):
@@ -56,7 +56,7 @@ def _take_recipe(record: Record, learner: Learner, found: checkpoint.Checkpoint,
     changed = checkpoint.unlike(found.state, learner.recipe)
     if not changed:
         return
-    named = ", ".join(f"{key} was {then} and is {now}" for key, (then, now) in changed.items())
+    named = ", ".join(f"{key} was {shown(str(then))[:100]} and is {now}" for key, (then, now) in changed.items())
     if not accept:
         raise RunError(
             f"{record.folder / RECIPE} was changed since the run was trained: {named}. "
@@ -95,5 +95,6 @@ def _keep_the_best(record: Record, learner: Learner) -> None:
     if found.damage:
         record.say(found.damage)
         checkpoint.set_aside(record.folder, "best")
-    if found.damage or at.best_val_loss is None or best["best_val_loss"] <= at.best_val_loss:
-        at.best_epoch, at.best_val_loss = best["best_epoch"], best["best_val_loss"]
+    loss = best.get("best_val_loss")
+    if found.damage or at.best_val_loss is None or (loss is not None and loss <= at.best_val_loss):
+        at.best_epoch, at.best_val_loss = best.get("best_epoch"), loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,6 +118,11 @@ class Run:
         data = values["data"] if whole else None
         if not isinstance(data, dict) or not {"classes", "train", "val", "fingerprint"} <= data.keys():
             raise RunError(f"{self.folder / ENVIRONMENT} is damaged: it lacks the device or the data of the run")
+        try:
+            _refuse_kinds(values, _ENVIRONMENT)
+            _refuse_kinds(data, _DATA, "data.")
+        except ValueError as error:
+            raise RunError(f"{self.folder / ENVIRONMENT} is damaged: {error}") from None
         return values
 
     @property
@@ -135,14 +141,21 @@ class Run:
     @property
     def history(self) -> History:
         """The epochs so far; empty before the first is done."""
-        path = self.folder / METRICS
+        path = self.inside(METRICS)
         return History() if _empty(path) else History.read(path)
 
     @property
     def steps(self) -> Steps:
         """The steps so far."""
-        path = self.folder / STEPS
+        path = self.inside(STEPS)
         return Steps() if _empty(path) else read_steps(path)
+
+    def inside(self, file: str) -> Path:
+        """The path of one of its files. RunError where it is a link that leads out of the run's folder."""
+        try:
+            return files.inside(self.folder / file)
+        except OSError as error:
+            raise RunError(f"{error.filename} cannot be read ({error.strerror})") from None
 
     @property
     def in_training(self) -> bool:
@@ -158,10 +171,11 @@ class Run:
         # Between two renames, `last` of a run that is being written is missing for an instant: look again.
         for name in ("last", "last.previous", "last"):
             try:
-                position: dict[str, Any] = files.read_json(self.folder / name / "state.json")["position"]
-                refuse_absurd(position)
-            except (RunError, KeyError, TypeError, ValueError, AttributeError):
+                state = files.read_json(self.folder / name / "state.json", self.folder)
+                refuse_absurd(state)
+            except (RunError, ValueError):
                 continue
+            position: dict[str, Any] = state["position"]
             return position
         return {}
 
@@ -172,9 +186,10 @@ class Run:
         if not path.exists():
             return []
         found = files.read_json(path)
-        if not isinstance(found, dict) or not isinstance(found.get("looks"), list):
+        looks = found.get("looks") if isinstance(found, dict) else None
+        if not isinstance(looks, list) or not all(isinstance(look, dict) and "look" in look for look in looks):
             raise RunError(f"{path} does not hold the looks taken so far; restore it from a copy")
-        return list(found["looks"])
+        return looks
 
     @property
     def state(self) -> str:
@@ -194,16 +209,22 @@ class Run:
         from downstroke.advice import logs
         from downstroke.learning import schedules
 
-        leg = self.position.get("leg", {})
-        horizon = schedules.SCHEDULES[leg.get("changes", {}).get("schedule", self.recipe.schedule)].horizon
-        last = float(leg.get("last_epoch", self.recipe.epochs)) if horizon else None
-        return replace(logs.read(self.folder, loss, val_loss, say=say), horizon=last)
+        leg, recipe = self.position.get("leg", {}), self.recipe
+        schedule = schedules.SCHEDULES.get(leg.get("changes", {}).get("schedule", recipe.schedule))
+        last = float(leg.get("last_epoch", recipe.epochs)) if schedule and schedule.horizon else None
+        return replace(logs.read(self._recorded(), loss, val_loss, say=say), horizon=last)
 
     def outlook(self) -> str | None:
         """How likely a better val loss is, and by how much, in a line; None where it is too early to say."""
         from downstroke.advice import logs, verdict
 
-        return verdict.outlook(logs.read(self.folder))
+        return verdict.outlook(logs.read(self._recorded()))
+
+    def _recorded(self) -> Path:
+        """The folder, where no link leads out of it from what is read of it as a log. RunError."""
+        for file in (METRICS, VAL_LOSSES, ENVIRONMENT):
+            self.inside(file)
+        return self.folder
 
     def weights(self, source: str | None = None) -> Weights:
         """The weights of `best/`, the epoch with the lowest val loss; of `last/` where there is no best, or on request.
@@ -220,7 +241,7 @@ class Run:
         network = models.build(self.recipe, len(self.classes))
         try:
             network.load_state_dict(loaded.tensors["model"])
-        except RuntimeError as error:  # a model of one's own that was changed since
+        except checkpoint.MISFIT as error:  # a model of one's own that was changed since
             text = " ".join(str(error).split())
             raise CheckpointError(
                 f"the weights of {self.folder / wanted} do not fit model {self.recipe.model}: {text}"
@@ -253,21 +274,83 @@ def damage(error: Exception) -> str:
     return f"the run's folder is damaged ({type(error).__name__}: {shown(' '.join(str(error).split()))[:200]})"
 
 
-def refuse_absurd(position: dict[str, Any]) -> None:
-    """ValueError for a position that no training can have, though its checksum fits."""
-    leg = position.get("leg")
-    if not isinstance(leg, dict):
-        raise ValueError("position.leg is missing")
-    counts = {key: position.get(key, 0) for key in ("epoch", "batch", "step", "images")}
-    counts |= {f"leg.{key}": leg.get(key, 0) for key in ("first_epoch", "first_step", "last_epoch")}
-    for key, value in counts.items():
-        if type(value) is not int or not 0 <= value <= MOST_COUNTED:
-            raise ValueError(f"position.{key} is {shown(str(value))[:40]}; expected a whole number from 0 to 10^12")
-    for key in ("elapsed_s", "loss_sum", "last_lr"):
-        if not isinstance(position.get(key, 0), int | float):
-            raise ValueError(f"position.{key} is {shown(str(position[key]))[:40]}; expected a number")
-    if not isinstance(leg.get("changes", {}), dict) or not isinstance(position.get("val_losses", []), list):
-        raise ValueError("position.leg.changes or position.val_losses is damaged")
+def refuse_absurd(state: Any) -> None:
+    """ValueError for the state of a checkpoint that no training can have, though its checksum fits."""
+    _refuse_kinds(state, _STATE)
+    position = state.get("position", {})
+    _refuse_kinds(position, _POSITION, "position.")
+    for key in ("epoch", "step", "leg"):
+        if key not in position:
+            raise ValueError(f"position.{key} is missing")
+    _refuse_kinds(position["leg"], _LEG, "position.leg.")
+    if "last_epoch" not in position["leg"]:
+        raise ValueError("position.leg.last_epoch is missing")
+    _refuse_kinds(position["leg"].get("changes", {}), _CHANGES, "position.leg.changes.")
+    _refuse_kinds(state.get("recipe") or {}, _BOND, "recipe.")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST_COUNTED
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it can be a float; json reads whole numbers of any size."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def _none_or(kind: _Kind) -> _Kind:
+    return f"{kind[0]} or null", lambda value: value is None or kind[1](value)
+
+
+def _list_of(what: str, kind: _Kind) -> _Kind:
+    return f"a list of {what}", lambda value: isinstance(value, list) and all(map(kind[1], value))
+
+
+#: What may stand in a field, in words, and whether a value is that.
+_Kind = tuple[str, Callable[[Any], bool]]
+_COUNT: _Kind = ("a whole number from 0 to 10^12", _is_count)
+_NUMBER: _Kind = ("a number", _is_number)
+_TEXT: _Kind = ("text", lambda value: isinstance(value, str))
+_FLAG: _Kind = ("true or false", lambda value: isinstance(value, bool))
+_FIELDS: _Kind = ("an object of fields", lambda value: isinstance(value, dict))
+_CHANGE: _Kind = ("[step, threads]", lambda value: _list_of("", _COUNT)[1](value) and len(value) == 2)
+_NAMES: _Kind = ("a list of names", lambda value: _list_of("", _TEXT)[1](value) and len(value) > 0)
+
+_ENVIRONMENT = {"device": _TEXT, "precision": _TEXT, "threads": _COUNT, "threads_given": _FLAG, "made": _none_or(_TEXT)}
+_DATA = {
+    "classes": _NAMES,
+    **dict.fromkeys(("train", "val", "test"), _COUNT),
+    **dict.fromkeys(("fingerprint", "place", "val_place"), _TEXT),
+    "val_fingerprint": _none_or(_TEXT),
+    "own_test": _FLAG,
+}
+_STATE = {"position": _FIELDS, "rng": _TEXT, "least_score": _none_or(_NUMBER), "recipe": _none_or(_FIELDS)}
+_BOND = {"sha256": _TEXT, "fields": _FIELDS}
+_POSITION = {
+    **dict.fromkeys(("epoch", "batch", "step", "images"), _COUNT),
+    **dict.fromkeys(("elapsed_s", "loss_sum", "last_lr"), _NUMBER),
+    "best_epoch": _none_or(_COUNT),
+    "best_val_loss": _none_or(_NUMBER),
+    "val_losses": _list_of("numbers", _none_or(_NUMBER)),
+    "threads": _list_of("[step, threads]", _CHANGE),
+    "leg": _FIELDS,
+}
+_LEG = {
+    **dict.fromkeys(("first_epoch", "first_step", "last_epoch"), _COUNT),
+    "until_done": _FLAG,
+    "max_epoch": _none_or(_COUNT),
+    "changes": _FIELDS,
+}
+_CHANGES = {"lr": _NUMBER, "schedule": _TEXT}
+
+
+def _refuse_kinds(values: Any, kinds: Mapping[str, _Kind], within: str = "") -> None:
+    """ValueError where `values` are no fields, or one of them, where it is there, is not of its kind."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{within.removesuffix('.')} is {shown(str(values))[:40]}; expected an object of fields")
+    for key, (words, fits) in kinds.items():
+        if key in values and not fits(values[key]):
+            raise ValueError(f"{within}{key} is {shown(str(values[key]))[:40]}; expected {words}")
 
 
 def standing(position: Mapping[str, Any]) -> str:

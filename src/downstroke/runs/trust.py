@@ -5,6 +5,8 @@ elsewhere could name any function that can be imported, so it is refused unless 
 
 A run with code of its own is signed when it is made, with a key that only this user has. The signature covers the names
 in the recipe, so that a changed recipe is refused too. Where no key can be kept, such runs need `--trust`.
+
+Other things that were made here are signed with the same key: what the studio has queued.
 """
 
 from __future__ import annotations
@@ -35,15 +37,10 @@ def code_of(recipe: Recipe) -> dict[str, str]:
 
 def sign(recipe: Recipe) -> dict[str, str] | None:
     """The identity of a run made here now, for its environment; None where it names no code, or no key can be kept."""
-    code = code_of(recipe)
-    if not code:
+    code, identity = code_of(recipe), secrets.token_hex(16)
+    if not code or (made := signature(identity, code)) is None:
         return None
-    try:
-        key = _key(make=True)
-    except OSError:
-        return None
-    identity = secrets.token_hex(16)
-    return {"id": identity, "signature": _signature(key, identity, code)}
+    return {"id": identity, "signature": made}
 
 
 def refuse_foreign_code(run: Run) -> None:
@@ -59,24 +56,41 @@ def refuse_foreign_code(run: Run) -> None:
 
 
 def _made_here(identity: Any, code: dict[str, str]) -> bool:
-    if not isinstance(identity, dict) or not all(isinstance(identity.get(key), str) for key in ("id", "signature")):
+    if not isinstance(identity, dict) or not isinstance(identity.get("id"), str):
+        return False
+    return is_signed(identity.get("signature"), identity["id"], code)
+
+
+def signature(*what: Any) -> str | None:
+    """What only this user can say of `what`, which is ready for JSON; None where no key can be kept."""
+    try:
+        return _signature(_key(make=True), what)
+    except OSError:
+        return None
+
+
+def is_signed(signature: Any, *what: Any) -> bool:
+    """Whether `signature` is what `signature` gave this user for the same."""
+    if not isinstance(signature, str):
         return False
     try:
-        key = _key(make=False)
+        expected = _signature(_key(make=False), what)
     except OSError:
         return False
-    expected = _signature(key, identity["id"], code)
-    return hmac.compare_digest(expected.encode(), identity["signature"].encode("utf-8", "replace"))
+    return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
 
 
-def _signature(key: bytes, identity: str, code: dict[str, str]) -> str:
-    return hmac.new(key, json.dumps([identity, code], sort_keys=True).encode(), hashlib.sha256).hexdigest()
+def _signature(key: bytes, what: tuple[Any, ...]) -> str:
+    return hmac.new(key, json.dumps(what, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
 def _key(*, make: bool) -> bytes:
     """This user's key; made where there is none and `make` says so. OSError."""
     at_windows = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
-    state = at_windows or os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    try:
+        state = at_windows or os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:  # a user without a home folder, as in a container
+        raise OSError(str(error)) from None
     path = Path(state) / "downstroke" / "key"
     if make:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

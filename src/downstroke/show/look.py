@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from downstroke.runs.examine import examine
+from downstroke.runs.files import own
 from downstroke.runs.run import Run
 from downstroke.show.report import confusion_picture, misread_picture
 
@@ -16,14 +17,14 @@ def look(
     """Take it, as `runs.examine.examine` does, and draw it; returns the JSON of `downstroke test`."""
     taken, evaluation, held = examine(run, source, data, val_data)
     wrong = ~evaluation.right
-    confusion = confusion_picture(evaluation.confusion, held.classes, run.folder / "confusion.png")
+    confusion = confusion_picture(evaluation.confusion, held.classes, own(run.folder / "confusion.png"))
     misread = misread_picture(
         held.test.images[wrong],
         evaluation.labels[wrong],
         evaluation.predictions[wrong],
         evaluation.probabilities.max(1)[wrong],
         held.classes,
-        run.folder / "misread.png",
+        own(run.folder / "misread.png"),
     )
     return {
         "run": str(run.folder),

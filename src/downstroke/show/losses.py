@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from downstroke.errors import DownstrokeError
+from downstroke.runs.files import own
 from downstroke.runs.run import LOSS_PICTURE, Run
 
 
@@ -26,7 +27,7 @@ def draw(run: Run, path: Path | None = None) -> Path:
     """
     from downstroke.show import plots
 
-    target = path or run.folder / LOSS_PICTURE
+    target = path or own(run.folder / LOSS_PICTURE)
     smoothed = run.recipe.label_smoothing > 0
     return plots.loss_plot(run.history, target, title=run.name, steps=run.steps, smoothed=smoothed)
 
@@ -39,9 +40,10 @@ class Ahead:
     def begin(self) -> None:
         """Begin it; OSError."""
         pipe = subprocess.PIPE
+        # -P: what lies in the current folder, a torch.py say, is not imported for being there.
         # In a session of its own: Ctrl-C is for the training, which ends its step and then has its losses drawn.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "downstroke.show.losses"],
+            [sys.executable, "-P", "-m", "downstroke.show.losses"],
             stdin=pipe,
             stdout=pipe,
             stderr=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from itertools import product
@@ -13,6 +14,7 @@ import numpy as np
 from downstroke.errors import PictureError, counted
 from downstroke.glyphs.colour import coloured
 from downstroke.reading.reader import Digit, Reading
+from downstroke.runs.files import write_output
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -179,8 +181,12 @@ def _font(size: int) -> Any:
 
 
 def _save(image: Image.Image, path: Path) -> Path:
+    from PIL import Image
+
+    content = io.BytesIO()
     try:
-        image.save(path)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that names no kind of picture
+        image.save(content, Image.registered_extensions().get(path.suffix.lower(), path.suffix))
+        write_output(path, content.getvalue())
+    except (OSError, ValueError, KeyError) as error:  # of a suffix that names no kind of picture
         raise PictureError(f"{path}: cannot be written ({error}); expected a name such as out.png") from None
     return path.resolve()

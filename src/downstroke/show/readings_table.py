@@ -7,18 +7,19 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from downstroke.errors import PictureError, shown
 from downstroke.glyphs.picture import Source
 from downstroke.reading.field import Field
 from downstroke.reading.outcome import Line, Reading
-from downstroke.runs.files import write_bytes
+from downstroke.runs.files import is_stream, write_output
 
 COLUMNS = ("file", "page", "line", "text", "lowest probability", "refused", "box")
 
 
 class ReadingsTable:
-    """Of a file that is new, or that this wrote before.
+    """Of a file that is new, or that this wrote before; a pipe or device is written to, and never read.
 
     A row holds the file, the page from 1, the line from 1, its text, the lowest of its digits' probabilities, how many
     of them are refused, and the box: the field's name where a field was read, else the line's x,y,width,height. A
@@ -29,8 +30,11 @@ class ReadingsTable:
     def __init__(self, path: str | Path) -> None:
         """PictureError where the file is another table or cannot be written."""
         self.path = Path(path)
+        self._stream: BinaryIO | None = None
         try:
-            text = self.path.read_bytes().decode("utf-8", "surrogateescape") if self.path.exists() else ""
+            if is_stream(self.path):  # held open: a pipe ends for its reader when its last writer closes it
+                self._stream = self.path.open("ab", buffering=0)
+            text = "" if self._stream or not self.path.exists() else self._held()
             rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
             if rows and rows[0] != list(COLUMNS):
                 raise PictureError(
@@ -42,7 +46,7 @@ class ReadingsTable:
                 kept = [row for row in rows[1:] if len(row) == len(COLUMNS) and row[:1] != last]
                 rows = [list(COLUMNS), *kept]
                 text = _as_csv(rows)
-                write_bytes(self.path, text.encode("utf-8", "surrogateescape"))
+                write_output(self.path, text.encode("utf-8", "surrogateescape"))
             self._done = {(os.path.normpath(row[0]), row[1], row[6]) for row in rows[1:] if len(row) == len(COLUMNS)}
             self._pages = {done[:2] for done in self._done}
             self._append("" if text else _as_csv([COLUMNS]))
@@ -59,14 +63,27 @@ class ReadingsTable:
             return None if page in self._pages else []
         return [field for field in fields if (*page, field.name) not in self._done] or None
 
-    def add(self, reading: Reading) -> None:
-        """All rows of a reading at once; none where its file was not opened. OSError."""
+    def add(self, reading: Reading) -> bool:
+        """All rows of a reading at once; none, and False, where its file was not opened. OSError."""
         if reading.opened:
             self._append(_as_csv(_rows(reading)))
+        return reading.opened
+
+    def close(self) -> None:
+        """Nothing more is written; to be called where the table goes to a pipe."""
+        if self._stream:
+            self._stream.close()
+
+    def _held(self) -> str:
+        return self.path.read_bytes().decode("utf-8", "surrogateescape")
 
     def _append(self, text: str) -> None:
+        content = text.encode("utf-8", "surrogateescape")
+        if self._stream:
+            self._stream.write(content)
+            return
         with self.path.open("ab") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
+            file.write(content)
 
 
 def _rows(reading: Reading) -> list[list[str]]:

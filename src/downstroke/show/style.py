@@ -25,7 +25,7 @@ from matplotlib.ticker import FixedLocator, Locator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from downstroke.errors import DownstrokeError
-from downstroke.runs.files import write_bytes
+from downstroke.runs.files import write_output
 
 INK, MUTED, RULE, PAPER = "#1f2328", "#5f6670", "#d9dce0", "#ffffff"
 DPI = 100  # layouts below are in pixels at this resolution; a PNG is written at twice it, for sharp screens
@@ -104,7 +104,7 @@ def drawing(path: Path, width: float, height: float, scale: float = 2) -> Iterat
             yield figure
             content = (_as_svg if path.suffix.lower() == ".svg" else _as_png)(figure, scale * DPI)
         try:
-            write_bytes(path, content)
+            write_output(path, content)
         except OSError as error:
             raise DownstrokeError(f"cannot write {path}: {error.strerror or error}") from error
 

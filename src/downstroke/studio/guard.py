@@ -17,6 +17,7 @@ import re
 import secrets
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ MOST_PARTS = 10_000  # of a body without pictures: commas, which part the things
 MOST_BYTES_HELD = 256_000_000  # of all bodies that are being received or answered
 BODY_S = 60.0  # in which a body must have come
 ANSWER_S = 300.0  # in which an answer must have begun
+LINGER_S = 2.0  # in which the rest of a body that is refused is heard, and forgotten
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -124,7 +126,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         began = False
-        asked = Headers(scope=scope)
+        asked, hear = Headers(scope=scope), _Hearing(receive)
         shared = self._shares(asked, scope["path"])
 
         async def sending(message: Message) -> None:
@@ -136,7 +138,7 @@ class Guard:
 
         async def refuse(refused: Refused) -> None:
             answer = JSONResponse({"error": str(refused)}, refused.status, _more_headers(refused.status))
-            await answer(scope, receive, sending)
+            await answer(scope, hear, hear.out(sending))
 
         held = 0
 
@@ -152,7 +154,7 @@ class Guard:
             if shared and scope["method"] == "OPTIONS" and "access-control-request-method" in asked:
                 await Response(status_code=204, headers=_preflight(asked))(scope, receive, sending)
                 return
-            body = await _body(scope["path"], asked, receive, hold)
+            body = await _body(scope["path"], asked, hear, hold)
             async with asyncio.timeout(ANSWER_S) as patience:
 
                 async def answering(message: Message) -> None:
@@ -162,6 +164,9 @@ class Guard:
                 await self.app(scope, _replay(body, receive), answering)
         except Refused as refused:
             await refuse(refused)
+        except asyncio.CancelledError:  # the server ends, and has waited for this as long as it waits
+            if not began:
+                await refuse(Refused(503, "the studio is ending, and this was given up; ask again when it is back"))
         except Exception as error:
             if began:
                 raise
@@ -220,6 +225,36 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         right = secrets.compare_digest(given.strip().encode(), self.settings.token.encode())
         return kind.lower() == "bearer" and right
+
+
+class _Hearing:
+    """Receives a request, and knows whether all of it has come."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive, self.whole = receive, False
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        self.whole = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    def out(self, send: Send) -> Send:
+        """Sends an answer, and ends it when the rest of the request has come, which nobody reads.
+
+        A connection that is closed while a body still comes is reset, and the answer is lost with it.
+        """
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await send({**message, "more_body": True})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER_S):
+                        while not self.whole:
+                            await self()
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        return sending
 
 
 def _preflight(headers: Headers) -> dict[str, str]:

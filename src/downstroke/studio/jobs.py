@@ -4,10 +4,14 @@ A run's folder holds what was trained. Beside the runs, in `.studio/`, lies what
 run: what was asked for, which process does it, how it ended. Both are on disk, so a restarted server knows what the
 one before it knew. A process is known again by its number and by when it began; another of the same number is left
 alone.
+
+The runs folder may be a stranger's. So a job's file is taken only where all of it is in order, and a training is
+started or interrupted only where this user's studio has queued it for this folder: the file is signed (`runs.trust`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,23 +19,31 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from downstroke.api import Run
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, RunError, shown
+from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe
-from downstroke.runs import files, names
-from downstroke.runs.run import RECIPE
+from downstroke.runs import files, names, trust
+from downstroke.runs.run import MOST_COUNTED, RECIPE
 from downstroke.studio.errors import Refused
 from downstroke.studio.follow import last_step
+from downstroke.studio.uploads import in_words
 
 HOME = ".studio"
 AT_ONCE = 1  # trainings
 MOST_WAITING = 8
 TICK_S = 0.1
 NICE = 10  # of the child: whoever waits for an answer of the server comes first
+MOST_LINE = 10_000  # bytes of the last line that a training said
+
+Count = Annotated[int, Field(ge=0, le=MOST_COUNTED)]
+Whole = Annotated[int, Field(ge=1, le=2**63)]
 
 
 @dataclass
@@ -39,21 +51,24 @@ class Job:
     """One training that was asked for: a new run, or more of one."""
 
     name: str  # of the run
-    action: str  # train or continue
+    action: Literal["train", "continue"]
     recipe: dict[str, Any]  # all fields of the run's recipe
-    goal: int  # epochs done when this is done
-    epochs: int | None = None  # of continue; None finishes what was interrupted
-    lr: float | None = None
+    goal: Count  # epochs done when this is done
+    epochs: Whole | None = None  # of continue; None finishes what was interrupted
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     schedule: str | None = None
-    status: str = "queued"  # queued, running, ended
-    order: int = field(default_factory=time.time_ns)
-    pid: int | None = None
-    began: int | None = None  # when the process did, in the system's ticks; None where the system does not say
-    asked: str | None = None  # pause or stop, where somebody did
+    status: Literal["queued", "running", "ended"] = "queued"
+    order: Whole = field(default_factory=time.time_ns)
+    pid: Whole | None = None
+    began: Whole | None = None  # when the process did, in the system's ticks; None where the system does not say
+    asked: Literal["pause", "stop"] | None = None  # where somebody did
     told: bool = False  # whether the process has been told of it
-    step_before: int = 0  # of the run, when the process was started
-    step_after: int = 0  # of the run, when it had ended
+    step_before: Count = 0  # of the run, when the process was started
+    step_after: Count = 0  # of the run, when it had ended
     error: str | None = None  # the line that a person sees, where it failed
+
+
+_JOB = TypeAdapter(Job)
 
 
 class Jobs:
@@ -67,10 +82,13 @@ class Jobs:
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._held = ExitStack()
+        self._left_aside: set[str] = set()  # what was said of files
 
     def __enter__(self) -> Jobs:
         if self.read_only:
             return self
+        if self._home.is_symlink():
+            raise DownstrokeError(f"{self._home} is a link, and the studio writes into it; remove it")
         self._home.mkdir(parents=True, exist_ok=True)
         busy = f"another studio serves {self.runs_dir}; use that one, or look on with --read-only"
         self._held.enter_context(files.locked(self._home / ".lock", busy))
@@ -97,7 +115,7 @@ class Jobs:
     def open(self, name: str) -> Run:
         """The run of that name. Refused(404)."""
         folder = self.folder(name)
-        if not (folder / RECIPE).is_file():
+        if not (folder / RECIPE).exists():
             raise Refused(404, f"there is no run {name!r} here")
         return Run(folder)
 
@@ -153,7 +171,7 @@ class Jobs:
         if run.position.get("epoch", 0) >= _goal(run):
             raise Refused(409, f"{name} has trained all the epochs it was asked for; say how many more: epochs")
 
-    def ask(self, name: str, wish: str) -> None:
+    def ask(self, name: str, wish: Literal["pause", "stop"]) -> None:
         """Pause a training (its goal is kept) or stop it; what only waits leaves the queue. Refused(404), (409)."""
         with self._lock:
             job = self._jobs.get(name)
@@ -174,7 +192,7 @@ class Jobs:
                 self._tell(job)
 
     def _ask_idle(self, name: str, wish: str, job: Job | None) -> None:
-        made = (self.folder(name) / RECIPE).is_file()
+        made = (self.folder(name) / RECIPE).exists()
         if not made and job is None:
             raise Refused(404, f"there is no run {name!r} here")
         if made and self.open(name).in_training:
@@ -234,7 +252,7 @@ class Jobs:
 
     def _step(self, name: str) -> int:
         run = self.runs_dir / name
-        return _step(Run(run)) if (run / RECIPE).is_file() else 0
+        return _step(Run(run)) if (run / RECIPE).exists() else 0
 
     def _why(self, job: Job, code: int | None) -> str | None:
         """Why it failed; None where it did not. Without an exit code, from what it said and what it left."""
@@ -252,7 +270,9 @@ class Jobs:
 
     def _last_line(self, name: str) -> str:
         try:
-            lines = (self._home / f"{name}.log").read_text(encoding="utf-8", errors="replace").splitlines()
+            with files.open_inside(self._home / f"{name}.log") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - MOST_LINE))
+                lines = log.read(MOST_LINE).decode(errors="replace").splitlines()
         except OSError:
             return ""
         return lines[-1] if lines else ""
@@ -278,7 +298,8 @@ class Jobs:
 
     def _start(self, job: Job) -> None:
         folder = self.runs_dir / job.name
-        command = [sys.executable, "-m", "downstroke", job.action]
+        # -P: what lies in the folder that the studio was started in, a torch.py say, is not imported for being there.
+        command = [sys.executable, "-P", "-m", "downstroke", job.action]
         if job.action == "train":
             recipe = self._home / f"{job.name}.recipe.json"
             files.write_json(recipe, job.recipe)
@@ -287,7 +308,7 @@ class Jobs:
             given = {"--epochs": job.epochs, "--lr": job.lr, "--schedule": job.schedule}
             command += [str(folder), *(f"{flag}={value}" for flag, value in given.items() if value is not None)]
         job.step_before = last_step(folder)
-        with (self._home / f"{job.name}.log").open("wb") as log:
+        with files.open_new(self._home / f"{job.name}.log") as log:
             child = subprocess.Popen(
                 [*command, "--json"],
                 stdin=subprocess.DEVNULL,
@@ -302,17 +323,44 @@ class Jobs:
 
     def _read(self, files_: str = "*.job.json") -> dict[str, Job]:
         jobs = []
-        known = {f.name for f in fields(Job)}
         for path in self._home.glob(files_):
             try:
-                values = files.read_json(path)
-                jobs.append(Job(**{key: value for key, value in values.items() if key in known}))
-            except (DownstrokeError, TypeError, AttributeError):
-                continue  # of a version to come, or damaged: the run's folder says what matters
+                jobs.append(self._read_one(path))
+            except DownstrokeError as error:  # of a version to come, or damaged: the run's folder says what matters
+                line = shown(f"{path} is left aside: {error}")
+                if line not in self._left_aside:
+                    self._left_aside.add(line)
+                    print(line, file=sys.stderr, flush=True)
         return {job.name: job for job in sorted(jobs, key=lambda job: job.order)}
 
+    def _read_one(self, path: Path) -> Job:
+        """DownstrokeError where anything in the file is not in order, and where others would have it acted upon."""
+        values = files.read_json(path, self.runs_dir)
+        signature = values.pop("signature", None) if isinstance(values, dict) else None
+        try:
+            job = _JOB.validate_json(json.dumps(values), strict=True)
+        except ValidationError as error:
+            raise RunError(in_words(error.errors(include_url=False))) from None
+        if path.name != f"{names.checked(job.name)}.job.json":
+            raise RunError(f"it is of a run {job.name!r}")
+        if job.schedule not in (None, *SCHEDULES):
+            raise RunError(f"no schedule {job.schedule!r}; there are {', '.join(SCHEDULES)}")
+        recipe = Recipe.from_dict(job.recipe)
+        if job.action == "train" and (code := trust.code_of(recipe)):
+            raise RunError(f"it names code, and the studio trains with none: {', '.join(code.values())}")
+        acted_upon = job.status != "ended" and not self.read_only
+        if acted_upon and not trust.is_signed(signature, *self._signed(values)):
+            raise RunError(f"this user has not queued it in {self.runs_dir}; queue it again if you want it")
+        return replace(job, recipe=recipe.to_dict())
+
+    def _signed(self, values: dict[str, Any]) -> tuple[Any, ...]:
+        """What the signature of a job's file is of: in another folder it is not asked for."""
+        return "job", str(self.runs_dir.resolve()), values
+
     def _write(self, job: Job) -> None:
-        files.write_json(self._home / f"{job.name}.job.json", asdict(job))
+        values = asdict(job)
+        signature = trust.signature(*self._signed(values))
+        files.write_json(self._home / f"{job.name}.job.json", {**values, "signature": signature})
 
     def _forget(self, name: str) -> None:
         self._jobs.pop(name, None)

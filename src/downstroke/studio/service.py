@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -112,7 +112,7 @@ class Studio:
         """The run's events, until the studio ends; 503 where too many watch."""
         return _Watched(self, stream.events(self.views, name, since_step, lambda: self.closing))
 
-    def ask(self, name: str, wish: str) -> dict[str, Any]:
+    def ask(self, name: str, wish: Literal["pause", "stop"]) -> dict[str, Any]:
         """Pause a training or stop it: the run as it is then. Refused(404), Refused(409)."""
         before = self.views.run(name)
         self.jobs.ask(name, wish)

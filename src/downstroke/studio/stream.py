@@ -24,7 +24,8 @@ async def events(views: Views, name: str, since_step: int | None, closing: Calla
     folder = views.jobs.folder(name)
     steps, epochs = follow.of_steps(folder), follow.of_epochs(folder)
     if since_step is None:
-        await asyncio.to_thread(lambda: (steps.new(), epochs.new()))
+        for tail in (steps, epochs):
+            await asyncio.to_thread(tail.pass_over)
     else:
         steps.after, epochs.after = since_step, since_step
     shown: dict[str, Any] = {}

@@ -52,7 +52,7 @@ class Views:
         unmade = [name for name, job in reversed(jobs.items()) if name not in made and _awaited(job)]
         running = [job.name for job in jobs.values() if job.status == "running"]
         return {
-            "runs": [self.run(name) for name in [*unmade, *made]],
+            "runs": [shown for name in [*unmade, *made] if (shown := self._if_there(name)) is not None],
             "queue": {"running": running, "waiting": [job.name for job in jobs.values() if job.status == "queued"]},
             "read_only": self.jobs.read_only,
             "version": version("downstroke"),
@@ -65,10 +65,16 @@ class Views:
             return False
         return True
 
+    def _if_there(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self.run(name)
+        except Refused:  # it was deleted since it was listed
+            return None
+
     def run(self, name: str) -> dict[str, Any]:
         """A run in a line, and in which state it is. Refused(404)."""
         folder, job = self.jobs.folder(name), self.jobs.job(name)
-        if job is not None and _awaited(job) and not (folder / RECIPE).is_file():
+        if job is not None and _awaited(job) and not (folder / RECIPE).exists():
             return _unmade(job)
         run = self.jobs.open(name)
         try:
@@ -118,12 +124,12 @@ class Views:
     def detail(self, name: str) -> dict[str, Any]:
         """A run with its recipe, its machine, the looks at its test set, and how far it is."""
         shown, job = self.run(name), self.jobs.job(name)
-        made = (self.jobs.folder(name) / RECIPE).is_file()
+        made = (self.jobs.folder(name) / RECIPE).exists()
         if not made:
             fields_, environment, looks, size = (job.recipe if job else {}), {}, [], None
         else:
             run = self.jobs.open(name)
-            fields_, environment, looks, size = _recipe(run), _environment(run), run.looks, _size(run)
+            fields_, environment, looks, size = _recipe(run), _environment(run), _looks(run), _size(run)
         return {
             **shown,
             "recipe_fields": fields_,
@@ -135,10 +141,11 @@ class Views:
 
     def _progress(self, shown: dict[str, Any], size: _Epoch | None) -> dict[str, Any] | None:
         """Where training stands and how fast it goes; None where it does not, or has not begun."""
-        row = follow.last_row(follow.of_steps(self.jobs.runs_dir / shown["name"]))
         if shown["state"] != "training":
             self._seen.pop(shown["name"], None)
-        if shown["state"] != "training" or row is None or size is None:
+            return None
+        row = follow.last_row(follow.of_steps(self.jobs.runs_dir / shown["name"]))
+        if row is None or size is None:
             return None
         steps_per_s = self._pace(shown["name"], row["step"])
         left = shown["target_epochs"] * size.steps - row["step"]
@@ -173,7 +180,7 @@ class Views:
 
     def history(self, name: str, since_step: int = 0) -> dict[str, Any]:
         """Every epoch, and the steps after `since_step`: of more than 2,000 every second, third, ..., and the last."""
-        if self.jobs.job(name) is not None and not (self.jobs.folder(name) / RECIPE).is_file():
+        if self.jobs.job(name) is not None and not (self.jobs.folder(name) / RECIPE).exists():
             return {"epochs": [], "steps": []}
         try:
             return self._history(self.jobs.open(name), since_step)
@@ -249,6 +256,13 @@ def _environment(run: Run) -> dict[str, Any]:
         return run.environment
     except DownstrokeError:
         return {}
+
+
+def _looks(run: Run) -> list[dict[str, Any]]:
+    try:
+        return run.looks
+    except DownstrokeError:
+        return []
 
 
 def _size(run: Run) -> _Epoch | None:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from downstroke.errors import DownstrokeError, shown
+from downstroke.errors import DownstrokeError, shown, to_install
 from downstroke.history import EpochRow, StepRow
 from downstroke.learning.events import EpochDone, Event, StepDone, Stopped
 
@@ -36,10 +36,7 @@ class Logger:
             try:
                 importlib.import_module(module)
             except ImportError:
-                raise DownstrokeError(
-                    f"--log-to {self.name} needs {self.name}: pip install '.[{self.name}]' in the clone, "
-                    f"or pip install {self.modules[0]}"
-                ) from None
+                raise DownstrokeError(f"--log-to {self.name} needs {self.name}: {to_install(self.name)}") from None
         self._begun = self._failed = False
         self._ended = "failed"
 

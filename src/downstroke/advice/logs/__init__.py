@@ -33,6 +33,15 @@ def read(
     that a person should know of. Raises LogError where there is no val loss to be read.
     """
     path = Path(path)
+    try:
+        return _read(path, loss, val_loss, say)
+    except OSError as error:  # of a folder that may not be looked into
+        raise LogError(f"{error.filename or path}: {error.strerror or error}; expected a log of training") from None
+    except MemoryError:
+        raise LogError(f"{path} does not fit into memory; expected a log of training") from None
+
+
+def _read(path: Path, loss: str | None, val_loss: str | None, say: Say) -> Curve:
     if not path.is_dir():
         return curves.curve_of(files.table_of(path, say), loss, val_loss, say)
     if (path / "metrics.csv").is_file() and (path / "recipe.json").is_file():

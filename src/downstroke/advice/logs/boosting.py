@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from downstroke.advice.logs.columns import SCORES, listed, words_of
-from downstroke.advice.logs.table import Say, Table
+from downstroke.advice.logs.table import Say, Table, joined
 from downstroke.errors import LogError
 
 #: `[12]\teval-logloss:0.3` of XGBoost, `[12]\tvalid_0's l2: 0.3` of LightGBM, `12:\tlearn: 0.4\ttest: 0.5` of CatBoost.
-_TREE = re.compile(r"^(?:\[\w+\]\s+)?\[(\d+)\]\s+(.*:.*)$|^(\d+):\s+(learn: .*)$")
-_VALUE = re.compile(r"([A-Za-z][\w'@ -]*?)\s*:\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))(?=\s|\+|$)")
+_TREE = re.compile(r"^(?:\[\w+\]\s+)?\[(\d{1,15})\]\s++(.*:.*)$|^(\d{1,15}):\s++(learn: .*)$")
+# Possessive and of a bounded length, so that a line of any length is searched in linear time.
+_NUMBER = r"[-+]?(?:\d++(?:\.\d*+)?+(?:[eE][-+]?\d++)?+|nan|inf)"
+_VALUE = re.compile(rf"([A-Za-z][\w'@ -]{{0,100}}+)\s*+:\s*+({_NUMBER})(?=\s|\+|$)")
 _TRAIN = ("train", "training", "learn")
 _TOLD = ("best", "total", "remaining")  # of CatBoost's line: no set
 _HIGHER = {*SCORES, "ndcg", "aucpr", "average_precision", "pre"}
@@ -22,8 +24,8 @@ _HIGHER = {*SCORES, "ndcg", "aucpr", "average_precision", "pre"}
 def table_of(path: Path, text: str, say: Say) -> Table | None:
     """The lines that tell of a tree; None where there are none."""
     told = [(number, match) for number, line in enumerate(text.splitlines(), 1) if (match := _TREE.match(line.strip()))]
-    rows = [dict(_VALUE.findall(match[2] or match[4])) for _, match in told]
-    rows = [{name: value for name, value in row.items() if name not in _TOLD} for row in rows]
+    found = [[(name.rstrip(), value) for name, value in _VALUE.findall(match[2] or match[4])] for _, match in told]
+    rows = [{name: value for name, value in row if name not in _TOLD} for row in found]
     if not rows or not all(rows):
         return None
     trees = [int(match[1] or match[3]) for _, match in told]
@@ -35,12 +37,12 @@ def evaluated(path: Path, found: Any, say: Say) -> Table | None:
     if not isinstance(found, Mapping) or not found:
         return None
     columns = {
-        f"{place}-{name}": values
+        joined(place, name, "-"): values
         for place, held in found.items()
         for name, values in (held.items() if isinstance(held, Mapping) else [("", None)])
     }
     lists = [values for values in columns.values() if isinstance(values, list)]
-    if len(lists) != len(columns) or len({len(values) for values in lists}) != 1:
+    if len(lists) != len(columns) or len({len(values) for values in lists}) != 1 or not lists[0]:
         return None
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
     return _judged(path, rows, list(range(len(rows))), [f"entry {at}" for at in range(1, len(rows) + 1)], say)
@@ -57,7 +59,10 @@ def _judged(path: Path, rows: Sequence[Mapping[str, Any]], trees: Sequence[int],
     train = next((name for name in falls if _set(name) != val_set and _metric(name) == _metric(val)), None)
     if val_set in _TRAIN:
         raise LogError(f"{path} has the loss of the training set alone ({listed(names)}); evaluate a val set, too")
-    say(f"{val} is taken for the val loss" + ("" if train is None else f", {train} for the training loss"))
+    say(
+        f"{listed([val])} is taken for the val loss"
+        + ("" if train is None else f", {listed([train])} for the training loss")
+    )
     say("an epoch is a tree")
     kept = [
         {"epoch": tree, "val_loss": row[val], **({} if train is None else {"loss": row.get(train)})}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from downstroke.advice.logs.table import Say, Table
+from downstroke.advice.logs.columns import told
+from downstroke.advice.logs.table import Say, Table, bytes_of
 from downstroke.errors import LogError
 
 TRAINING = "catboost_training.json"
@@ -22,9 +23,10 @@ def is_training(found: Any) -> bool:
 def training(path: Path, found: dict[str, Any], say: Say) -> Table:
     """The first metric of the test set that is to fall is the val loss; its like of the learn set the training loss."""
     try:
-        test = [metric["name"] for metric in found["meta"]["test_metrics"]]
-        falling = [metric["name"] for metric in found["meta"]["test_metrics"] if metric["best_value"] == "Min"]
-        learn = [metric["name"] for metric in found["meta"]["learn_metrics"]]
+        meta = found["meta"]
+        test, learn = ([str(metric["name"])[:100] for metric in meta[of]] for of in ("test_metrics", "learn_metrics"))
+        best = [metric["best_value"] for metric in meta["test_metrics"]]
+        falling = [name for name, value in zip(test, best, strict=True) if value == "Min"]
         rows = [
             {
                 **{f"test {name}": value for name, value in zip(test, row.get("test", ()), strict=False)},
@@ -32,25 +34,25 @@ def training(path: Path, found: dict[str, Any], say: Say) -> Table:
             }
             for row in found["iterations"]
         ]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise LogError(f"{path} is no {TRAINING} that is whole; expected meta and iterations") from None
     return _named(path, rows, falling, say)
 
 
 def errors(path: Path, text: str, say: Say) -> Table:
     """`test_error.tsv`, with `learn_error.tsv` beside it where there is one."""
-    header, *lines = (line.split("\t") for line in text.splitlines() if line)
+    header, *lines = [line.split("\t") for line in text.splitlines() if line] or [[""]]
     if path.name != ERRORS[0] or header[0] != "iter":
         raise LogError(f"{path} has the errors of the learn set alone; advice is drawn from {ERRORS[0]}, beside it")
     beside = path.with_name(ERRORS[1])
-    held = beside.read_text(errors="replace").splitlines() if beside.is_file() else ["iter"]
-    learn = [line.split("\t") for line in held]
+    held = bytes_of(beside).decode(errors="replace").splitlines() if beside.is_file() else []
+    learn = [line.split("\t") for line in held or ["iter"]]
     rows: list[dict[str, Any]] = [{} for line in lines if len(line) == len(header)]
     for of, names, values in (("test", header, lines), ("learn", learn[0], learn[1:])):
         for row, line in zip(rows, values, strict=False):
             if len(line) == len(names):
-                row.update({f"{of} {name}": value for name, value in zip(names[1:], line[1:], strict=True)})
-    falling = [name for name in header[1:] if not name.lower().startswith(_SCORES)]
+                row.update({f"{of} {name[:100]}": value for name, value in zip(names[1:], line[1:], strict=True)})
+    falling = [name[:100] for name in header[1:] if not name.lower().startswith(_SCORES)]
     return _named(path, rows, falling, say)
 
 
@@ -59,7 +61,7 @@ def _named(path: Path, rows: list[dict[str, Any]], falling: list[str], say: Say)
     if not falling:
         raise LogError(f"{path} has scores of the test set and no loss; advice is drawn from a loss: give eval_metric")
     metric = falling[0]
-    say(f"{metric} of the test set is taken for the val loss")
+    say(f"{told(metric)} of the test set is taken for the val loss")
     for row in rows:
         for name, of in (("val_loss", "test"), ("loss", "learn")):
             if f"{of} {metric}" in row:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
+import reprlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 from downstroke.advice.logs.table import Say, Table
-from downstroke.errors import LogError
+from downstroke.errors import LogError, shown
 
 VAL = {"val", "valid", "validation", "eval", "evaluation", "dev"}
 _TRAIN = {"train", "training"}
@@ -44,14 +48,18 @@ _MEANS = {
 
 def numbers(table: Table, name: str) -> list[float | None]:
     """A column, row by row; None where it was not measured. LogError for what is no number."""
-    numbers: list[float | None] = []
-    for row, place in zip(table.rows, table.places, strict=True):
-        value = row.get(name)
-        try:
-            numbers.append(None if value is None else float(value))
-        except (TypeError, ValueError):
-            raise LogError(f"{table.file}, {place}: {name} is {value!r}; expected a number") from None
-    return numbers
+    with suppress(TypeError, ValueError, OverflowError):  # nearly always; what is wrong where is found out below
+        return [None if (value := row.get(name)) is None else float(value) for row in table.rows]
+    return [_number(table, place, name, row.get(name)) for row, place in zip(table.rows, table.places, strict=True)]
+
+
+def _number(table: Table, place: str, name: str, value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # an integer in JSON, as 1e999 is there
+    except (TypeError, ValueError):
+        raise LogError(f"{table.file}, {place}: {told(name)} is {reprlib.repr(value)}; expected a number") from None
 
 
 def words_of(name: str) -> list[str]:
@@ -65,11 +73,13 @@ def asked(table: Table, name: str) -> str:
     if name in table.names:
         scores = SCORES & set(words_of(name))
         if scores:
-            raise LogError(f"{table.file}: {name} is a score by its name ({min(scores)}), not a loss; name a loss")
+            raise LogError(
+                f"{table.file}: {told(name)} is a score by its name ({min(scores)}), not a loss; name a loss"
+            )
         return name
     near = difflib.get_close_matches(name, table.names, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {listed(table.names)}"
-    raise LogError(f"{table.file} has no column {name!r}; {hint}")
+    hint = f"did you mean {told(near[0])}?" if near else f"there are {listed(table.names)}"
+    raise LogError(f"{table.file} has no column {told(name)!r}; {hint}")
 
 
 def val_column(table: Table, say: Say) -> str:
@@ -78,10 +88,11 @@ def val_column(table: Table, say: Say) -> str:
     if not found:
         found = _plainest(names, lambda words: "loss" in words and "test" in words, {"epoch"})
         if len(found) == 1:
-            say(f"{found[0]} is taken for the val loss")
+            say(f"{told(found[0])} is taken for the val loss")
     if not found:
         scores = [name for name in names if SCORES & set(words_of(name))]
-        left = sorted(set(names) - set(scores), key=lambda name: ("loss" not in words_of(name), names.index(name)))
+        others = dict.fromkeys(name for name in names if not SCORES & set(words_of(name)))
+        left = sorted(others, key=lambda name: "loss" not in words_of(name))
         if scores and not any("loss" in words_of(name) for name in left):
             raise LogError(
                 f"{table.file} has scores ({listed(scores)}) and no val loss; advice is drawn from a loss: log it, too"
@@ -100,9 +111,9 @@ def val_column(table: Table, say: Say) -> str:
 
 def _sum(table: Table, parts: Sequence[str], name: str, say: Say) -> str:
     """A column that is the sum of others, in the table under `name`: ultralytics logs the parts of its loss alone."""
-    columns = [numbers(table, part) for part in parts]
-    for row, values in zip(table.rows, zip(*columns, strict=True), strict=True):
-        if None not in values:
+    for row, place in zip(table.rows, table.places, strict=True):
+        if all(part in row for part in parts):
+            values = [_number(table, place, part, row[part]) for part in parts]
             row[name] = sum(value for value in values if value is not None)
     say(f"the {name} is the sum of {listed(parts)}")
     return name
@@ -144,5 +155,10 @@ def _plainest(names: Sequence[str], fits: Callable[[set[str]], bool], neutral: s
     return [names[index] for *rank, index in ranked if rank == list(ranked[0][:2])]
 
 
+def told(name: str) -> str:
+    """A column's name as it may stand in a line."""
+    return shown(name[:80])
+
+
 def listed(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(map(told, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

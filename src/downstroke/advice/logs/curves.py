@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from downstroke.advice.curve import Curve
 from downstroke.advice.logs import columns
+from downstroke.advice.logs.columns import told
 from downstroke.advice.logs.table import Say, Table
 from downstroke.errors import LogError, counted
 from downstroke.history import EPOCH_COLUMNS
 from downstroke.regular import read_regular
 
 MOST_ENVIRONMENT = 64_000_000  # bytes of environment.json
+MOST_COLUMNS = 100_000
 DIGITS = 10
 MANY = 3  # evaluations an epoch from which they are counted instead of epochs
 JUMP = 1.1  # the loss of a new run is so many times the last of the one before
@@ -27,26 +29,30 @@ JUMP = 1.1  # the loss of a new run is so many times the last of the one before
 
 def curve_of(table: Table, loss: str | None, val_loss: str | None, say: Say) -> Curve:
     """The rows that hold a val loss, each with what was logged since the one before; LogError where none does."""
+    if len(table.names) > MOST_COLUMNS:
+        raise LogError(f"{table.file} has {counted(len(table.names), 'column')}; expected {MOST_COLUMNS:,} at most")
     val_name = columns.asked(table, val_loss) if val_loss else columns.val_column(table, say)
     loss_name = columns.asked(table, loss) if loss else columns.train_column(table, say)
     table = _last_run(table, val_name, loss_name, say)
     val = columns.numbers(table, val_name)
     closing = [i for i, value in enumerate(val) if value is not None]
     if not closing:
-        raise LogError(f"{table.file}: no val loss was measured, column {val_name} is empty; advice is drawn from val")
+        raise LogError(
+            f"{table.file}: no val loss was measured, column {told(val_name)} is empty; advice is drawn from val"
+        )
     at, unit = _epochs(table, closing, say), table.unit
     closing = [i for i in closing if at[i] > 0] or closing  # Hugging Face may measure W before it has learned
     if _within_epochs(at[closing]):
         span = counted(math.ceil(at.max()), "epoch")
         times = counted(len(closing), "time")
-        say(f"{val_name} was measured {times} in {span}; evaluations are counted")
+        say(f"{told(val_name)} was measured {times} in {span}; evaluations are counted")
         unit = "evaluation"
         before = np.zeros(len(at))
         before[[i + 1 for i in closing if i + 1 < len(at)]] = 1
         at = 1 + np.cumsum(before)
     epoch, last = np.unique(at[closing][::-1], return_index=True)  # of several in one epoch, its last
     if len(epoch) < len(closing):
-        say(f"{val_name} was measured several times an epoch; the last of each is taken")
+        say(f"{told(val_name)} was measured several times an epoch; the last of each is taken")
     stretch = np.searchsorted(epoch, at)
     kept = [closing[len(closing) - 1 - i] for i in last]
     _tell_of_scores(table, kept, [val[i] for i in kept], say)
@@ -67,7 +73,7 @@ def _classes(table: Table) -> int | None:
         return None
     try:
         environment = read_regular(table.file.parent / "environment.json", MOST_ENVIRONMENT)
-        return len(json.loads(environment)["data"]["classes"])
+        return len(json.loads(environment)["data"]["classes"]) or DIGITS
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return DIGITS
 
@@ -113,7 +119,7 @@ def _last_run(table: Table, val_name: str, loss_name: str | None, say: Say) -> T
             begin = i
     if not begin:
         return table
-    back = f"{name} is back at {epochs[begin]:g} and the loss jumps"
+    back = f"{told(name)} is back at {epochs[begin]:g} and the loss jumps"
     say(f"{table.file}, {table.places[begin]}: {back}: a new run; the last is judged")
     return replace(table, rows=table.rows[begin:], places=table.places[begin:])
 
@@ -124,10 +130,12 @@ def _tell_of_scores(table: Table, kept: Sequence[int], val: Sequence[float | Non
         return
     for name in table.names:
         words = set(columns.words_of(name))
-        if columns.SCORES & words and (columns.VAL & words):
-            held = [value for value in (columns.numbers(table, name)[i] for i in kept) if value is not None]
+        # A name that one row lacks is passed over at once: each row of JSON lines may bring names of its own.
+        if columns.SCORES & words and columns.VAL & words and all(name in table.rows[i] for i in kept):
+            column = columns.numbers(table, name)
+            held = [value for value in (column[i] for i in kept) if value is not None]
             if len(held) == len(kept) and max(held[-2:]) > max(held[:-2]):
-                said = f"{name} still rises (at most {max(held):g} so far), though the val loss does not fall"
+                said = f"{told(name)} still rises (at most {max(held):g} so far), though the val loss does not fall"
                 say(f"{said}; advice is drawn from the loss")
                 return
 
@@ -144,7 +152,8 @@ def _by_stretch(
             found[where].append(value)
     if not any(found[:count]):
         return None
-    return np.array([of(values) if values else math.nan for values in found[:count]], dtype=np.float64)
+    single = (values[0] if len(values) == 1 else of(values) if values else math.nan for values in found[:count])
+    return np.fromiter(single, np.float64, count)
 
 
 def _epochs(table: Table, closing: Sequence[int], say: Say) -> NDArray[np.float64]:
@@ -153,13 +162,14 @@ def _epochs(table: Table, closing: Sequence[int], say: Say) -> NDArray[np.float6
     if name:
         known = [math.nan if value is None else value for value in columns.numbers(table, name)]
         at = _filled(np.array(known))
-        back = next((i for i in closing[1:] if at[i] < at[closing[0] : i].max()), None)
+        highest = np.maximum.accumulate(at[closing[0] :])  # NaN from the first on that is one
+        back = next((i for i in closing[1:] if at[i] < highest[i - closing[0] - 1]), None)
         if back is None and np.isfinite(at).all():
             return _from_one(np.maximum.accumulate(at), table, say)
         if back is not None:
             say(
-                f"{table.file}, {table.places[back]}: {name} goes back to {at[back]:g}, after {at[:back].max():g}; "
-                f"epochs are counted through instead"
+                f"{table.file}, {table.places[back]}: {told(name)} goes back to {at[back]:g}, "
+                f"after {at[:back].max():g}; epochs are counted through instead"
             )
     elif table.places[0].startswith("step"):
         steps = np.array([float(place.removeprefix("step ")) for place in table.places])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from downstroke.advice.logs.columns import words_of
+from downstroke.advice.logs.columns import listed, words_of
 from downstroke.advice.logs.table import Say, Table
 from downstroke.errors import LogError, counted
 from downstroke.history import EPOCH_COLUMNS
 
 #: What stands in a cell for a value that was not measured; Keras writes NA, Hugging Face's tables No log.
 _NOTHING = {"", "na", "n/a", "none", "null", "no log"}
+MOST_CELLS = 20_000_000
 _DECIMAL_COMMA = re.compile(r"^(-?\d+),(\d+(?:[eE][-+]?\d+)?)$")
 _THOUSANDS = re.compile(r"^-?[1-9]\d{0,2}(?:,\d{3})+$")
 
@@ -26,12 +29,21 @@ def table_of(path: Path, text: str, say: Say) -> Table:
     """
     lines, separator = _lines_of(text)
     reader = csv.reader(lines, delimiter=separator)
+    try:
+        table = _read(path, reader, lines, separator, say, whole=text.endswith("\n"))
+    except csv.Error as error:
+        said = f"{path}, line {reader.line_num}: {error}"
+        raise LogError(f"{said}; expected numbers under the names of columns") from None
+    if not table.names:
+        raise _unknown(path, lines)
+    return table
+
+
+def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Say, *, whole: bool) -> Table:
+    """The rows of `reader`, which reads `lines`. `whole`: the last line has its end, and is not still being written."""
     names = [name.strip() for name in next(reader)]
     if any(": " in name or "=" in name for name in names) or (len(names) == 1 and not _is_column(lines)):
-        raise LogError(
-            f"{path} is no log that is known: its first line is {lines[0][:60]!r}; expected the names of columns, such "
-            f"as epoch,loss,val_loss, or lines that name a val loss and its value"
-        )
+        raise _unknown(path, lines)
     own = tuple(names) == EPOCH_COLUMNS
     rows: list[dict[str, Any]] = []
     places: list[str] = []
@@ -46,16 +58,15 @@ def table_of(path: Path, text: str, say: Say) -> Table:
                 headers.append(len(rows))
             continue
         if len(cells) != len(names):
-            if reader.line_num == len(lines) and not text.endswith("\n"):
+            if reader.line_num == len(lines) and not whole:
                 break  # still being written
             raise LogError(
                 f"{path}, {place}: {counted(len(cells), 'field')}; expected {len(names)}, as in the first line"
             )
-        row = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
-        if separator == ";" or not any(_THOUSANDS.match(cell) for cell in cells):
-            row = {name: _DECIMAL_COMMA.sub(r"\1.\2", cell) for name, cell in row.items()}
-        rows.append({name: cell for name, cell in row.items() if own or cell.lower() not in _NOTHING})
+        rows.append(_row(names, cells, separator))
         places.append(place)
+        if len(rows) * len(names) > MOST_CELLS:
+            raise LogError(f"{path} has more than {MOST_CELLS:,} cells; expected a log of training")
     if own:
         _tell_nan_from_nothing(rows)
     else:
@@ -64,6 +75,13 @@ def table_of(path: Path, text: str, say: Say) -> Table:
     if begin:
         say(f"{path}, {places[begin]}: the names of the columns again: a new run; the last is judged")
     return Table(path, rows[begin:], places[begin:], names)
+
+
+def _unknown(path: Path, lines: Sequence[str]) -> LogError:
+    return LogError(
+        f"{path} is no log that is known: its first line is {lines[0][:60]!r}; expected the names of columns, such "
+        f"as epoch,loss,val_loss, or lines that name a val loss and its value"
+    )
 
 
 def _lines_of(text: str) -> tuple[list[str], str]:
@@ -75,12 +93,32 @@ def _lines_of(text: str) -> tuple[list[str], str]:
     bars = [line.strip() for line in lines if line.strip().startswith("|")]
     if len(bars) > 1 and lines[0].lstrip()[:1] in ("|", "+"):
         rows = [line.strip("|") for line in bars if set(line) - set("|:-+= ")]
-        return ["\t".join(cell.strip() for cell in row.split("|")) for row in rows], "\t"
+        return ["\t".join(cell.strip() for cell in row.split("|")) for row in rows] or [""], "\t"
     separator = max(",;\t", key=lines[0].count)
-    words = [line.split() for line in lines if line.strip()]
-    if separator not in lines[0] and len({len(row) for row in words}) == 1 and _is_number(words[-1][0]):
-        return ["\t".join(line.split()) for line in lines], "\t"
+    if separator not in lines[0]:
+        words = [line.split() for line in lines if line.strip()]
+        if len({len(row) for row in words}) == 1 and _is_number(words[-1][0]):
+            return ["\t".join(line.split()) for line in lines], "\t"
     return lines, separator
+
+
+def _row(names: Sequence[str], cells: Sequence[str], separator: str) -> dict[str, Any]:
+    """What stands in a line, by the names of the columns; what was not measured is left out."""
+    with suppress(ValueError):  # most lines hold numbers alone
+        return dict(zip(names, map(float, cells), strict=True))
+    plain = [cell.strip() for cell in cells]
+    if "," in "".join(cells) and (separator == ";" or not any(map(_THOUSANDS.match, cells))):
+        plain = [_DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in plain]
+    row = dict(zip(names, map(_value, plain), strict=True))
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _value(cell: str) -> float | str | None:
+    """What stands in a cell: a number where it is one, which takes a third of the memory; None for nothing."""
+    try:
+        return float(cell)
+    except ValueError:
+        return None if cell.lower() in _NOTHING else cell
 
 
 def _is_number(cell: Any) -> bool:
@@ -93,8 +131,9 @@ def _is_number(cell: Any) -> bool:
 
 def _is_header(cells: Sequence[str]) -> bool:
     """Whether a line names columns: two at least, none of them a number."""
-    words = {word for cell in cells for word in words_of(cell)}
-    return len(cells) > 1 and {"loss"} <= words and not any(_is_number(cell) for cell in cells)
+    if len(cells) < 2 or any(map(_is_number, cells)):
+        return False
+    return any("loss" in words_of(cell) for cell in cells)
 
 
 def _begins_again(rows: Sequence[dict[str, Any]], row: int, names: Sequence[str]) -> bool:
@@ -115,10 +154,8 @@ def _refuse_runs(path: Path, rows: list[dict[str, Any]], names: Sequence[str]) -
     for name in names:
         if name.lower() in ("name", "run", "run_name", "id") and len(rows) > 1:
             held = [row.get(name, "") for row in rows]
-            if len(set(held)) == len(rows) and not any(cell.replace(".", "").isdigit() for cell in held):
-                raise LogError(
-                    f"{path} is a table of runs, one a row ({held[0]}, {held[1]}); expected the epochs of one"
-                )
+            if len(set(held)) == len(rows) and not any(isinstance(cell, float) for cell in held):
+                raise LogError(f"{path} is a table of runs, one a row ({listed(held[:2])}); expected the epochs of one")
 
 
 def _tell_nan_from_nothing(rows: list[dict[str, Any]]) -> None:
@@ -128,9 +165,7 @@ def _tell_nan_from_nothing(rows: list[dict[str, Any]]) -> None:
     """
     for name in EPOCH_COLUMNS:
         beside = name.replace("loss", "accuracy") if name in ("loss", "val_loss") else name
-        measured = any(row[name] or row[beside] for row in rows)
-        for row in rows:
-            if not row[name]:
-                row[name] = "nan"
-            if not measured:
-                del row[name]
+        lacking = [row for row in rows if name not in row]
+        if len(lacking) < len(rows) or any(beside in row for row in rows):
+            for row in lacking:
+                row[name] = math.nan

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 from downstroke.advice.logs import boosting, catboost, delimited, events, json_files, mlflow, text, tfevents
-from downstroke.advice.logs.table import MOST_BYTES, Say, Table
+from downstroke.advice.logs.table import MOST_BYTES, Say, Table, bytes_of, opened
 from downstroke.errors import LogError, counted
 
 #: The files that are looked for in a folder, in this order.
@@ -22,16 +22,19 @@ _FILES = (
     "summary.csv",
     catboost.TRAINING,
 )
+#: What is parsed at most; event files are read record by record, and are not bounded.
+MOST_JSON, MOST_LINES, MOST_LINE = 64_000_000, 5_000_000, 1_000_000
+_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # of lines, as str.splitlines has them
 
 _JSON = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"\]]|-?[\d.]+\s*,))")  # not `[12]` or `[2026-11-26`, as lines begin
 
 
 def table_of(path: Path, say: Say) -> Table:
     """The table in a file; LogError where it is none."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise LogError(f"{path}: {error.strerror or error}; expected a log of training, or a run") from None
+    with opened(path) as file:
+        if tfevents.is_event_file(file.read(tfevents.HEAD)):
+            return events.table_of(path, {"": path})
+    data = bytes_of(path)
     if data[:2] == b"\x1f\x8b":
         data = _unzipped(path, data)
     if not data.strip():
@@ -39,19 +42,29 @@ def table_of(path: Path, say: Say) -> Table:
     if data.startswith(b"version https://git-lfs"):
         raise LogError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`")
     if tfevents.is_event_file(data):
-        return events.table_of(path, {"": path})
+        return events.table_of(path, {"": path}, io.BytesIO(data))
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     if b"\0" in data and not wide:
         raise LogError(f"{path} is a binary file; expected CSV, JSON or a TensorBoard event file")
     held = data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+    del data  # as large as the text
+    _bound(path, sum(map(held.count, _ENDS)), MOST_LINES, "lines")
     if _JSON.match(held):
+        _bound(path, len(held), MOST_JSON, "characters of JSON")
         return json_files.table_of(path, held, say)
+    _bound(path, max(map(len, held.splitlines()), default=0), MOST_LINE, "characters in a line")
     if path.name in catboost.ERRORS:
         return catboost.errors(path, held, say)
     lines = mlflow.table_of(path, held) or boosting.table_of(path, held, say) or text.table_of(path, held)
     if not lines and text.of_training_alone(held):
         raise LogError(f"{path} names a training loss and no val loss; advice is drawn from a val loss: log it, too")
     return lines or delimited.table_of(path, held, say)
+
+
+def _bound(path: Path, count: int, most: int, what: str) -> None:
+    """LogError for more than a log of training has: parsed, it would take many times the memory of its text."""
+    if count > most:
+        raise LogError(f"{path} has more than {most:,} {what}; expected a log of training")
 
 
 def _unzipped(path: Path, data: bytes) -> bytes:
@@ -61,7 +74,7 @@ def _unzipped(path: Path, data: bytes) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise LogError(f"{path} is a damaged gz file ({error})") from None
     if len(found) > MOST_BYTES:
-        raise LogError(f"{path} unpacks to more than {MOST_BYTES >> 20} MB; expected a log of training")
+        raise LogError(f"{path} unpacks to more than {MOST_BYTES // 10**6} MB; expected a log of training")
     return found
 
 

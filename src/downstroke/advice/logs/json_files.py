@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from downstroke.advice.logs import boosting, catboost, text
-from downstroke.advice.logs.table import Say, Table
+from downstroke.advice.logs.table import MOST_ROWS, Say, Table, bytes_of, joined
 from downstroke.errors import LogError
+
+_EPOCH = re.compile(r"metrics_epoch_([0-9]{1,15})\.json")
 
 
 def table_of(path: Path, held: str, say: Say) -> Table:
     """The rows of a log in JSON; LogError where it is none."""
+    try:
+        return _table_of(path, held, say)
+    except RecursionError:
+        raise LogError(f"{path} is nested too deeply for a log of training; expected rows of numbers") from None
+
+
+def _table_of(path: Path, held: str, say: Say) -> Table:
     try:
         found = json.loads(held)
     except (ValueError, RecursionError) as error:
@@ -34,26 +44,30 @@ def table_of(path: Path, held: str, say: Say) -> Table:
             f"{path} is no log that is known; expected the trainer_state.json of Hugging Face, skorch's history.json, "
             f"Keras' History.history, or a line of JSON for each epoch"
         )
+    if len(rows) > MOST_ROWS:
+        raise LogError(f"{path} has {len(rows):,} entries; expected at most {MOST_ROWS:,}")
     rows = [_of_its_mode(_flat(row)) for row in rows]
-    names = list(dict.fromkeys(name for row in rows for name in row))
     # Lists are skorch's batches, true and false its marks for a best so far.
     kept = [
         {name: value for name, value in row.items() if value is not None and not isinstance(value, bool | list)}
         for row in rows
     ]
-    names = [name for name in names if any(name in row for row in kept)]
+    names = list(dict.fromkeys(name for row in kept for name in row))
     return Table(path, kept, [f"entry {number}" for number in range(1, len(rows) + 1)], names, epochs_done=done)
 
 
 def of_epochs(folder: Path) -> Table | None:
     """AllenNLP's `metrics_epoch_0.json`, `metrics_epoch_1.json` and so on in a folder; None where there are none."""
-    found = {int(path.stem.rpartition("_")[2]): path for path in folder.glob("metrics_epoch_*[0-9].json")}
+    found = {int(told[1]): path for path in folder.iterdir() if (told := _EPOCH.fullmatch(path.name))}
     rows = []
     for epoch, path in sorted(found.items()):
+        data = bytes_of(path)
         try:
-            held = json.loads(path.read_text())
-        except (ValueError, OSError) as error:
+            held = json.loads(data)
+        except (ValueError, RecursionError) as error:
             raise LogError(f"{path} is no JSON ({error}); expected the metrics of an epoch") from None
+        if not isinstance(held, dict):
+            raise LogError(f"{path} is JSON of another kind; expected the metrics of an epoch by their names")
         rows.append({"epoch": epoch} | {name: v for name, v in held.items() if isinstance(v, int | float)})
     names = list(dict.fromkeys(name for row in rows for name in row if name.startswith(("epoch", "training", "valid"))))
     return Table(folder, rows, [found[epoch].name for epoch in sorted(found)], names) if rows else None
@@ -79,7 +93,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         inner = _flat(value) if isinstance(value, dict) else None
-        flat.update({name: value} if inner is None else {f"{name}/{key}": held for key, held in inner.items()})
+        flat.update({name: value} if inner is None else {joined(name, key): held for key, held in inner.items()})
     return flat
 
 
@@ -87,7 +101,7 @@ def _of_its_mode(row: dict[str, Any]) -> dict[str, Any]:
     """A row of mmdetection, whose mode says whether its losses are of train or of val."""
     if row.get("mode") != "val":
         return row
-    return {f"val/{name}" if "loss" in name else name: value for name, value in row.items()}
+    return {joined("val", name) if "loss" in name else name: value for name, value in row.items()}
 
 
 def _lines(text: str) -> list[dict[str, Any]] | None:

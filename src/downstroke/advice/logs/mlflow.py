@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from downstroke.advice.logs.table import MOST_BYTES, STEP, Table
+from downstroke.advice.logs.table import MOST_BYTES, STEP, Table, bytes_of
+
+_LINE = re.compile(r"\s*+[0-9]{12,}+\s++(\S++)\s++([0-9]{1,18})\s*+")
 
 
 def folder_of(folder: Path) -> Table | None:
@@ -16,7 +18,7 @@ def folder_of(folder: Path) -> Table | None:
     for path in sorted(folder.iterdir()):
         if not path.is_file() or path.suffix or path.stat().st_size > MOST_BYTES:
             continue
-        told = table_of(path, path.read_text(errors="replace"))
+        told = table_of(path, bytes_of(path).decode(errors="replace"))
         if told:
             names.append(path.name)
             for row in told.rows:
@@ -28,10 +30,12 @@ def folder_of(folder: Path) -> Table | None:
 
 def table_of(path: Path, text: str) -> Table | None:
     """A file of MLflow's metrics folder: a time, a value and a step on each line; None where it is none."""
-    cells = [line.split() for line in text.splitlines() if line.strip()]
-    if not cells or any(len(row) != 3 or not re.fullmatch(r"\d{12,}", row[0]) for row in cells):
+    rows: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        if told := _LINE.fullmatch(line):
+            rows.append({path.name: told[1], STEP: told[2]})
+        elif line.strip():
+            return None
+    if not rows:
         return None
-    if not all(row[2].isdigit() for row in cells):
-        return None
-    rows: list[dict[str, Any]] = [{path.name: value, STEP: step} for _, value, step in cells]
     return Table(path, rows, [f"line {number}" for number in range(1, len(rows) + 1)], [path.name, STEP])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from downstroke.errors import LogError
+from downstroke.regular import open_regular, read_regular
 
 Say = Callable[[str], None]
 STEP = "step"
-MOST_BYTES = 256 << 20  # of an unpacked log
+MOST_ROWS = 2_000_000
+MOST_BYTES = 256_000_000  # of an unpacked log that is held whole: all but event files
 
 
 @dataclass(frozen=True)
@@ -23,3 +28,30 @@ class Table:
     #: Whether `epoch` is how many epochs were done, so that 0 is the W before training; else 0 is the first epoch.
     epochs_done: bool = False
     unit: str = "epoch"  # what the rows are counted in
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A log, open for reading. LogError where it is missing, no regular file, or cannot be read."""
+    try:
+        with open_regular(path) as file:
+            yield file
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def bytes_of(path: Path) -> bytes:
+    """All of a log. LogError as for `opened`, and where it has more than `MOST_BYTES`."""
+    try:
+        return read_regular(path, MOST_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> LogError:
+    return LogError(f"{path}: {error.strerror or error}; expected a log of training, or a run")
+
+
+def joined(name: str, key: str, by: str = "/") -> str:
+    """The name of a column out of two; of long ones a part, as the first would be held once for each of the second."""
+    return f"{name[:100]}{by}{key[-200:]}"

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from downstroke.advice.logs.table import STEP, Table
 
+# A repeat that can end in one place only is possessive (`*+`): tried again from each of its characters, a line of
+# 240,000 blanks would take minutes.
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
-_IS = r"(?: value)?['\"]?\s*[:=]?\s*"  # Megatron: lm loss value: 2.3
+_IS = r"(?: value)?['\"]?\s*+[:=]?\s*+"  # Megatron: lm loss value: 2.3
 _VAL = r"(?:val|valid|validation|eval|evaluation|dev)"
 #: What a line may name, in the order in which it is looked for; what is found is taken out of the line.
 _FOUND = {
-    "val_loss": re.compile(rf"\b{_VAL}[\s_.-]*loss{_IS}({_NUMBER})", re.IGNORECASE),
-    "test_loss": re.compile(rf"\btest(?:ing)?[\s_.-]*loss{_IS}({_NUMBER})", re.IGNORECASE),
-    "loss": re.compile(rf"\b(?:train(?:ing)?[\s_.-]*)?loss{_IS}({_NUMBER})", re.IGNORECASE),
-    "epoch": re.compile(r"\bep(?:och|\.)['\"]?\s*[:=#\[]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE),
-    "step": re.compile(r"\b(?:step|iter|iteration|up\.)\s*[:=#\[]?\s*(\d+)", re.IGNORECASE),
+    "val_loss": re.compile(rf"\b{_VAL}[\s_.-]*+loss{_IS}({_NUMBER})", re.IGNORECASE),
+    "test_loss": re.compile(rf"\btest(?:ing)?[\s_.-]*+loss{_IS}({_NUMBER})", re.IGNORECASE),
+    "loss": re.compile(rf"\b(?:train(?:ing)?[\s_.-]*+)?loss{_IS}({_NUMBER})", re.IGNORECASE),
+    "epoch": re.compile(r"\bep(?:och|\.)['\"]?\s*+[:=#\[]?\s*+(\d+(?:\.\d+)?)", re.IGNORECASE),
+    "step": re.compile(r"\b(?:step|iter|iteration|up\.)\s*+[:=#\[]?\s*+(\d+)", re.IGNORECASE),
     "lr": re.compile(rf"\b(?:lr|learning[ _]rate){_IS}({_NUMBER})", re.IGNORECASE),
 }
 #: A line about val that names its loss further on: fairseq's `| valid | epoch 001 | loss 9.6`, Marian's cross-entropy.
-_OF_VAL = re.compile(rf"\b{_VAL}(?![a-z])(?:(?!train)[^\n])*?\b(?:loss|cross-entropy){_IS}({_NUMBER})", re.IGNORECASE)
+_OF_VAL = re.compile(
+    rf"(?P<val>\b{_VAL}(?![a-z]))|(?P<train>train)|\b(?:loss|cross-entropy){_IS}(?P<loss>{_NUMBER})", re.IGNORECASE
+)
 #: The best so far is told again in later lines.
 _BEST = re.compile(
-    rf"\b(?:best|lowest|min(?:imum)?)[\s_.-]*(?:\w+[\s_.-]*)?loss\b[^\d\n]*(?:{_NUMBER})?", re.IGNORECASE
+    rf"\b(?:best|lowest|min(?:imum)?)[\s_.-]*+(?:\w*+(?<=loss)|\w++[\s.-][\s_.-]*+loss\b)[^\d\n]*(?:{_NUMBER})?",
+    re.IGNORECASE,
 )
 
 
@@ -56,17 +62,34 @@ def table_of(path: Path, text: str) -> Table | None:
 
 def of_training_alone(text: str) -> bool:
     """Whether a few lines name a training loss; asked where none names a val loss."""
-    return sum("loss" in _row(line) for line in text.splitlines()) >= 2
+    naming = (line for line in text.splitlines() if "loss" in _row(line))
+    return len(list(islice(naming, 2))) == 2
 
 
 def _row(line: str) -> dict[str, Any]:
     """What a line names."""
     row: dict[str, Any] = {}
+    small = line.lower()
+    if "loss" not in small and "cross-entropy" not in small:  # most lines of most logs; here only the epoch may count
+        match = _FOUND["epoch"].search(line) if "ep" in small else None
+        return {"epoch": match[1]} if match else row
     left = _BEST.sub("", line)
     for name, pattern in _FOUND.items():
-        match = pattern.search(left) or (_OF_VAL.search(left) if name == "val_loss" else None)
-        if match:
+        if match := pattern.search(left):
             row[name] = match[1]
-            begin = match.start() if pattern is match.re else match.start(1)
-            left = left[:begin] + left[match.end() :]
+            left = left[: match.start()] + left[match.end() :]
+        elif name == "val_loss" and (match := _loss_of_val(left)):
+            row[name] = match["loss"]
+            left = left[: match.start("loss")] + left[match.end() :]
     return row
+
+
+def _loss_of_val(line: str) -> re.Match[str] | None:
+    """The first loss that a word of val stands before, without `train` between them."""
+    of_val = False
+    for match in _OF_VAL.finditer(line):
+        if match["loss"] and of_val:
+            return match
+        if match["val"] or match["train"]:
+            of_val = bool(match["val"])
+    return None

@@ -10,33 +10,40 @@ event.proto, summary.proto and tensor.proto:
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 T = TypeVar("T")
 
+HEAD = 64  # bytes that tell an event file
+MOST_RECORD = 16_000_000  # bytes of a record that is looked at
+MOST_SKIPPED = 2**31  # bytes: a protocol buffer has no more
 #: TensorProto.dtype -> struct: float, double, int32, int64, half.
 _DTYPES = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}
 
 
 def is_event_file(start: bytes) -> bool:
-    """Whether a file that begins with `start` (64 bytes are enough) is an event file: its first record says so."""
-    return b"brain.Event:" in start[:64]
+    """Whether a file that begins with `start` (`HEAD` bytes are enough) is an event file: its first record says so."""
+    return b"brain.Event:" in start[:HEAD]
 
 
-def scalars(data: bytes) -> Iterator[tuple[int, str, float]]:
+def scalars(file: BinaryIO) -> Iterator[tuple[int, str, float]]:
     """(step, tag, value) of every scalar in an event file, in the order of writing.
 
-    A last record that is still being written is left out. Checksums are not looked at. Raises ValueError for bytes
-    that are no event file.
+    A last record that is still being written is left out, and so is one too large to be of scalars, such as that of an
+    image. Checksums are not looked at. Raises ValueError for bytes that are no event file.
     """
-    position = 0
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from("<Q", data, position)
-        event = data[position + 12 : position + 12 + length]
-        position += 12 + length + 4
-        if position > len(data):
+    while len(head := file.read(12)) == 12:
+        (length,) = struct.unpack_from("<Q", head)
+        if not 0 < length <= MOST_SKIPPED:  # none has: zeros that a crash left behind, or damage
+            return
+        if length > MOST_RECORD:
+            file.seek(length + 4, io.SEEK_CUR)
+            continue
+        event = file.read(length)
+        if len(event) < length or len(file.read(4)) < 4:
             return
         step, summaries = 0, []
         for number, value in _fields(event):
@@ -74,7 +81,7 @@ def _one_number(data: bytes) -> float | None:
         return float(struct.unpack(form, content)[0]) if len(content) == struct.calcsize(form) else None
     if 7 in found or 10 in found:
         whole = found[7] if 7 in found else found[10]
-        return float(whole) if isinstance(whole, int) else float(next(_varints(whole)))
+        return float(whole if isinstance(whole, int) else _varint(whole, 0)[0])
     packed = _as(bytes, found.get(5, found.get(6, b"")))
     return float(struct.unpack(form, packed)[0]) if len(packed) == struct.calcsize(form) else None
 
@@ -126,10 +133,3 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         if byte < 128:
             return value, position
         shift += 7
-
-
-def _varints(data: bytes) -> Iterator[int]:
-    position = 0
-    while position < len(data):
-        value, position = _varint(data, position)
-        yield value

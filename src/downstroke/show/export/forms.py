@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 from downstroke.errors import DownstrokeError, RecipeError
+from downstroke.runs.files import is_stream, refuse_output, same_file
 from downstroke.runs.run import Run
 
 FORMS = ("onnx", "page", "numpy", "torchscript")
+_OF_A_RUN = ("best*/*", "last*/*", "*.json", "*.csv", "*.np[yz]")  # files that no export may replace
 
 
 def export(
@@ -26,14 +30,25 @@ def export(
     wanted; DownstrokeError.
     """
     if not wanted:
-        raise RecipeError(f"nothing to export: say at least one of {', '.join(f'--{form}' for form in FORMS)}")
+        raise RecipeError(f"nothing to export: give at least one of {', '.join(FORMS)} the name of a file")
     if int8 and "onnx" not in wanted:
-        raise RecipeError("--int8 is a form of --onnx; say --onnx FILE too")
+        raise RecipeError("int8 is a form of onnx; give onnx the name of a file too")
+    read = [path for path in (data, val_data) if path is not None]
+    read += [str(path) for kind in _OF_A_RUN for path in run.folder.glob(kind)] if run else []
     for form, path in wanted.items():
-        if not path.resolve().parent.is_dir():
+        if form != "numpy":
+            refuse_output(path, read)
+        elif path.exists() and not path.is_dir():
+            raise DownstrokeError(f"{path} is no folder; give numpy the name of a new or an empty one")
+        elif not Path(os.path.realpath(path)).parent.is_dir():
             raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
-        if form != "numpy" and path.is_dir():
-            raise DownstrokeError(f"{path} is a folder; give --{form} the name of a file")
+    for form, other in permutations(wanted, 2):
+        within = any(same_file(wanted[form], place) for place in (wanted[other], wanted[other].absolute().parent))
+        if within and not is_stream(wanted[form]):
+            raise DownstrokeError(
+                f"{wanted[other]} is given as {other}, and as {form} {wanted[form]}: one would replace the other; give "
+                f"each a place of its own"
+            )
     if "onnx" in wanted:
         from downstroke.show.export.onnx_file import refuse_missing
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import runpy
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from downstroke.errors import DownstrokeError
-from downstroke.runs.files import write_bytes, write_json
+from downstroke.runs.files import dumps, write_bytes
 from downstroke.show.export.row import Step, row_of
 from downstroke.show.export.subject import Subject, checked_images, refuse_other_answers
 
@@ -76,7 +78,7 @@ _LINES = {
 
 
 def write(subject: Subject, folder: Path) -> dict[str, Any]:
-    """Write `weights.npz`, `forward.py` and `facts.json` into a folder, run them, and return what is to be said.
+    """Make `weights.npz`, `forward.py` and `facts.json`, run them, write them into a folder; return what is to be said.
 
     Raises DownstrokeError where the folder holds other files, and that names the layer of a model that is no row.
     """
@@ -84,20 +86,24 @@ def write(subject: Subject, folder: Path) -> dict[str, Any]:
     others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if foreign := [name for name in others if name not in (WEIGHTS, FORWARD, FACTS)]:
         raise DownstrokeError(f"{folder} holds {foreign[0]}; give an empty or a new folder")
-    folder.mkdir(exist_ok=True)
     weights = io.BytesIO()
     np.savez(weights, **_arrays(subject, steps))
-    write_bytes(folder / WEIGHTS, weights.getvalue())
-    write_bytes(folder / FORWARD, forward(subject.name, steps).encode())
-    write_json(folder / FACTS, subject.facts())
-    made = runpy.run_path(str(folder / FORWARD))
+    text, facts = forward(subject.name, steps), dumps(subject.facts()) + "\n"
+    files = {WEIGHTS: weights.getvalue(), FORWARD: text.encode(), FACTS: facts.encode()}
     images = checked_images()[:, 0]
-    difference, accepted = subject.differs(made["f"](made["W"], images), made["accepts"](made["W"], images))
+    with tempfile.TemporaryDirectory(prefix="downstroke-export-") as home:
+        for name, content in files.items():
+            (Path(home) / name).write_bytes(content)
+        made = runpy.run_path(os.path.join(home, FORWARD))
+        difference, accepted = subject.differs(made["f"](made["W"], images), made["accepts"](made["W"], images))
     refuse_other_answers(folder / FORWARD, difference)
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        write_bytes(folder / name, content)
     return {
         "form": "numpy",
         "file": str(folder.resolve()),
-        "bytes": sum((folder / name).stat().st_size for name in (WEIGHTS, FORWARD, FACTS)),
+        "bytes": sum(map(len, files.values())),
         "largest_difference": difference,
         "accepted_otherwise": accepted,
         "images": len(images),

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from downstroke.data.dataset import Part
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, to_install
 from downstroke.learning.models import Network
 from downstroke.reading.batch_norm_folding import onnx_layers
 from downstroke.reading.onnx_graph import ACCEPT, INPUT, OPSET, PROBABILITIES, Scales, exported
-from downstroke.runs.files import write_bytes
+from downstroke.runs.files import write_output
 from downstroke.show.export.fault import naming_the_layer, node_at_fault, unfit
 from downstroke.show.export.subject import (
     Subject,
@@ -44,7 +44,7 @@ _AT_ONCE = 250
 def write(
     subject: Subject, path: Path, *, int8: bool = False, data: str | None = None, val_data: str | None = None
 ) -> dict[str, Any]:
-    """Write the network as ONNX, ask ONNX Runtime for 1,000 images, and return what is to be said of the file.
+    """Make ONNX of the network, ask ONNX Runtime for 1,000 images, write it, and return what is to be said of the file.
 
     Input `images`, float32 [N,1,28,28], 0..1; outputs `probabilities`, float32 [N,C], and `accept`, bool [N].
     `int8`: weights and values between layers in 8 bits; its accuracy on val is measured, on the run's data, which may
@@ -53,28 +53,30 @@ def write(
     parts = subject.parts(data, val_data) if int8 else None  # before the work: the data may be gone
     facts = as_text(subject.facts() | ({"weights": "int8"} if int8 else {}))
     seen = parts[0].images[:_CALIBRATED] if parts else None
-    write_bytes(path, serialized(subject, facts, seen))
-    difference, accepted = subject.differs(*answers(path, checked_images()))
+    model = serialized(subject, facts, seen)
+    difference, accepted = subject.differs(*answers(model, checked_images()))
     if not int8:
         refuse_other_answers(path, difference)
-    told = {
+    on_val = _on_val(subject, model, parts[1]) if parts else {}
+    write_output(path, model)
+    return {
         "form": "onnx",
         "file": str(path.resolve()),
-        "bytes": path.stat().st_size,
+        "bytes": len(model),
         "opset": OPSET,
         "int8": int8,
         "largest_difference": difference,
         "accepted_otherwise": accepted,
         "images": len(checked_images()),
+        **on_val,
     }
-    return told | (_on_val(subject, path, parts[1]) if parts else {})
 
 
-def answers(path: Path, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """What ONNX Runtime makes of float32 [N,1,28,28] with the file: (probabilities [N,C], accept [N])."""
+def answers(model: bytes, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What ONNX Runtime makes of float32 [N,1,28,28] with the model: (probabilities [N,C], accept [N])."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     found = [session.run(OUTPUTS, {INPUT: images[at : at + _AT_ONCE]}) for at in range(0, len(images), _AT_ONCE)]
     return np.concatenate([y for y, _ in found]), np.concatenate([accept for _, accept in found])
 
@@ -153,7 +155,7 @@ def refuse_missing(*packages: str) -> None:
     """DownstrokeError where one of these is missing."""
     for package in packages:
         if find_spec(package) is None:
-            raise DownstrokeError(f'{package} is not installed; to have it: pip install ".[onnx]" in the clone')
+            raise DownstrokeError(f"{package} is not installed; to have it: {to_install('onnx')}")
 
 
 def _in_8_bits(model: Any, seen: NDArray[np.uint8]) -> Any:
@@ -184,12 +186,12 @@ def _in_8_bits(model: Any, seen: NDArray[np.uint8]) -> Any:
         return onnx.load(out)
 
 
-def _on_val(subject: Subject, path: Path, val: Part) -> dict[str, Any]:
-    """The file on the val images, beside the network as it was: accuracies 0..1, null where there is no val."""
+def _on_val(subject: Subject, model: bytes, val: Part) -> dict[str, Any]:
+    """The model on the val images, beside the network as it was: accuracies 0..1, null where there is no val."""
     if not len(val):
         return {"val_images": 0, "val_accuracy": None, "val_accuracy_before": None}
     before = subject.network.probabilities(torch.from_numpy(val.images)).argmax(1).numpy()
-    now = answers(path, as_images(val.images))[0].argmax(1)
+    now = answers(model, as_images(val.images))[0].argmax(1)
     shares = (float((found == val.labels).mean()) for found in (now, before))
     return {"val_images": len(val), **dict(zip(("val_accuracy", "val_accuracy_before"), shares, strict=True))}
 

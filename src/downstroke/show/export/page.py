@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from downstroke.runs.files import dumps, write_bytes
+from downstroke.runs.files import dumps, write_output
 from downstroke.show.export.row import Step, row_of
 from downstroke.show.export.subject import Subject
 
@@ -20,8 +20,9 @@ HOME = Path(__file__).with_name("browser")
 def write(subject: Subject, path: Path) -> dict[str, Any]:
     """Write the page, and return what is to be said of it. DownstrokeError that names the layer of a model that is no
     row."""
-    write_bytes(path, page(subject).encode())
-    return {"form": "page", "file": str(path.resolve()), "bytes": path.stat().st_size}
+    text = page(subject).encode()
+    write_output(path, text)
+    return {"form": "page", "file": str(path.resolve()), "bytes": len(text)}
 
 
 def page(subject: Subject) -> str:

@@ -45,9 +45,11 @@ def _steps(layer: nn.Module, place: str, model: str) -> Iterator[Step]:
         described = " ".join(repr(layer).split())
         at = f"layer {place} ({described if len(described) < 100 else type(layer).__name__})" if place else "the model"
         known = ", ".join(kind.__name__ for kind in _KINDS)
+        inside = ", ".join(f"{name} ({type(inner).__name__})" for name, inner in layer.named_children())
+        own = "" if place else f": it is {type(layer).__name__}, with a forward of its own over {inside or 'no layers'}"
         raise DownstrokeError(
             f"model {model!r} cannot be exported in this form: {at} is none of {known} in an nn.Sequential, with one "
-            f"size each way, zeros around it and no dilation or groups; --onnx takes more"
+            f"size each way, zeros around it and no dilation or groups{own}; --onnx takes more"
         )
     kind, numbers, weights = step
     if kind:

@@ -133,12 +133,11 @@ def as_images(glyphs: NDArray[np.uint8]) -> Images:
 
 
 def refuse_other_answers(path: Path, difference: float) -> None:
-    """DownstrokeError, and the file is removed, where it does not answer as torch does."""
+    """DownstrokeError where it does not answer as torch does."""
     if not difference <= TOLERANCE:
-        path.unlink(missing_ok=True)
         raise DownstrokeError(
-            f"{path} answered otherwise than the network (a probability by {difference:.2g}), so it was removed; "
-            f"please report this, with the recipe"
+            f"{path} would answer otherwise than the network (a probability by {difference:.2g}), so it was not "
+            f"written; please report this, with the recipe"
         )
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from downstroke.runs.files import dumps, write_bytes
+from downstroke.runs.files import dumps, write_output
 from downstroke.show.export.fault import naming_the_layer
 from downstroke.show.export.subject import Subject, checked_images, refuse_other_answers
 
 
 def write(subject: Subject, path: Path) -> dict[str, Any]:
-    """Write the network by tracing it, load the file, and return what is to be said of it; inputs and outputs as ONNX.
+    """Trace the network, ask the result, write it, and return what is to be said of it; inputs and outputs as ONNX.
 
     The facts are in the archive, as `facts.json`. torch calls TorchScript deprecated and still has it.
     """
@@ -29,14 +29,15 @@ def write(subject: Subject, path: Path) -> dict[str, Any]:
             traced = torch.jit.trace(module, images[:2])  # type: ignore[no-untyped-call]
         warnings.simplefilter("ignore")
         torch.jit.save(traced, archive, _extra_files={"facts.json": dumps(subject.facts())})
-        write_bytes(path, archive.getvalue())
-        probabilities, accept = torch.jit.load(path)(images)  # type: ignore[no-untyped-call]
+        archive.seek(0)
+        probabilities, accept = torch.jit.load(archive)(images)  # type: ignore[no-untyped-call]
     difference, accepted = subject.differs(probabilities.numpy(), accept.numpy())
     refuse_other_answers(path, difference)
+    write_output(path, archive.getvalue())
     return {
         "form": "torchscript",
         "file": str(path.resolve()),
-        "bytes": path.stat().st_size,
+        "bytes": len(archive.getvalue()),
         "torch": torch.__version__,
         "largest_difference": difference,
         "accepted_otherwise": accepted,

@@ -27,9 +27,20 @@ function ask(question) {
 globalThis.downstroke = {
   facts,
   drawing: () => Array.from(greyOf(drawn())),
-  read: (grey) => ask({ grey: Uint8Array.from(grey), size: Math.sqrt(grey.length) }),
-  readGlyph: (glyph) => ask({ glyph: Uint8Array.from(glyph) }),
+  read: async (grey) => {
+    const side = (count) => Number.isInteger(Math.sqrt(count)) && count >= 54 ** 2 && count <= 213 ** 2;
+    return ask({ grey: levels(grey, side, "a square of 54 to 213 a side"), size: Math.sqrt(grey.length) });
+  },
+  readGlyph: async (glyph) => ask({ glyph: levels(glyph, (count) => count === 784, "784") }),
 };
+
+function levels(given, fits, expected) {
+  const all = Array.from(given ?? []);
+  const wrong = all.findIndex((one) => !(Number.isInteger(one) && one >= 0 && one <= 255));
+  if (wrong >= 0) throw new TypeError(`level ${wrong} is ${all[wrong]}; expected a whole number from 0 to 255`);
+  if (!fits(all.length)) throw new TypeError(`${all.length} levels; expected ${expected}`);
+  return Uint8Array.from(all);
+}
 
 // ---- the pad ----
 

@@ -1,0 +1,24 @@
+"""Paths as people type them: with ~ for a home folder, and from the folder that one is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from downstroke.errors import DataError
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the home folder in the place of ~. DataError where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"{path}: the home folder that ~ stands for is not known; give the whole path") from None
+
+
+def absolute(path: str | Path) -> str:
+    """The path as it is from everywhere, links followed. DataError where it leads nowhere."""
+    whole = expanded(path)
+    try:
+        return str(whole.resolve())
+    except (RuntimeError, OSError, ValueError) as error:  # links in a circle, a byte of 0
+        raise DataError(f"{path} leads nowhere ({error}); give the path of a file or a folder") from None
