@@ -63,6 +63,12 @@ def wrong_arrows(room: str, source: str) -> list[str]:
     ]
 
 
+def test_no_two_test_files_share_a_name() -> None:
+    """Without packages in `tests`, pytest collects only one of them in a process."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 @pytest.mark.parametrize("path", sorted(HOME.rglob("*.py")), ids=lambda path: str(path.relative_to(HOME)))
 def test_arrows_point_down_only(path: Path) -> None:
     assert room_of(path) in FLOORS, f"{path} lives in no room; give its room a floor"
