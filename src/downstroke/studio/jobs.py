@@ -278,12 +278,16 @@ class Jobs:
         return lines[-1] if lines else ""
 
     def _tell(self, job: Job) -> None:
-        """Interrupt the process, once; but not before its first step is made: until then it listens to nobody."""
+        """Interrupt the process, once; not before a new run is there, or a continued one has made its first step.
+
+        Until then it listens to nobody. A new run may still draw for long before its first step.
+        """
         if job.asked is None or job.told or job.pid is None:
             return
         step = last_step(self.runs_dir / job.name)
         job.step_before = min(job.step_before, step)  # what came after its checkpoint was dropped
-        if self._in_training(job.name) and step > job.step_before:
+        begun = (self.runs_dir / job.name / RECIPE).exists() if job.action == "train" else step > job.step_before
+        if begun and self._in_training(job.name):
             job.told = True
             self._write(job)
             with suppress(ProcessLookupError):  # it has just ended by itself
