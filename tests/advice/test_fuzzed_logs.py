@@ -18,6 +18,7 @@ from downstroke.advice import logs
 from downstroke.advice.logs import curves, delimited, files, json_files
 from downstroke.errors import LogError
 from downstroke.history import EPOCH_COLUMNS
+from wounds import damaged
 
 VAL = [round(0.3 + 0.9 * math.exp(-row / 3), 4) for row in range(8)]
 ROWS = [{"i": i, "n": i + 1, "t": round(v - 0.1, 4), "v": v} for i, v in enumerate(VAL)]
@@ -118,25 +119,9 @@ STRANGE: list[Any] = [
 ]
 
 
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """`data` with one to four wounds: bits, cuts, zeros, parts that stand twice, and what means much in a log."""
-    found = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(found) + 1)
-        wound = chance.randrange(8)
-        if wound == 0 and at < len(found):
-            found[at] ^= 1 << chance.randrange(8)
-        elif wound == 1:
-            del found[at:]
-        elif wound == 2:
-            found[at : at + chance.randint(1, 64)] = b""
-        elif wound == 3:
-            found[at : at + 16] = bytes(min(16, len(found) - at))
-        elif wound == 4:
-            found[at:at] = found[max(0, at - 100) : at]
-        else:
-            found[at : at + chance.randint(0, 4)] = chance.choice(TOKENS)
-    return bytes(found)
+def token(found: bytearray, at: int, chance: random.Random) -> None:
+    """What means much in a log, in the place of a few bytes."""
+    found[at : at + chance.randint(0, 4)] = chance.choice(TOKENS)
 
 
 def changed(held: Any, chance: random.Random) -> Any:
@@ -186,7 +171,7 @@ def wound(log: str, folder: Path, numbers: Iterable[int]) -> None:
         if log in JSON and number % 2:
             path.write_text(json.dumps(changed(JSON[log], chance)))
         else:
-            path.write_bytes(damaged(files[name], chance))
+            path.write_bytes(damaged(files[name], chance, [token] * 3))
         answers(path if number % 3 else place, f"{log}, damage {number}")
         path.write_bytes(files[name])
 

@@ -24,6 +24,7 @@ from downstroke.recipe import Recipe
 from downstroke.runs import checkpoint, place
 from downstroke.runs.environment import first_threads, same_machine, threads_again
 from downstroke.runs.training import Training
+from wounds import damaged
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (40, 28, 28), np.uint8)
 LABELS = np.arange(40, dtype=np.uint8) % 4
@@ -88,29 +89,19 @@ RUN_FILES = ("recipe.json", "environment.json", "metrics.csv", "steps.csv", "val
 STATES = ("last/state.json", "last/model.safetensors")
 
 
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """`data` with one to four wounds: bits, bytes, cuts, zeros, parts that stand twice, and what means much in text."""
-    found = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(found) + 1)
-        wound = chance.randrange(7)
-        if wound == 0 and at < len(found):
-            found[at] ^= 1 << chance.randrange(8)
-        elif wound == 1:
-            del found[at:]
-        elif wound == 2:
-            found[at : at + chance.randint(1, 64)] = b""
-        elif wound == 3:
-            found[at : at + 16] = bytes(min(16, len(found) - at))
-        elif wound == 4:
-            found[at:at] = found[max(0, at - 100) : at]
-        elif wound == 5:
-            found[at : at + 4] = chance.choice([b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\r\n\r\n"])
-        else:
-            found[at : at + 1] = chance.choice(
-                [b"1e999", b"NaN", b"[", b"{}", b"null", b'"', b",", b"-1", b"9" * 30, b"\xff", b"[1]", b"true", b'""']
-            )
-    return bytes(found)
+def word(found: bytearray, at: int, chance: random.Random) -> None:
+    """A large or negative number of four bytes, or blank lines."""
+    found[at : at + 4] = chance.choice([b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\r\n\r\n"])
+
+
+def token(found: bytearray, at: int, chance: random.Random) -> None:
+    """What means much in text, in the place of a byte."""
+    found[at : at + 1] = chance.choice(
+        [b"1e999", b"NaN", b"[", b"{}", b"null", b'"', b",", b"-1", b"9" * 30, b"\xff", b"[1]", b"true", b'""']
+    )
+
+
+WOUNDS = (word, token)
 
 
 def answers(read: Callable[[], object], what: str, *, measured: bool = True) -> None:
@@ -140,7 +131,7 @@ def wound_file(file: str, folder: Path, numbers: Iterable[int]) -> None:
             if not file.startswith(name):
                 (folder / name).write_bytes(FILES[name][0])
     for number in numbers:
-        path.write_bytes(damaged(data, random.Random(number)))
+        path.write_bytes(damaged(data, random.Random(number), WOUNDS))
         answers(lambda: read(path), f"{file}, damage {number}")
 
 
@@ -191,7 +182,7 @@ def test_a_run_with_a_file_damaged_at_random_is_read_or_refused_in_a_line(
     folder = Path(shutil.copytree(made, tmp_path / "run"))
     data = (folder / file).read_bytes()
     for number in range(6):
-        (folder / file).write_bytes(damaged(data, random.Random(number)))
+        (folder / file).write_bytes(damaged(data, random.Random(number), WOUNDS))
         everything(folder)
 
 
