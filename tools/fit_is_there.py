@@ -1,7 +1,7 @@
 """Fit when a digit on a page is accepted, from reader and locator: `python tools/fit_is_there.py`.
 
 A logistic regression on pages that are drawn with the digits kept apart in the locator's training. What it prints goes
-into `_IS_THERE` of `reading/lines.py`.
+into `_IS_THERE` of `reading/read_page.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from downstroke.augment.pages import Characters, draw_page
 from downstroke.data import sources
-from downstroke.reading.lines import Page
 from downstroke.reading.locate import shared
+from downstroke.reading.read_page import Page
 from downstroke.reading.reader import Reader
 
 PAGES, SHARE = 240, 0.75

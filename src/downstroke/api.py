@@ -281,7 +281,7 @@ def train(
     In processes started by torchrun, all of them train the one run; the first alone writes and watches.
     """
     from downstroke.learning.distributed import joined
-    from downstroke.reading.start import starting_weights
+    from downstroke.reading.starting_weights import starting_weights
     from downstroke.runs.training import Training
     from downstroke.show import losses
 

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import downstroke
-from downstroke.studio.service import MOST_STREAMS
+from downstroke.studio.app_state import MOST_STREAMS
 
 pytestmark = pytest.mark.slow
 Tell = Callable[[str, str], None]

@@ -21,7 +21,7 @@ from PIL import Image
 import downstroke
 from downstroke.cli import main
 from downstroke.data.dataset import Dataset
-from downstroke.reading.many import AHEAD
+from downstroke.reading.processes import AHEAD
 
 KILLER = """
 import os

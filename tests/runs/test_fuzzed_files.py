@@ -21,7 +21,7 @@ from downstroke.api import Run
 from downstroke.data import sources
 from downstroke.errors import DownstrokeError
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint, place
+from downstroke.runs import checkpoint, loading
 from downstroke.runs.environment import first_threads, same_machine, threads_again
 from downstroke.runs.training import Training
 from wounds import damaged
@@ -279,7 +279,7 @@ def test_well_formed_json_of_other_kinds_is_read_or_refused_in_a_line(continued:
     def begin() -> None:
         found = run.environment
         same_machine(found, first_threads(threads_again(found, None)))
-        place.description(run)
+        loading.description(run)
 
     for number, (what, changed) in enumerate(of_other_kinds(whole)):
         if file == "last/state.json":

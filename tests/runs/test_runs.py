@@ -721,8 +721,8 @@ def test_killed_at_every_touch_of_the_disk_it_ends_where_the_unbroken_run_ends(
 KILLED_AT_LOADING = """
 import os, sys
 from downstroke.cli import main
-from downstroke.runs import place
-place.load_of = lambda *_: os._exit(9)
+from downstroke.runs import loading
+loading.load_run_data = lambda *_: os._exit(9)
 main(sys.argv[1:])
 """
 

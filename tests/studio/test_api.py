@@ -34,13 +34,13 @@ from downstroke.cli import main
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.runs import files
-from downstroke.studio import follow, guard, server, service, uploads
+from downstroke.studio import app_state, follow, guard, uploads, uvicorn_server
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
 from downstroke.studio.reading import Readers
-from downstroke.studio.server import config_of
 from downstroke.studio.uploads import Picture, Wanted
+from downstroke.studio.uvicorn_server import config_of
 
 TOKEN = {"Authorization": "Bearer secret"}
 SMALL = {"base": "textbook", "model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.02}
@@ -375,7 +375,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(client: httpx2.Client, monk
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "FIRST_S", 0.2)
+    monkeypatch.setattr(uvicorn_server, "FIRST_S", 0.2)
     with serving(home, read_only=True) as client:
         with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as raw:
             assert raw.recv(1000) == b""
@@ -393,7 +393,7 @@ def test_an_answer_under_way_when_the_server_ends_is_a_line_and_so_is_its_log(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asked, ended = threading.Event(), threading.Event()
-    monkeypatch.setattr(server, "GRACE_S", 0.1)
+    monkeypatch.setattr(uvicorn_server, "GRACE_S", 0.1)
     monkeypatch.setattr(downstroke.studio.views, "recipes", lambda: (asked.set(), ended.wait(30)))
     with ThreadPoolExecutor(1) as pool:
         with serving(home, read_only=True) as client:
@@ -454,7 +454,7 @@ def test_every_answer_of_the_api_is_stored_nowhere(client: httpx2.Client) -> Non
 
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
 def test_headers_that_trickle_time_out(home: Path, monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
-    monkeypatch.setattr(server, "FIRST_S", 0.3)
+    monkeypatch.setattr(uvicorn_server, "FIRST_S", 0.3)
     with serving(home, read_only=True) as client:
         address = (client.base_url.host, client.base_url.port)
         with socket.create_connection(address, timeout=30) as raw:
@@ -474,7 +474,7 @@ def test_headers_that_trickle_time_out(home: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_burst_passes_the_cap_of_watchers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MOST_STREAMS", 5)
+    monkeypatch.setattr(app_state, "MOST_STREAMS", 5)
     ask = b"GET /api/runs/one/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serving(home, read_only=True) as client, ExitStack() as open_:
         address = (client.base_url.host, client.base_url.port)

@@ -32,8 +32,8 @@ from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
+from downstroke.runs.loading import load_data
 from downstroke.runs.parts import Parts
-from downstroke.runs.place import load
 from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
 from downstroke.runs.training import Training
 
@@ -112,7 +112,7 @@ def _our_blocks(training: Training) -> Iterator[float]:
 
 def _bare_blocks(recipe: Recipe, bfloat16: bool) -> Iterator[float]:
     """What one would write by hand: floats made once, a random order, five lines, nothing recorded."""
-    parts = Parts(load(recipe), recipe)
+    parts = Parts(load_data(recipe), recipe)
     data = Images(parts.train, "cpu")
     network = models.build(recipe, 10)
     network.measure(data.images)

@@ -25,8 +25,8 @@ from downstroke.learning.loop import learn
 from downstroke.learning.range_test import planned, range_test, remembered, suggest
 from downstroke.recipe import DEFAULT_LR, Recipe
 from downstroke.runs import files
+from downstroke.runs.loading import load_data
 from downstroke.runs.parts import Parts
-from downstroke.runs.place import load
 
 MODELS = ("linear", "mlp", "cnn")
 EPOCHS = 3
@@ -72,7 +72,7 @@ def measure(
     """Measure what `lines` does not hold yet; save the figures to `out`, and return them. Empty sequences are all."""
     recorded = _Lines(lines)
     first = Case(MODELS[0], "sgd", 0, train_size).recipe  # all cases have the same images
-    data = load(first)
+    data = load_data(first)
     parts = Parts(data, first)
     images = Images(parts.train, "cpu"), Images(parts.val, "cpu")
     rows = []

@@ -39,8 +39,8 @@ from downstroke.learning.learner import Images
 from downstroke.learning.machine import processor
 from downstroke.recipe import Recipe
 from downstroke.runs import files
+from downstroke.runs.loading import load_data
 from downstroke.runs.parts import Parts
-from downstroke.runs.place import load
 from downstroke.runs.training import Training
 
 HELD_OUT = 1000  # val images that each is read on in the end, to see that all have learned
@@ -58,7 +58,7 @@ class Task:
 
     @classmethod
     def of(cls, recipe: Recipe, home: Path) -> Task:
-        parts = Parts(load(recipe), recipe)
+        parts = Parts(load_data(recipe), recipe)
         train, val = Images(parts.train, "cpu"), Images(parts.val, "cpu")
         network = models.build(recipe, 10)
         network.measure(train.images)

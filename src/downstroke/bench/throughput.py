@@ -18,7 +18,7 @@ from downstroke.augment.pages import Characters, draw_page
 from downstroke.data import sources
 from downstroke.errors import counted
 from downstroke.learning.machine import processor
-from downstroke.reading.many import Origin, read_in_processes
+from downstroke.reading.processes import Origin, read_in_processes
 
 PAGES, ROUNDS = 48, 3
 

@@ -165,8 +165,8 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
     test.csv, an .npz, an IDX file of images, or a folder of pictures of one digit each. ImageId counts from 1; in a
     folder it is the picture's path; one that cannot be read is named and left out, and the exit code is 1.
     """
-    from downstroke.data.typed import absolute
     from downstroke.data.unlabelled import load_images
+    from downstroke.data.user_paths import absolute
     from downstroke.reading import predict as predicting
     from downstroke.recipe import SHIPPED
     from downstroke.runs.files import refuse_output, write_output

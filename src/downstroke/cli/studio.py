@@ -60,7 +60,7 @@ def studio(
         raise click.UsageError("--token is empty, has spaces around it or is not ASCII; give printable ASCII")
     try:
         from downstroke.studio.guard import Settings, origin_of
-        from downstroke.studio.serve import serve
+        from downstroke.studio.launch import serve
     except ImportError as error:
         lean = find_spec("torch") is None  # what only reads has its own list, which pins what was tested
         how = "pip install -r requirements/server.txt, in the clone" if lean else to_install("studio")

@@ -38,7 +38,7 @@ def load(
     if data == "mnist" and val_data is None and not transpose:
         return _mnist()
     from downstroke.data import raw
-    from downstroke.data.paths import find
+    from downstroke.data.formats import find
 
     name, found = ("mnist", _found_mnist()) if data == "mnist" else find(data, or_else="mnist, ")
     if val_data is not None:
@@ -65,7 +65,7 @@ def load_mixed(
     Raises DataError.
     """
     from downstroke.data import raw
-    from downstroke.data.paths import find
+    from downstroke.data.formats import find
 
     mnist = _mnist()
     name, found = find(data, or_else="mnist, ", least=1)

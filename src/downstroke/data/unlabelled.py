@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data import folders, idx, raw, tables, typed
+from downstroke.data import folders, idx, raw, tables, user_paths
 from downstroke.errors import DataError
 
 _FORMS = "a .csv (pixel0,pixel1,...), an .npz of images, an IDX file of images, or a folder of pictures"
@@ -31,7 +31,7 @@ def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
     another usual name, or its only array. A folder holds pictures of one digit each, in sub-folders, too. `transpose`:
     the file holds each image with rows and columns swapped. Raises DataError.
     """
-    path = typed.expanded(data)
+    path = user_paths.expanded(data)
     notices: list[str] = []
     try:
         if path.is_dir():

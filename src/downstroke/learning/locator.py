@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from downstroke.augment.pages import OTHER, SIDE, Characters, Page, draw_pages
 from downstroke.data.dataset import Dataset
-from downstroke.glyphs.normal import STRIDE, USUAL, normalised
+from downstroke.glyphs.locator_input import STRIDE, USUAL, normalised
 from downstroke.learning.machine import processor
 
 CLASSES = OTHER + 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.glyphs.ink import shrunk
-from downstroke.glyphs.normal import STRIDE, USUAL, normalised
+from downstroke.glyphs.locator_input import STRIDE, USUAL, normalised
 from downstroke.reading.locator_network import Said
 from downstroke.reading.shipped import locator
 

@@ -36,7 +36,7 @@ class Locator(ABC):
     """What computes the locator's output."""
 
     def __call__(self, x: Floats) -> Said:
-        """[H,W] as `glyphs.normal.normalised` gives it, of any size: padded with zeros, and cut again."""
+        """[H,W] as `glyphs.locator_input.normalised` gives it, of any size: padded with zeros, and cut again."""
         height, width = x.shape
         said = self.padded(np.pad(x, ((0, -height % STEP), (0, -width % STEP))))
         return replace(said, ink=said.ink[:height, :width])

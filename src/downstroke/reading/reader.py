@@ -22,11 +22,11 @@ from downstroke.reading.effort import Effort
 from downstroke.reading.engine import OnnxEngine
 from downstroke.reading.field import Field
 from downstroke.reading.judge import Judge, about_stroke
-from downstroke.reading.lines import Page, crop
+from downstroke.reading.layout import Piece, Row, pixels_of_turns, turns
 from downstroke.reading.locate import pixels_seen
-from downstroke.reading.many import Origin, read_in_processes
 from downstroke.reading.outcome import REFUSED, Digit, Line, Mark, Reading, Steps
-from downstroke.reading.page import Piece, Row, pixels_of_turns, turns
+from downstroke.reading.processes import Origin, read_in_processes
+from downstroke.reading.read_page import Page, crop
 from downstroke.reading.shipped import shipped
 from downstroke.reading.split import choices
 from downstroke.runs.run import Run

@@ -18,8 +18,8 @@ from downstroke.glyphs.glyph import fit, stroke_width
 from downstroke.glyphs.ink import extent
 from downstroke.glyphs.window import window
 from downstroke.reading.effort import A_GLYPH, Effort
+from downstroke.reading.layout import Piece, Row
 from downstroke.reading.locate import Place
-from downstroke.reading.page import Piece, Row
 
 _MOST_ATOMS = 4  # of one digit
 _JOIN_COST = 2.0  # nats: a join over paper needs a reason

@@ -128,14 +128,14 @@ def _val_images(runs: Sequence[Run]) -> tuple[Tensor, Tensor]:
 
 def _data(runs: Sequence[Run]) -> Dataset:
     """The images of all of them, from the place of the first run whose place still has them."""
-    from downstroke.runs.place import load_of
+    from downstroke.runs.loading import load_run_data
 
     for run in runs[:-1]:
         try:
-            return load_of(run)
+            return load_run_data(run)
         except DownstrokeError:
             continue
-    return load_of(runs[-1])
+    return load_run_data(runs[-1])
 
 
 def _refuse_different_val(first: Run, second: Run) -> None:

@@ -17,7 +17,7 @@ from downstroke.errors import RunError
 from downstroke.learning import machine
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits, recall, wilson
 from downstroke.runs import files
-from downstroke.runs.place import load_of
+from downstroke.runs.loading import load_run_data
 from downstroke.runs.record import add_look
 from downstroke.runs.run import READINGS, Run, refuse_diverged
 
@@ -36,7 +36,7 @@ def examine(
     was moved.
     Raises RunError where the data is not the run's, and where the weights give no numbers; neither is recorded.
     """
-    held = load_of(run, data, val_data)
+    held = load_run_data(run, data, val_data)
     weights = run.weights(source)
     if not weights.step:
         raise RunError(f"{run.name} has learned nothing yet; a look at the test set would be wasted on it")
@@ -80,7 +80,7 @@ def last_readings(run: Run) -> tuple[NDArray[np.float32], Dataset] | None:
     kept = _kept_readings(run)
     if not taken or kept is None or kept[0] != taken[-1]["look"]:
         return None
-    data, probabilities = load_of(run), kept[1]
+    data, probabilities = load_run_data(run), kept[1]
     return (probabilities, data) if probabilities.shape == (len(data.test), len(data.classes)) else None
 
 

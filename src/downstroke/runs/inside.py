@@ -19,8 +19,8 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import Variation
 from downstroke.learning.models import Network
 from downstroke.runs import checkpoint, files
+from downstroke.runs.loading import load_run_data
 from downstroke.runs.parts import Parts
-from downstroke.runs.place import load_of
 from downstroke.runs.run import Run, Weights
 from downstroke.runs.trust import refuse_foreign_code
 
@@ -44,7 +44,7 @@ class Inside:
 
     @cached_property
     def _parts(self) -> Parts:
-        return Parts(load_of(self.run), self.run.recipe)
+        return Parts(load_run_data(self.run), self.run.recipe)
 
     def look(self) -> dict[str, Any]:
         """The W that the gradient moves (not its average, where there is one): `{epoch, step, filters, layers, noise}`.

@@ -8,8 +8,8 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.range_test import RangeTest, range_test
 from downstroke.learning.threads import free_threads, given_threads
 from downstroke.recipe import Recipe
+from downstroke.runs.loading import load_data
 from downstroke.runs.parts import Parts
-from downstroke.runs.place import load
 
 
 def sweep(recipe: Recipe, *, device: str = "auto", precision: str = "auto", threads: int | None = None) -> RangeTest:
@@ -17,7 +17,7 @@ def sweep(recipe: Recipe, *, device: str = "auto", precision: str = "auto", thre
 
     Torch's random state and its number of threads are afterwards as they were. Raises DownstrokeError.
     """
-    data = load(recipe)
+    data = load_data(recipe)
     before = torch.get_num_threads()
     try:
         with torch.random.fork_rng():

@@ -21,7 +21,7 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.threads import Watch, given_threads
 from downstroke.recipe import Recipe
-from downstroke.runs import names, place
+from downstroke.runs import loading, names
 from downstroke.runs.environment import describe, first_threads, same_machine, threads_again
 from downstroke.runs.parts import Parts
 from downstroke.runs.record import Record, new_folder, remove_unbegun
@@ -72,8 +72,8 @@ class Training:
         most = limit(max_epochs, until_done)
         if until_done:
             refuse_known_end(recipe)
-        recipe = place.absolute(recipe)
-        loaded = place.load(recipe)
+        recipe = loading.with_absolute_paths(recipe)
+        loaded = loading.load_data(recipe)
         given, all_threads = given_threads(threads), torch.get_num_threads()
         first = first_threads(given)
         began = time.perf_counter()
@@ -146,7 +146,7 @@ class Training:
         all_threads = torch.get_num_threads()
         given = threads_again(environment, threads)
         machine, notices = same_machine(environment, first_threads(given))
-        loaded = place.load_of(run, data, val_data)
+        loaded = loading.load_run_data(run, data, val_data)
         parts = Parts(loaded, recipe)
         machine.use()
         learner = Learner(recipe, len(loaded.classes), **asdict(machine))
@@ -169,7 +169,7 @@ class Training:
 
     def introduction(self) -> list[str]:
         """What to say before the first step: what the user's own data holds, and the notices."""
-        own = place.description(self.run)
+        own = loading.description(self.run)
         return [*([own] if own else []), *(f"note: {notice}" for notice in self.notices)]
 
     def __enter__(self) -> Self:

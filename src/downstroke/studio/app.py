@@ -17,11 +17,11 @@ from starlette.exceptions import HTTPException
 
 from downstroke.errors import DownstrokeError, missing
 from downstroke.studio import routes, schemas
+from downstroke.studio.app_state import Answer, Studio
 from downstroke.studio.errors import Refused
 from downstroke.studio.guard import Guard, Settings
 from downstroke.studio.jobs import Jobs
 from downstroke.studio.openapi import as_page, completed, methods_of
-from downstroke.studio.service import Answer, Studio
 from downstroke.studio.uploads import in_words
 
 STATIC = Path(__file__).with_name("static")

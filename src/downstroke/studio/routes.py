@@ -14,9 +14,9 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
 from downstroke.studio import schemas, views
+from downstroke.studio.app_state import Studio, answer
 from downstroke.studio.corrections import keep
 from downstroke.studio.openapi import READ_BODY
-from downstroke.studio.service import Studio, answer
 from downstroke.studio.uploads import from_request
 
 Work = Callable[..., Any]

@@ -19,11 +19,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from downstroke.errors import DownstrokeError
-from downstroke.reading.many import deaf_to_interrupts, one_thread_each
+from downstroke.reading.processes import deaf_to_interrupts, one_thread_each
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
-from downstroke.studio.server import GRACE_S, TURN_S, Server, config_of, listen
+from downstroke.studio.uvicorn_server import GRACE_S, TURN_S, Server, config_of, listen
 
 RETRY_S = 1.0
 _SHARED_OUT = sys.platform == "linux"

@@ -21,8 +21,8 @@ from downstroke.reading.batch_norm_folding import folded
 from downstroke.reading.shipped import shipped
 from downstroke.recipe import SHIPPED, Recipe
 from downstroke.runs.files import dumps
+from downstroke.runs.loading import load_run_data
 from downstroke.runs.parts import Parts
-from downstroke.runs.place import load_of
 from downstroke.runs.run import Run
 
 #: What a glyph must be for the figures of val to hold, for whoever makes the images elsewhere.
@@ -111,7 +111,7 @@ class Subject:
 
         Raises DataError, and RunError where the images are not the run's.
         """
-        found = sources.load(self.recipe.data) if self.run is None else load_of(self.run, data, val_data)
+        found = sources.load(self.recipe.data) if self.run is None else load_run_data(self.run, data, val_data)
         parts = Parts(found, self.recipe)
         return parts.train, parts.val
 

@@ -1,4 +1,4 @@
-"""What the routes share: the jobs, the views, the readers, and answers that are made away from the event loop."""
+"""What the routes share (`app.state.studio`): jobs, views, readers, and answers made outside the event loop."""
 
 from __future__ import annotations
 

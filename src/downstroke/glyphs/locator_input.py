@@ -1,4 +1,4 @@
-"""The locator's input, normalised for light and paper, and its units of measure: shared by training and reading.
+"""The locator's input: a picture normalised for light and paper; and its units, shared by training and reading.
 
 Local contrast is normalised, so that ink has the same contrast in any light and on any paper.
 """

@@ -1,4 +1,4 @@
-"""Reading with several processes: readings in the order of the pictures, whatever a picture does to its reader.
+"""Reading with several processes: readings in the order of the pictures, also where a picture crashes its reader.
 
 A process has one picture at a time, so that it is known which one a process that ended was at: that picture is read
 again by a new process, and given up where that ends, too. The pools of the standard library break as a whole there.

@@ -1,4 +1,4 @@
-"""`downstroke studio`: one process or several, the address said, the browser opened."""
+"""`downstroke studio`: start one process or several, print the address, open the browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from downstroke.errors import DownstrokeError
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
-from downstroke.studio.server import TURN_S, Server, config_of, listen
+from downstroke.studio.uvicorn_server import TURN_S, Server, config_of, listen
 
 
 def serve(

@@ -1,4 +1,4 @@
-"""How the studio is served: uvicorn with bounds on waiting, on a socket of our own."""
+"""The HTTP server: uvicorn with bounds on waiting, on a socket of our own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from downstroke.errors import DownstrokeError
-from downstroke.studio.service import Studio
+from downstroke.studio.app_state import Studio
 
 MOST_CONNECTIONS = 500
 FIRST_S = 30.0  # in which the headers of a request must have come, of the first one from the connection on

@@ -1,11 +1,11 @@
-"""Where a run's data lies now: where the recipe says, or where it was last given to be, after it was moved."""
+"""Load the data of a recipe or of a run, from where it is now: where the recipe says, or where it was moved to."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
 
-from downstroke.data import sources, typed
+from downstroke.data import sources, user_paths
 from downstroke.data.dataset import Dataset
 from downstroke.errors import RunError, counted
 from downstroke.recipe import Recipe
@@ -14,7 +14,7 @@ from downstroke.runs.run import Run
 _KEYS = {"data": "place", "val_data": "val_place"}  # fields of the recipe, and where the run keeps their new places
 
 
-def load(recipe: Recipe) -> Dataset:
+def load_data(recipe: Recipe) -> Dataset:
     """The data of a recipe. Raises DataError."""
     if recipe.mix:
         return sources.load_mixed(
@@ -28,22 +28,22 @@ def load(recipe: Recipe) -> Dataset:
     return sources.load(recipe.data, recipe.split_seed, val_data=recipe.val_data, transpose=recipe.transpose)
 
 
-def absolute(recipe: Recipe) -> Recipe:
-    """The recipe with the paths of its data as they are from everywhere."""
+def with_absolute_paths(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths to its data, so that it can be used from any folder."""
     given = {"data": None if recipe.data == "mnist" else recipe.data, "val_data": recipe.val_data}
-    return recipe.replace(**{field: typed.absolute(path) for field, path in given.items() if path is not None})
+    return recipe.replace(**{field: user_paths.absolute(path) for field, path in given.items() if path is not None})
 
 
-def place_of(run: Run) -> Recipe:
-    """The run's recipe, with its data where it was last found; where that is gone, where the recipe says."""
+def located_recipe(run: Run) -> Recipe:
+    """The run's recipe with the paths where its data was last found, or its own where that place is gone."""
     kept, recipe = run.environment["data"], run.recipe
     moved = {field: kept[key] for field, key in _KEYS.items() if kept.get(key) and Path(kept[key]).exists()}
     return recipe.replace(**moved)
 
 
 def description(run: Run) -> str | None:
-    """One line on what the run's data holds: its place, classes and images; None for MNIST as it is shipped."""
-    recipe, data = place_of(run), run.environment["data"]
+    """One line on what the run's data holds: its path, classes and images; None for MNIST as it is shipped."""
+    recipe, data = located_recipe(run), run.environment["data"]
     if recipe.data == "mnist" and recipe.val_data is None:
         return None
     classes = data["classes"]
@@ -54,22 +54,22 @@ def description(run: Run) -> str | None:
     return f"data: {of}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
 
 
-def load_of(run: Run, place: str | Path | None = None, val_place: str | Path | None = None) -> Dataset:
-    """The data that a run began with; `place` and `val_place`: where it and its val images are now, if it was moved.
+def load_run_data(run: Run, place: str | Path | None = None, val_place: str | Path | None = None) -> Dataset:
+    """The data that a run was trained on; `place` and `val_place`: where it and its val images are now, if moved.
 
-    A new place is kept in the run, where this and everything else finds it from then on. Raises DataError, and
+    A new place is recorded in the run and used from then on. Raises DataError, and
     RunError where the images are not the run's.
     """
-    from downstroke.learning.distributed import world  # loads torch, and `place_of` is asked without
+    from downstroke.learning.distributed import world  # loads torch, and `located_recipe` is asked without
 
     recipe = run.recipe
     if val_place is not None and recipe.val_data is None:
         raise RunError(f"{run.name} has val images of its data and no --val-data; leave --val-data out")
     given = {"data": place, "val_data": val_place}
-    moved = {field: typed.absolute(path) for field, path in given.items() if path is not None}
-    found = place_of(run).replace(**moved)
+    moved = {field: user_paths.absolute(path) for field, path in given.items() if path is not None}
+    found = located_recipe(run).replace(**moved)
     _refuse_missing(run, found, moved)
-    data = load(found)
+    data = load_data(found)
     if data.fingerprint() != run.environment["data"]["fingerprint"]:
         where = found.data if found.val_data is None else f"{found.data} and {found.val_data}"
         raise RunError(

@@ -1,4 +1,6 @@
-"""A page becomes lines of pieces: parts of ink in reading order, each a digit, a part of one, or several that touch.
+"""The layout of a page: its lines, each cut into pieces of ink, in reading order.
+
+A piece is a digit, a part of one, or several that touch.
 
 The locator (`locate.py`) finds the digits and their ink. Each line is cut out, levelled, scaled to one digit height
 and located again. `split.py` decides which pieces make one digit, from the reader's probabilities.

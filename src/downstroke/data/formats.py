@@ -1,10 +1,10 @@
-"""What is at a path: IDX files, an `.npz`, a `.csv`, or a folder of pictures by class; its form is found out."""
+"""Which format a path holds (IDX files, an `.npz`, a `.csv`, a folder of pictures by class), and what is in it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from downstroke.data import folders, idx, raw, tables, typed
+from downstroke.data import folders, idx, raw, tables, user_paths
 from downstroke.errors import DataError
 
 _FORMS = (
@@ -18,7 +18,7 @@ def find(data: str | Path, *, or_else: str = "", least: int = 2) -> tuple[str, r
 
     `least`: the classes that a folder of pictures must have.
     """
-    path = typed.expanded(data)
+    path = user_paths.expanded(data)
     try:
         if path.is_dir():
             return _find_in_folder(path, least)

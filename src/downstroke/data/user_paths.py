@@ -1,4 +1,4 @@
-"""Paths as people type them: with ~ for a home folder, and from the folder that one is in."""
+"""Paths as people type them: relative to the current folder, or with ~ for a home folder."""
 
 from __future__ import annotations
 

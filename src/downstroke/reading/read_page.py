@@ -1,4 +1,4 @@
-"""A page of digits before and after the network has seen its glyphs."""
+"""Read a page: the glyphs that the network is to see, then the lines of digits that its logits make of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from downstroke.glyphs.window import through_windows
 from downstroke.reading import refusal
 from downstroke.reading.effort import Effort
 from downstroke.reading.judge import DIGITS, Floats, Judge, about_stroke
+from downstroke.reading.layout import Layout, Row, find_rows
 from downstroke.reading.locate import Place
 from downstroke.reading.outcome import Digit, Line, Mark, Steps
-from downstroke.reading.page import Layout, Row, find_rows
 from downstroke.reading.split import Choices, Hypothesis, best_path, choices
 
 _IS_PLACE = 0.4  # the share from which on a hypothesis is a place that the locator sees
