@@ -18,7 +18,7 @@ from downstroke.augment import negatives, variation
 from downstroke.data import sources
 from downstroke.errors import PictureError
 from downstroke.glyphs.glyph import looks
-from downstroke.glyphs.window import seen
+from downstroke.glyphs.window import all_looks
 from downstroke.learning.evaluate import Evaluation, calibration_error, read_logits
 from downstroke.reading import refusal
 from downstroke.reading.shipped import Shipped, shipped
@@ -45,7 +45,7 @@ def read_set(reader: Shipped, path: Path) -> tuple[Tensor, refusal.Floats, NDArr
     logits, scores = np.zeros((len(pictures), 10), np.float32), np.full(len(pictures), UNREADABLE)
     for i, picture in enumerate(pictures):
         with suppress(PictureError):
-            glyphs = seen(picture, looks(picture))
+            glyphs = all_looks(picture, looks(picture))
             logits[i] = refusal.of_looks(read_logits(reader.network, torch.from_numpy(glyphs)).numpy())
             scores[i] = refusal.score(logits[i : i + 1])[0]
     return torch.from_numpy(logits), scores, labels

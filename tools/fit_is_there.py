@@ -25,7 +25,7 @@ def found(reader: Reader, characters: Characters) -> tuple[NDArray[np.float64], 
     for seed in range(PAGES):
         drawn = draw_page(np.random.default_rng((99, seed)), characters, KINDS[seed % len(KINDS)])
         page = Page.of(drawn.image, windows=reader.windows)
-        seen, _ = page.seen(reader.logits(page.glyphs), reader.judge)
+        seen, _ = page.candidates(reader.logits(page.glyphs), reader.judge)
         for one in (one for row in seen for one in row):
             overlaps = [shared(one.box, tuple(other.tolist())) for other in drawn.boxes] or [0.0]
             best = int(np.argmax(overlaps))

@@ -83,7 +83,7 @@ def curve(lines: Sequence[Line], best: tuple[float, float] | None = None, *, wid
     for line, points in drawn:
         svg.append(_polyline(line, [(scale.x(x), scale.y(y)) for x, y in points]))
     if best is not None and math.isfinite(best[1]):
-        at = {"cx": _told(scale.x(best[0])), "cy": _told(scale.y(best[1]))}
+        at = {"cx": _pixels(scale.x(best[0])), "cy": _pixels(scale.y(best[1]))}
         svg.append(element("circle", r=6, fill="none", stroke="currentColor", stroke_width=1.5, **at))
     svg.extend(_names(drawn, scale, width))
     return svg
@@ -156,12 +156,12 @@ def _axes(scale: _Scale, width: int) -> list[Element]:
     right, bottom = width - _RIGHT, _HEIGHT - _BOTTOM
     parts = [element("text", f"loss (nats{', log scale' if scale.log else ''})", x=_LEFT - 48, y=16)]
     for loss in scale.ticks():
-        y = _told(scale.y(loss))
+        y = _pixels(scale.y(loss))
         parts.append(element("line", x1=_LEFT, x2=right, y1=y, y2=y, stroke="currentColor", stroke_opacity=0.15))
         parts.append(element("text", f"{loss:.3g}", x=_LEFT - 6, y=y, dy=4, text_anchor="end"))
     for epoch in _round_steps(scale.first, scale.last, 8):
         if epoch == round(epoch):
-            parts.append(element("text", f"{epoch:g}", x=_told(scale.x(epoch)), y=bottom + 18, text_anchor="middle"))
+            parts.append(element("text", f"{epoch:g}", x=_pixels(scale.x(epoch)), y=bottom + 18, text_anchor="middle"))
     parts.append(element("line", x1=_LEFT, x2=right, y1=bottom, y2=bottom, stroke="currentColor"))
     parts.append(element("text", "epoch", x=(_LEFT + right) // 2, y=_HEIGHT - 6, text_anchor="middle"))
     return parts
@@ -170,8 +170,8 @@ def _axes(scale: _Scale, width: int) -> list[Element]:
 def _polyline(line: Line, points: list[tuple[float, float]]) -> Element:
     if len(points) == 1:
         x, y = points[0]
-        return element("circle", cx=_told(x), cy=_told(y), r=3, fill=line.colour)
-    told = " ".join(f"{_told(x)},{_told(y)}" for x, y in points)
+        return element("circle", cx=_pixels(x), cy=_pixels(y), r=3, fill=line.colour)
+    told = " ".join(f"{_pixels(x)},{_pixels(y)}" for x, y in points)
     look = {"stroke_dasharray": "5 3"} if line.dashed else {}
     thick = 1 if line.thin else 2
     return element("polyline", points=told, fill="none", stroke=line.colour, stroke_width=thick, **look)
@@ -185,9 +185,9 @@ def _names(drawn: Sequence[tuple[Line, list[tuple[float, float]]]], scale: _Scal
     for y, line, value in ends:
         level = max(min(y, _HEIGHT - _BOTTOM), level + 15)
         told = f"{line.name} {value:.4g}"
-        parts.append(element("text", told, x=width - _RIGHT + 8, y=_told(level), dy=4, fill=line.colour))
+        parts.append(element("text", told, x=width - _RIGHT + 8, y=_pixels(level), dy=4, fill=line.colour))
     return parts
 
 
-def _told(pixels: float) -> str:
+def _pixels(pixels: float) -> str:
     return f"{pixels:.1f}"

@@ -548,7 +548,7 @@ def test_a_run_of_a_version_that_called_negatives_strays_goes_on(tiny: Path, tmp
     held = json.loads((run.folder / "recipe.json").read_text())
     held["strays"], held["augment"] = held.pop("negatives"), "pen"
     old = {"recipe": {"sha256": "of other names", "fields": held}}
-    assert checkpoint.unlike(old, run.recipe) == {"augment": ("handwriting", "none")}
+    assert checkpoint.changed_fields(old, run.recipe) == {"augment": ("handwriting", "none")}
     held["augment"] = "none"
     (run.folder / "recipe.json").write_text(json.dumps(held))
     assert run.extend(epochs=1).position["epoch"] == 4

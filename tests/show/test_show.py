@@ -440,7 +440,7 @@ def test_a_batch_loss_far_from_the_loss_has_its_own_panel_and_says_why(tmp_path:
 
 
 def test_a_loss_keeps_its_four_decimals() -> None:
-    assert [style.told_loss(v) for v in (0.02, 0.0, 0.5, 2.302585, 5e-4)] == [
+    assert [style.loss_text(v) for v in (0.02, 0.0, 0.5, 2.302585, 5e-4)] == [
         "0.0200",
         "0.0000",
         "0.5000",

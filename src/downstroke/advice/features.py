@@ -54,7 +54,7 @@ def logarithms(values: Floats) -> Floats:
     return logs
 
 
-def strays(z: Floats) -> float:
+def scatter(z: Floats) -> float:
     """The standard deviation of a row around its neighbours, of the last 14: the noise of now, single spikes apart."""
     if len(z) < 3:
         return 0.05
@@ -80,7 +80,7 @@ def features(curve: Curve) -> dict[str, float]:
 def just_better(curve: Curve) -> bool:
     """Whether the last two rows brought a best that is lower by more than half the noise: no moment to stop."""
     z = logarithms(curve.val_loss)
-    return bool(z[:-JUST].min() - z.min() > 0.5 * strays(z))
+    return bool(z[:-JUST].min() - z.min() > 0.5 * scatter(z))
 
 
 def level_since_drop(curve: Curve) -> Curve:
@@ -102,7 +102,7 @@ def _of_val(z: Floats) -> dict[str, float]:
     best = int(np.argmin(z)) + 1
     near = int(np.argmax(z <= low + CLOSE)) + 1  # the first row as good as the best
     lowest = np.minimum.accumulate(z)
-    noise, trend = np.log(strays(z)), smooth(z)
+    noise, trend = np.log(scatter(z)), smooth(z)
     above = trend[-1] - trend.min()
     half, quarter = max(6, rows // 2), max(5, rows // 4)
     slopes = {name: slope(z, over) for name, over in (("4", 4), ("quarter", quarter), ("half", half))}

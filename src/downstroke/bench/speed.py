@@ -24,7 +24,7 @@ from downstroke.learning.evaluate import read_logits
 from downstroke.recipe import named
 from downstroke.runs import files
 
-_TOLD = ("accuracy", "accuracy_undisputed", "nll", "ece")  # what `test` tells and is kept
+_TEST_FIGURES = ("accuracy", "accuracy_undisputed", "nll", "ece")  # what `test` tells and is kept
 
 
 def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[str, Any]:
@@ -43,7 +43,9 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
     yardstick(data, 0, images=2560)  # the first steps of a process are slower
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as folder:
         for name in recipes:
-            found: dict[str, list[float]] = {key: [] for key in ("ratio", "train_seconds", *_TOLD, "accuracy_8_bits")}
+            found: dict[str, list[float]] = {
+                key: [] for key in ("ratio", "train_seconds", *_TEST_FIGURES, "accuracy_8_bits")
+            }
             for seed in range(seeds):
                 r, r_accuracy = yardstick(data, seed)
                 run = completed(
@@ -53,7 +55,7 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
                 found["train_seconds"].append(seconds)
                 found["ratio"].append(seconds / r)
                 told = run.test()
-                for key in _TOLD:
+                for key in _TEST_FIGURES:
                     found[key].append(told[key])
                 small, size = in_eight_bits(run.weights().network)
                 found["accuracy_8_bits"].append(_accuracy(small, data))
@@ -74,7 +76,7 @@ def _figures(name: str, found: dict[str, list[float]], steps: int, peak: float) 
     work = images * flops.training_flops(models.build(recipe, 10).net)
     seconds = statistics.median(found["train_seconds"])
     return {
-        **{f"test_{key}_mean": statistics.mean(found[key]) for key in (*_TOLD, "accuracy_8_bits")},
+        **{f"test_{key}_mean": statistics.mean(found[key]) for key in (*_TEST_FIGURES, "accuracy_8_bits")},
         "train_seconds_over_r_median": statistics.median(found["ratio"]),
         "train_seconds_median": seconds,
         "steps": steps,

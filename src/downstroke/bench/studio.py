@@ -111,14 +111,14 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
                 asyncio.run(_load(address, asked, clients, seconds / TURNS, loads[name]))
         for name, load in loads.items():
             figures[name] = load.figures()
-            say(f"{name}: {_told(figures[name])}")
+            say(f"{name}: {_line_of(figures[name])}")
         figures["healthz while training"] = asyncio.run(_health(addresses["studio"], seconds / TURNS))
-        say(f"/healthz while training: {_told(figures['healthz while training'])}")
+        say(f"/healthz while training: {_line_of(figures['healthz while training'])}")
     files.output_json(out, figures)
     return figures
 
 
-def _told(figures: dict[str, Any]) -> str:
+def _line_of(figures: dict[str, Any]) -> str:
     named = {"requests_per_second": "requests/s", "p50_ms": "p50 ms", "p99_ms": "p99 ms", "errors": "errors"}
     return ", ".join(f"{name} {figures[key]:.4g}" for key, name in named.items() if key in figures)
 

@@ -45,7 +45,7 @@ def export(run: str | None, *, runs_dir: str, trust: bool, as_json: bool, **opti
         print_json(made)
         return
     for one in made["files"]:
-        report(f"{one['form']}: {one['file']} ({counted(one['bytes'], 'byte')}{_told(one)})")
+        report(f"{one['form']}: {one['file']} ({counted(one['bytes'], 'byte')}{_opset(one)})")
         if one["form"] != "page":
             report(
                 f"  on {counted(one['images'], 'image')} the largest difference of a probability from the network's is "
@@ -60,5 +60,5 @@ def export(run: str | None, *, runs_dir: str, trust: bool, as_json: bool, **opti
             report("  the run has no val images, so the accuracy in 8 bits was not measured")
 
 
-def _told(one: dict[str, Any]) -> str:
+def _opset(one: dict[str, Any]) -> str:
     return f", opset {one['opset']}" if "opset" in one else ""

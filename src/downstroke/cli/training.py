@@ -29,7 +29,7 @@ from downstroke.errors import LogError, counted
 from downstroke.recipe import RECIPES
 
 PAGES = "pages"  # what `train` is told for the locator
-_TOLD = 100  # steps
+_REPORT_EVERY = 100  # steps
 
 if TYPE_CHECKING:
     from downstroke.advice.verdict import Advice
@@ -99,7 +99,7 @@ def _train_pages(options: dict[str, Any], as_json: bool, no_val: bool) -> None:
 
     def report(step: int, loss: float) -> None:
         losses.append(loss)
-        if step % _TOLD == 0 or step == plan.steps:
+        if step % _REPORT_EVERY == 0 or step == plan.steps:
             say(f"step {step:,} of {plan.steps:,}: loss {sum(losses) / len(losses):.3f}")
             losses.clear()
 
@@ -157,10 +157,10 @@ def continue_(run: str | None, *, runs_dir: str, as_json: bool, **options: Any) 
 
 def _report(run: Run, as_json: bool) -> Run:
     """Report how a training ended; under torchrun, from the first process only."""
-    from downstroke.learning.distributed import rank_speaks
+    from downstroke.learning.distributed import is_first_rank
     from downstroke.learning.events import StopReason
 
-    if not rank_speaks():
+    if not is_first_rank():
         return run
     advice = _advice(run)
     summary = {

@@ -15,7 +15,7 @@ from downstroke.errors import DataError, PictureError, counted
 from downstroke.glyphs.glyph import SIZE, looks
 from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import SUFFIXES, read_picture
-from downstroke.glyphs.window import seen
+from downstroke.glyphs.window import all_looks
 
 _PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 Bad = dict[Path, str]  # a picture that cannot be read, and what is wrong with it
@@ -138,7 +138,7 @@ def _looks(path: Path, glyph: NDArray[np.uint8], polarity: Polarity, *, turned: 
     if picture.shape == (SIZE, SIZE):
         return glyph[None]
     picture = 255 - picture if turned else picture
-    return seen(picture, looks(picture, polarity))
+    return all_looks(picture, looks(picture, polarity))
 
 
 def _read_part(

@@ -97,7 +97,7 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
         raise DataError(f"{train.where}: the name of class {shown(spoilt[0][:40])} is not UTF-8; rename it")
     parts = {"train": train_part, "test": test_part, **others}
     notices += _remarks(parts, names)
-    if upright.lies(train_part, names):
+    if upright.are_transposed(train_part, names):
         does = "leave out" if transpose and not found.transposed else "try"
         notices.append(f"the digits lie on their side, rows and columns exchanged: {does} --transpose")
     elif "emnist" in Path(train.where).name.lower() and not transpose:
@@ -222,7 +222,7 @@ def to_glyph(image: NDArray[np.uint8], polarity: Polarity, where: str) -> NDArra
 def check_images(shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
     """DataError for images, [N, ...], that cannot be learned from, by what is known before any is unpacked."""
     if dtype.kind not in "fiub":
-        raise DataError(f"{where}: images of type {_typed(dtype)}; expected numbers from 0 to 255")
+        raise DataError(f"{where}: images of type {_type_name(dtype)}; expected numbers from 0 to 255")
     if shape[0] > MOST_IMAGES:
         raise DataError(f"{where}: {counted(shape[0], 'image')}; expected at most {MOST_IMAGES:,}")
     if math.prod(shape[1:]) > MOST_PIXELS:
@@ -243,7 +243,7 @@ def check_labels(shape: tuple[int, ...], dtype: np.dtype[Any], images: int, wher
             f"expected as many of one as of the other"
         )
     if dtype.kind not in "fiubU":
-        raise DataError(f"{where}: labels of type {_typed(dtype)}; expected whole numbers or strings")
+        raise DataError(f"{where}: labels of type {_type_name(dtype)}; expected whole numbers or strings")
     if dtype.kind == "U" and (dtype.itemsize > 4 * MOST_NAME or shape[0] * dtype.itemsize > _MOST_NAMES):
         raise DataError(
             f"{where}: labels of type {dtype}, {shape[0] * dtype.itemsize / 1e6:,.0f} MB; "
@@ -251,7 +251,7 @@ def check_labels(shape: tuple[int, ...], dtype: np.dtype[Any], images: int, wher
         )
 
 
-def _typed(dtype: np.dtype[Any]) -> str:
+def _type_name(dtype: np.dtype[Any]) -> str:
     """A type's name; that of a record lists its fields."""
     return str(dtype)[:60]
 

@@ -1,4 +1,4 @@
-"""Whether digits lie on their side, rows and columns exchanged, as EMNIST's files hold them.
+"""Whether images of digits are transposed (rows and columns exchanged), as in EMNIST's files.
 
 Each class's mean image is compared with that of MNIST, as it is and transposed. What is no digit, such as the clothes
 of Fashion-MNIST under the labels 0 to 9, is like neither, and nothing is said of it.
@@ -30,7 +30,7 @@ _MORE = 0.1  # by how much it must be above the correlation as they are
 _MOST = 200  # images of a class that are looked at
 
 
-def lies(train: Part, names: tuple[str, ...]) -> bool:
+def are_transposed(train: Part, names: tuple[str, ...]) -> bool:
     """Whether the images of the classes named 0 to 9 look like MNIST's transposed; False where one is missing."""
     if any(str(digit) not in names for digit in range(10)):
         return False

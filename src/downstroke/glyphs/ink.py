@@ -78,9 +78,9 @@ def separations(image: NDArray[np.uint8], polarity: Polarity = "auto") -> Iterat
         yield _strokes(ink, image, ink_is_high, (paper[0], paper[1]), fades, clean=False)
 
 
-def written(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
-    """(the density of what stands out of the paper as the strokes do that `mask` tells, float32 [H,W], 0..1; whether
-    ink is high).
+def ink_under_mask(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    """(the density of all ink that contrasts with the paper as the strokes under `mask` do, float32 [H,W], 0..1;
+    whether ink is high).
 
     `mask` [H,W]: the probability that each pixel is a digit's ink. It decides the paper's level, whether ink is
     brighter than paper, and how strong it is, stroke by stroke. For digits of about 40 pixels.

@@ -18,8 +18,8 @@ _ENOUGH = 400  # pixels of a box's longer side: a box twice as large is made sma
 _DARKEST = 98  # percent: so much of a window is less strong than its ink
 
 
-def seen(image: NDArray[np.uint8], cuts: list[Cut]) -> NDArray[np.uint8]:
-    """All ways in which a picture of one digit, grey [H,W], is looked at: its `cuts`, and windows. uint8 [N,28,28]."""
+def all_looks(image: NDArray[np.uint8], cuts: list[Cut]) -> NDArray[np.uint8]:
+    """Every version of one digit in grey [H,W] that the network sees: its `cuts`, and windows. uint8 [N,28,28]."""
     return np.stack([*(cut.glyph for cut in cuts), *through_windows(image, cuts)])
 
 

@@ -45,16 +45,16 @@ class World:
             dist.all_reduce(numbers)
         return numbers
 
-    def share(self, thing: Any) -> Any:
-        """The first process' value, on every process. It is pickled, so only between our own processes."""
+    def broadcast(self, thing: Any) -> Any:
+        """The first process' value, on every process. It is pickled, so use it between our own processes only."""
         if self.size == 1:
             return thing
         box = [thing]
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
-    def agree(self, network: nn.Module) -> None:
-        """Give every process the mean of all processes' batch statistics: each has seen its own part of the images."""
+    def average_buffers(self, network: nn.Module) -> None:
+        """Give every process the mean of all processes' batch statistics: each saw only its own part of the images."""
         if self.size > 1:
             for buffer in network.buffers():
                 if buffer.is_floating_point():
@@ -77,13 +77,13 @@ def world() -> World:
     return World()
 
 
-def wanted() -> int:
+def process_count() -> int:
     """How many processes torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
-def rank_speaks() -> bool:
-    """Whether this process is the one that prints, also after it has left the others."""
+def is_first_rank() -> bool:
+    """Whether this process has rank 0 and so is the one that prints, also after it has left the others."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -94,7 +94,7 @@ def joined(device: str) -> Iterator[World]:
     An error of one process ends it, and so breaks off what the others wait for; torchrun then names the process that
     failed first and ends the rest.
     """
-    if wanted() == 1:
+    if process_count() == 1:
         yield World()
         return
     cuda = device != "cpu" and torch.cuda.is_available()

@@ -100,7 +100,7 @@ class Learner:
             )
         self.recipe = recipe
         self.world = world()
-        self._follow({})
+        self._apply_changes({})
         self.criterion = criteria.build(recipe, classes)
         self.augmentation = variation.augmentation(recipe.augment)
         self.network = models.build(recipe, classes)
@@ -172,11 +172,11 @@ class Learner:
     def start_leg(self, epochs: int, changes: dict[str, Any]) -> None:
         """Begin a leg of `epochs` from here, with these recipe fields (lr, schedule) changed from now on."""
         merged = {**self.at.leg.changes, **changes}
-        self._follow(merged)
+        self._apply_changes(merged)
         self.at.leg = Leg(self.at.epoch, self.at.step, self.at.epoch + epochs, changes=merged)
         self.at.val_losses = []
 
-    def _follow(self, changes: dict[str, Any]) -> None:
+    def _apply_changes(self, changes: dict[str, Any]) -> None:
         """Take lr from the recipe with a leg's changes; made once a leg, because making a recipe checks every field."""
         self._leg_recipe = self.recipe.replace(**changes)
         self.schedule = schedules.build(self._leg_recipe)
@@ -222,7 +222,7 @@ class Learner:
         position = dict(state["position"])
         leg = Leg(**position.pop("leg"))
         self.at = Position(**position, leg=leg)
-        self._follow(leg.changes)
+        self._apply_changes(leg.changes)
         torch.set_rng_state(torch.from_numpy(np.frombuffer(base64.b64decode(state["rng"]), np.uint8).copy()))
 
     def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:

@@ -30,9 +30,9 @@ class Measure:
     def close_epoch(self, elapsed_s: Callable[[], float]) -> EpochDone:
         """Write the epoch's row, and note whether it is the best so far. `elapsed_s` is asked when all is measured."""
         at, world = self.learner.at, self.learner.world
-        world.agree(self.learner.network)
+        world.average_buffers(self.learner.network)
         if self.learner.average:
-            world.agree(self.learner.average.network)
+            world.average_buffers(self.learner.average.network)
         self._set_temperature()
         measured = self._measure(self.sample)
         on_val = self._measure(self.val) if len(self.val) else None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.reading import numpy_network
-from downstroke.reading.locator_network import Locator, NumpyLocator, Said
+from downstroke.reading.locator_network import Locator, LocatorOutput, NumpyLocator
 from downstroke.reading.onnx_graph import BOXES, HEAT, INK, INPUT, LOGITS, PROBABILITIES, Layer, Scales, locator, reader
 
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ class OnnxLocator(Locator):
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def padded(self, x: Floats) -> Said:
+    def padded(self, x: Floats) -> LocatorOutput:
         heat, boxes, ink = self._session.run([HEAT, BOXES, INK], {INPUT: x})
-        return Said(heat[0], boxes[0], ink[0, 0])
+        return LocatorOutput(heat[0], boxes[0], ink[0, 0])
 
 
 def _session(onnx: bytes) -> Any:

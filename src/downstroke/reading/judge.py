@@ -24,10 +24,10 @@ class Judge:
     threshold: float
     negatives: bool
 
-    def surely(self, logits: Floats) -> Floats:
+    def certainty(self, logits: Floats) -> Floats:
         """For each glyph, the probability of its best class times the probability that it is a digit: [N,C] -> [N]."""
         y: Floats = refusal.softmax(logits).max(axis=1)
-        return y * refusal.sure(logits) if self.negatives else y
+        return y * refusal.digit_probability(logits) if self.negatives else y
 
     def accepts(self, logits: Floats) -> bool:
         """Whether the reading of one glyph is accepted, from its logits [C]."""

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.errors import PictureError
-from downstroke.glyphs.ink import with_paper_beside, written
+from downstroke.glyphs.ink import ink_under_mask, with_paper_beside
 from downstroke.reading.effort import A_DIGIT, MOST, Effort
-from downstroke.reading.locate import Place, distinct, locate, look, peaks, pixels_seen, resized
+from downstroke.reading.locate import Place, distinct, locate, peaks, pixels_seen, resized, run_locator
 
 TALL = 40.0  # pixels: how tall the digits of a line are made
 _MARGIN = 0.8  # of a digit's height, around a line
@@ -227,7 +227,7 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     tall = _tall(line)
     angle = math.atan(slope)
     strip, there, to_picture = _cut_out(image, line, tall, angle)
-    said = look(strip, there)
+    said = run_locator(strip, there)
     to_strip = _inverse(to_picture)
     own = [_moved(place, to_strip) for place in line]
     foreign = [_moved(place, to_strip) for place in _near(others, to_strip, strip.shape)]
@@ -236,7 +236,7 @@ def _row(image: NDArray[np.uint8], line: list[Place], others: list[Place], slope
     ]
     line_at, foreign_at = _middles(own), _middles(foreign)
     seen = [place for place in peaks(said, 1.0, _WEAK) if _on_line(place, line_at) and not _in_any(place, foreign_at)]
-    density, ink_is_high = written(strip, said.ink * there)
+    density, ink_is_high = ink_under_mask(strip, said.ink * there)
     kept, pieces = _pieces(density * (there & ~_covered(strip.shape, foreign, own)), said.ink, own)
     places = [place for place in distinct(seen) if place.is_digit]
     others = [place for place in seen if not place.is_digit or place.is_other > place.digit_heat]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from downstroke.glyphs.ink import shrunk
 from downstroke.glyphs.locator_input import STRIDE, USUAL, normalised
-from downstroke.reading.locator_network import Said
+from downstroke.reading.locator_network import LocatorOutput
 from downstroke.reading.shipped import locator
 
 MARKS = ".,-/:"  # as in augment/pages.py, which a process that only reads does not load
@@ -81,7 +81,7 @@ def shared(box: tuple[float, float, float, float], other: tuple[float, float, fl
     return wide * high / (across * down + width * height - wide * high)
 
 
-def look(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> Said:
+def run_locator(image: NDArray[np.uint8], there: NDArray[np.bool_] | None = None) -> LocatorOutput:
     """The locator's output for grey [H,W] at this scale; `there` [H,W] is False outside the picture."""
     x = normalised(image)
     return locator()(x if there is None else x * there)
@@ -93,7 +93,7 @@ def locate(image: NDArray[np.uint8]) -> list[Place]:
     less = _times_less(image.shape)
     small = resized(image, 1 / less)
     for scale in scales(image.shape):
-        said = look(resized(small, scale * less))
+        said = run_locator(resized(small, scale * less))
         places += [place for place in peaks(said, scale) if _LEAST <= max(place.width, place.height) * scale <= _MOST]
     return distinct(places)
 
@@ -130,7 +130,7 @@ def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def peaks(said: Said, scale: float, sure: float = _SURE) -> list[Place]:
+def peaks(said: LocatorOutput, scale: float, sure: float = _SURE) -> list[Place]:
     """The local maxima of the heat map; boxes in pixels of the picture before scaling."""
     import cv2
 

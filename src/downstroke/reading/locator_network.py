@@ -24,7 +24,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Said:
+class LocatorOutput:
     """The locator's output for a picture [H,W], as in `learning/locator.py`, with probabilities in place of logits."""
 
     heat: Floats  # [H/4,W/4,15]
@@ -35,14 +35,14 @@ class Said:
 class Locator(ABC):
     """What computes the locator's output."""
 
-    def __call__(self, x: Floats) -> Said:
+    def __call__(self, x: Floats) -> LocatorOutput:
         """[H,W] as `glyphs.locator_input.normalised` gives it, of any size: padded with zeros, and cut again."""
         height, width = x.shape
         said = self.padded(np.pad(x, ((0, -height % STEP), (0, -width % STEP))))
         return replace(said, ink=said.ink[:height, :width])
 
     @abstractmethod
-    def padded(self, x: Floats) -> Said:
+    def padded(self, x: Floats) -> LocatorOutput:
         """The same for sides that are multiples of STEP."""
 
 
@@ -59,7 +59,7 @@ class NumpyLocator(Locator):
                 flat = kernel.reshape(-1, kernel.shape[-1])
                 self._layers[stem] = Layer(flat, arrays[f"{stem}.bias"].astype(np.float32), stride)
 
-    def padded(self, x: Floats) -> Said:
+    def padded(self, x: Floats) -> LocatorOutput:
         rows, columns = x.shape[0] // 2, x.shape[1] // 2
         x = np.ascontiguousarray(x.reshape(rows, 2, columns, 2).transpose(0, 2, 1, 3)).reshape(rows, columns, 4)
         at_2 = self._relu("at_2", x)
@@ -73,7 +73,7 @@ class NumpyLocator(Locator):
         ink = self._conv("ink", np.maximum(half, 0, out=half))
         ink = ink.reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(2 * rows, 2 * columns)
         heat, boxes = _sigmoid(self._of_each(fine, "heat")), self._of_each(fine, "box")
-        return Said(heat, boxes, _sigmoid(ink))
+        return LocatorOutput(heat, boxes, _sigmoid(ink))
 
     def _of_each(self, x: Floats, name: str) -> Floats:
         """A kernel of one pixel."""

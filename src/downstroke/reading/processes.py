@@ -145,7 +145,7 @@ class _Process:
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, *arguments), daemon=True)
         self._begun = False
-        with one_thread_each(), deaf_to_interrupts():
+        with one_thread_each(), interrupts_blocked():
             self._process.start()
         theirs.close()
 
@@ -218,8 +218,8 @@ def one_thread_each() -> Iterator[None]:
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """What is started within does not hear Ctrl-C, not even while it is being loaded; this process hears it after."""
+def interrupts_blocked() -> Iterator[None]:
+    """Processes started within ignore Ctrl-C, even while they are loading; this process gets it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

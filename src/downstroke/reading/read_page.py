@@ -29,18 +29,18 @@ _LEAST = 1e-6  # a probability
 _PREVAIL, _WORDS = 2.0, 4.0  # so many times the heat of digits have letters that prevail, and so much more
 _TOGETHER = 0.5  # of the digits of a line among letters: where fewer are accepted it is taken for letters
 _AROUND, _ITSELF = 2.5, 0.03  # digits' heights: the reach of what is around one; square of the reach: what is itself
-#: Weights of `Seen.evidence`, and what their sum is at least where a digit is accepted: a logistic regression
+#: Weights of `Candidate.evidence`, and what their sum is at least where a digit is accepted: a logistic regression
 #: (tools/fit_is_there.py); of digits read right on drawn pages, many hardly
 #: readable, three in four reach it; of those on photographed sheets nine in ten.
 _IS_THERE = (0.32, 0.99, 0.3, 0.99, -4.78, -1.08)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A digit before it is named: its logits [C], and the rest of a `Digit`."""
+class Candidate:
+    """A digit that was found but not yet decided: its logits [C], and the rest of a `Digit`."""
 
     logits: Floats
-    surely: float
+    certainty: float
     box: Box
     warnings: list[str]
     steps: Steps | None
@@ -168,7 +168,7 @@ class Page:
 
     def read(self, logits: Floats, judge: Judge, explain: bool) -> PageRead:
         """What the logits [N,C] of its glyphs make of it."""
-        found, unread = self.seen(logits, judge, explain=explain)
+        found, unread = self.candidates(logits, judge, explain=explain)
         if self.alone:
             found = self._alone_or(found, logits[-len(self.alone) - len(self.windows) :], judge, explain)
         lines, doubtful, among_letters = [], self.doubtful, self.among_letters
@@ -179,45 +179,49 @@ class Page:
             elif digits:
                 marks = self._marks(self.rows[index], digits) if index < len(self.rows) else []
                 lines.append(Line.of(digits, marks))
-        every = [one.surely for seen in found for one in seen]
+        every = [one.certainty for seen in found for one in seen]
         return PageRead(lines, float(np.mean(every)) if every else 0.0, unread, doubtful, self.too_many)
 
-    def seen(self, logits: Floats, judge: Judge, *, explain: bool = False) -> tuple[list[list[Seen]], int]:
+    def candidates(self, logits: Floats, judge: Judge, *, explain: bool = False) -> tuple[list[list[Candidate]], int]:
         """(the digits on each row, how many parts of ink are none), from the logits [N,C] of the page's glyphs."""
-        found: list[list[Seen]] = []
+        found: list[list[Candidate]] = []
         start = unread = 0
         for row, one in zip(self.rows, self.choices, strict=True):
             own = _with_places(logits[start : start + len(one.glyphs)], one, judge)
             start += len(one.glyphs)
-            surely = judge.surely(own)
-            path = best_path(one.hypotheses, one.skips, surely)
-            found.append([self._seen(row, one.hypotheses[i], own[i], float(surely[i]), explain) for i in path])
+            certainty = judge.certainty(own)
+            path = best_path(one.hypotheses, one.skips, certainty)
+            found.append([self._candidate(row, one.hypotheses[i], own[i], float(certainty[i]), explain) for i in path])
             unread += len(one.skips) - sum(one.hypotheses[i].stop - one.hypotheses[i].start for i in path)
         return found, unread
 
-    def _seen(self, row: Row, found: Hypothesis, logits: Floats, surely: float, explain: bool) -> Seen:
+    def _candidate(self, row: Row, found: Hypothesis, logits: Floats, certainty: float, explain: bool) -> Candidate:
         box = box_in_picture(row, found.piece.x, found.piece.y, found.piece.right, found.piece.bottom, self.image.shape)
         steps = Steps(crop(self.image, box), found.piece.ink, found.glyph) if explain else None
         heat = found.place.digit_heat if found.place else 0.0
         other = max(found.place.is_other if found.place else 0.0, found.other)
-        return Seen(logits, surely, box, _about_hypothesis(found), steps, heat, other, _company(box, self._known))
+        return Candidate(
+            logits, certainty, box, _about_hypothesis(found), steps, heat, other, _company(box, self._known)
+        )
 
-    def _alone_or(self, found: list[list[Seen]], looked: Floats, judge: Judge, explain: bool) -> list[list[Seen]]:
+    def _alone_or(
+        self, found: list[list[Candidate]], looked: Floats, judge: Judge, explain: bool
+    ) -> list[list[Candidate]]:
         """What was found, or all the ink as one digit, whichever is likelier; `looked`: the logits of that."""
         cut, logits = self.alone[0], refusal.pooled(looked)
-        surely = float(judge.surely(logits[None])[0])
+        certainty = float(judge.certainty(logits[None])[0])
         steps = Steps(crop(self.image, cut.box), cut.ink, cut.glyph) if explain else None
-        whole = Seen(logits, surely, cut.box, about_stroke(cut.stroke), steps)
+        whole = Candidate(logits, certainty, cut.box, about_stroke(cut.stroke), steps)
         every = [one for seen in found for one in seen]
         if not every:
             return [[whole]] if judge.accepts(logits) else []
         if len(every) == 1:
             both = refusal.pooled(np.stack([every[0].logits, logits]))
-            return [[replace(every[0], logits=both, surely=float(judge.surely(both[None])[0]))]]
+            return [[replace(every[0], logits=both, certainty=float(judge.certainty(both[None])[0]))]]
         if cut.left_out:  # not all the ink: what was left out may be a digit
             return found
-        likely = sum(math.log(max(one.surely, _LEAST)) for one in every)
-        return [[whole]] if math.log(max(surely, _LEAST)) > likely else found
+        likely = sum(math.log(max(one.certainty, _LEAST)) for one in every)
+        return [[whole]] if math.log(max(certainty, _LEAST)) > likely else found
 
     def _marks(self, row: Row, digits: list[Digit]) -> list[Mark]:
         """The marks of a row that stand outside of its digits."""

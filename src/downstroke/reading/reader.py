@@ -204,7 +204,7 @@ class Reader:
             try:
                 _, image, notes = _opened(source)
             except Exception as error:
-                yield _reading(source, error=_told(error, source.name), opened=False)
+                yield _reading(source, error=_error_line(error, source.name), opened=False)
                 continue
             every: Sequence[Field | None] = (fields(source) if callable(fields) else fields) or [None]
             for field in every:
@@ -221,7 +221,7 @@ class Reader:
                     raise
                 except Exception as error:
                     unfit = not isinstance(error, PictureError)
-                    reading = _reading(source, field, error=_told(error, source.name), opened=not unfit)
+                    reading = _reading(source, field, error=_error_line(error, source.name), opened=not unfit)
                 yield reading
 
     def logits(self, glyphs: NDArray[Any]) -> NDArray[np.float32]:
@@ -263,7 +263,7 @@ class Reader:
 
     def _one(self, image: NDArray[uint8], explain: bool) -> tuple[NDArray[uint8], Lines]:
         every = looks(image)
-        seen = window.seen(image, every) if self.windows else np.stack([one.glyph for one in every])
+        seen = window.all_looks(image, every) if self.windows else np.stack([one.glyph for one in every])
 
         def lines(each: Floats) -> tuple[list[Line], list[str]]:
             found, logits = every[0], refusal.of_looks(each)
@@ -308,7 +308,7 @@ class Reader:
             ((x + w / 2) / shape[1] - 0.5) ** 2 + ((y + h / 2) / shape[0] - 0.5) ** 2
             for x, y, w, h in (one.box for one in cuts)
         ]
-        value = np.log(np.maximum(self.judge.surely(looked), 1e-9)) - _OFF_CENTRE * np.array(off)
+        value = np.log(np.maximum(self.judge.certainty(looked), 1e-9)) - _OFF_CENTRE * np.array(off)
         best = int(value.argmax())
         return (cuts[best], looked[best]) if value[best] > value[0] + _MORE_LIKE else None
 
@@ -357,7 +357,7 @@ def _reading(source: Source, field: Field | None = None, **what: Any) -> Reading
     return Reading(source.path, page=source.page, **what)
 
 
-def _told(error: Exception, name: str) -> str:
+def _error_line(error: Exception, name: str) -> str:
     """The line of a picture that could not be read: of a defect, or of no memory, too; the rest are still read."""
     if isinstance(error, PictureError):
         return str(error)

@@ -24,7 +24,7 @@ def score(logits: Floats) -> Floats:
     return scores
 
 
-def sure(logits: Floats) -> Floats:
+def digit_probability(logits: Floats) -> Floats:
     """The probability that each glyph is a digit: [N] from logits [N,C], of a network trained with negatives."""
     probability: Floats = 1 / (1 + np.exp(-score(logits)))
     return probability

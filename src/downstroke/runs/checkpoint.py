@@ -34,9 +34,9 @@ FORMAT = 1
 MOST_BYTES = 8_000_000_000  # of a file of tensors
 LOOK_AGAIN_S = 0.02
 _FILE = re.compile(r"[a-z]{1,40}\.safetensors")
-#: Fields of the recipe that a checkpoint is not bound to: a name, the place of the data, whose fingerprint the run has,
-#: and the first goal, in whose place the position has its own.
-UNBOUND = ("name", "data", "val_data", "epochs")
+#: Fields of the recipe that may change between checkpoint and run: its name, the path of the data (the run has its
+#: fingerprint), and the first goal (the position has the present one).
+NOT_COMPARED = ("name", "data", "val_data", "epochs")
 #: What torch and the learner raise where tensors and a state do not fit a recipe or its network.
 MISFIT = (RuntimeError, LookupError, TypeError, ValueError, AttributeError, OverflowError)
 VAL = "val"  # of `best`, beside the weights: how they read the val images, `losses` and `right`, [N] each
@@ -85,18 +85,18 @@ def _put_in_place(run: Path, name: str, writing: Path) -> None:
     files.sync_folder(run)
 
 
-def bond(recipe: Recipe) -> dict[str, Any]:
-    """What a state says of the recipe that it was made with: `{sha256, fields}`."""
-    held = {key: value for key, value in recipe.to_dict().items() if key not in UNBOUND}
+def recorded_recipe(recipe: Recipe) -> dict[str, Any]:
+    """What a checkpoint's state records of its recipe: `{sha256, fields}`."""
+    held = {key: value for key, value in recipe.to_dict().items() if key not in NOT_COMPARED}
     return {"sha256": hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest(), "fields": held}
 
 
-def unlike(state: dict[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
+def changed_fields(state: dict[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     """The fields in which `recipe` differs from the one `state` was made with: then and now, by name.
 
     Nothing for a state of a version that did not record its recipe; a field of a newer version counts from then on.
     """
-    made, now = state.get("recipe"), bond(recipe)
+    made, now = state.get("recipe"), recorded_recipe(recipe)
     if not made or made.get("sha256") == now["sha256"]:
         return {}
     then = renamed(made.get("fields", {}))

@@ -184,7 +184,7 @@ class Record:
         """Replace checkpoint `name` (last or best) by the learner's state. `val`: how its W reads the val images."""
         self.refuse_another_run()
         tensors, state = learner.state()
-        state["recipe"] = checkpoint.bond(learner.recipe)
+        state["recipe"] = checkpoint.recorded_recipe(learner.recipe)
         if val is not None and len(val.scores):
             state["least_score"] = least_score(val.scores)
         if name == "best" and val is not None and not learner.machine.bfloat16:

@@ -53,7 +53,7 @@ def restore(record: Record, learner: Learner, train: Images, *, accept_recipe: b
 
 def _take_recipe(record: Record, learner: Learner, found: checkpoint.Checkpoint, accept: bool) -> None:
     """Refuse a recipe that is not the one that the checkpoint was made with, or take it where that is wanted."""
-    changed = checkpoint.unlike(found.state, learner.recipe)
+    changed = checkpoint.changed_fields(found.state, learner.recipe)
     if not changed:
         return
     named = ", ".join(f"{key} was {shown(str(then))[:100]} and is {now}" for key, (then, now) in changed.items())

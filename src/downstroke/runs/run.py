@@ -286,7 +286,7 @@ def refuse_absurd(state: Any) -> None:
     if "last_epoch" not in position["leg"]:
         raise ValueError("position.leg.last_epoch is missing")
     _refuse_kinds(position["leg"].get("changes", {}), _CHANGES, "position.leg.changes.")
-    _refuse_kinds(state.get("recipe") or {}, _BOND, "recipe.")
+    _refuse_kinds(state.get("recipe") or {}, _RECORDED_RECIPE, "recipe.")
 
 
 def _is_count(value: Any) -> bool:
@@ -325,7 +325,7 @@ _DATA = {
     "own_test": _FLAG,
 }
 _STATE = {"position": _FIELDS, "rng": _TEXT, "least_score": _none_or(_NUMBER), "recipe": _none_or(_FIELDS)}
-_BOND = {"sha256": _TEXT, "fields": _FIELDS}
+_RECORDED_RECIPE = {"sha256": _TEXT, "fields": _FIELDS}
 _POSITION = {
     **dict.fromkeys(("epoch", "batch", "step", "images"), _COUNT),
     **dict.fromkeys(("elapsed_s", "loss_sum", "last_lr"), _NUMBER),

@@ -87,7 +87,7 @@ class Training:
             begin_until_done(learner, most)
         learner.at.elapsed_s = time.perf_counter() - began
 
-        run = Run(Path(learner.world.share(new_folder(Path(runs_dir), name) if learner.world.first else None)))
+        run = Run(Path(learner.world.broadcast(new_folder(Path(runs_dir), name) if learner.world.first else None)))
         try:
             self = cls(run, learner, train, val)
         except BaseException:
@@ -246,8 +246,8 @@ class Training:
 
     def _share_state(self) -> None:
         """Let every process stand where the first one does: it alone has read the folder."""
-        state = world().share(self.learner.state() if self.record and world().size > 1 else None)
-        self.notices[:] = world().share(self.notices)
+        state = world().broadcast(self.learner.state() if self.record and world().size > 1 else None)
+        self.notices[:] = world().broadcast(self.notices)
         if not self.record:
             self.learner.restore(*state)
             torch.manual_seed(self.learner.recipe.seed + world().rank + self.learner.at.step)

@@ -64,7 +64,7 @@ def decide(learner: Learner, run: Run) -> list[str]:
     if not leg.until_done:
         return []
     most = leg.max_epoch or MOST_EPOCHS  # runs of earlier versions have no limit in their state
-    verdict = learner.world.share(run.advice().verdict if learner.world.first else None)
+    verdict = learner.world.broadcast(run.advice().verdict if learner.world.first else None)
     if verdict in ("continue", "too-early") and at.epoch + 1 + _cool_down(at.epoch + 1) <= most:
         leg.last_epoch = at.epoch + 1
         outlook = run.outlook() if learner.world.first and at.epoch % OUTLOOK_EVERY == 0 else None

@@ -24,9 +24,9 @@ from downstroke.show.style import (
     check_suffix,
     drawing,
     heading,
+    loss_text,
     scale_loss,
     shorten,
-    told_loss,
 )
 
 MARKED = 60  # rows from which no row has a marker
@@ -78,7 +78,7 @@ def _curve(ax: Axes, curve: Curve, values: Any, look: Mapping[str, Any], name: s
     """The values that were drawn."""
     held = np.where(np.isfinite(values), values, np.nan)
     drawn: list[float] = held[np.isfinite(held)].tolist()
-    last = f" {told_loss(drawn[-1])}" if drawn else " (no number)"
+    last = f" {loss_text(drawn[-1])}" if drawn else " (no number)"
     marker = {} if len(curve) <= MARKED else {"marker": ""}
     ax.plot(curve.epoch, held, **{**look, **marker}, label=f"{name}{last}")
     return drawn

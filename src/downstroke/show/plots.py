@@ -34,13 +34,13 @@ from downstroke.show.style import (
     check_suffix,
     drawing,
     heading,
+    loss_text,
     number,
     percent,
     scale_accuracy,
     scale_loss,
     scale_lr,
     shorten,
-    told_loss,
 )
 
 
@@ -254,7 +254,7 @@ def _batch_panel(ax: Axes, x: Floats, y: Floats) -> None:
 
 def _last_label(ax: Axes, name: str, last: float, look: Mapping[str, Any]) -> _Label:
     below = last < ax.get_ylim()[0]
-    return _Label(max(last, ax.get_ylim()[0]), f"{name} {told_loss(last)}{' ↓' if below else ''}", look)
+    return _Label(max(last, ax.get_ylim()[0]), f"{name} {loss_text(last)}{' ↓' if below else ''}", look)
 
 
 def _accuracy_panel(ax: Axes, history: History, values: Sequence[float]) -> None:
@@ -317,7 +317,7 @@ def _mark_best(axes: Sequence[Axes], history: History) -> None:
         "markeredgecolor": INK,
     }
     axes[0].plot([best.epoch], [best.val_loss], **ring, linestyle="", clip_on=False, zorder=6)
-    words = f"best: epoch {best.epoch}, val loss {told_loss(best.val_loss)}"
+    words = f"best: epoch {best.epoch}, val loss {loss_text(best.val_loss)}"
     if math.isfinite(best.val_accuracy):
         words += f", val accuracy {percent(best.val_accuracy)}"
     left, right = axes[0].get_xlim()
@@ -391,14 +391,14 @@ def _name_run(figure: Figure, index: int, count: int, name: str, history: Histor
     figure.add_artist(Line2D(xs, ys, **_run_look(index), markevery=[1]))
     best = history.best
     if best:
-        told = f"best val {told_loss(best.val_loss)}, epoch {best.epoch}"
+        told = f"best val {loss_text(best.val_loss)}, epoch {best.epoch}"
     elif train := measured(history, "loss"):
-        told = f"no val; train {told_loss(train[-1])}"
+        told = f"no val; train {loss_text(train[-1])}"
     else:
         told = "no finite loss" if len(history) else "no epoch finished yet"
     limit = 21
     if count > 10:
-        told = told_loss(best.val_loss) if best else "no val" if len(history) else "no epoch"
+        told = loss_text(best.val_loss) if best else "no val" if len(history) else "no epoch"
         limit = 24 - len(told)
     name_text = shorten(name, limit)
     if count > 10 and index == 0:

@@ -132,7 +132,7 @@ def number(value: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
-def told_loss(value: float) -> str:
+def loss_text(value: float) -> str:
     """A loss as the studio writes it: four decimals below 1 (0.0200), else three significant digits."""
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1 else number(value)
 

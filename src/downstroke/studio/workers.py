@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from downstroke.errors import DownstrokeError
-from downstroke.reading.processes import deaf_to_interrupts, one_thread_each
+from downstroke.reading.processes import interrupts_blocked, one_thread_each
 from downstroke.studio.app import create_app
 from downstroke.studio.guard import Settings
 from downstroke.studio.jobs import Jobs
@@ -71,7 +71,7 @@ class _Worker:
         self._connection, theirs = self._context.Pipe()
         arguments = (theirs, self._settings, self._listening)
         self._process = self._context.Process(target=_work, args=arguments, daemon=True)
-        with one_thread_each(), deaf_to_interrupts():
+        with one_thread_each(), interrupts_blocked():
             self._process.start()
         theirs.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from downstroke.advice.logs.columns import told
+from downstroke.advice.logs.columns import column_name
 from downstroke.advice.logs.table import Say, Table, bytes_of
 from downstroke.errors import LogError
 
@@ -61,7 +61,7 @@ def _named(path: Path, rows: list[dict[str, Any]], falling: list[str], say: Say)
     if not falling:
         raise LogError(f"{path} has scores of the test set and no loss; advice is drawn from a loss: give eval_metric")
     metric = falling[0]
-    say(f"{told(metric)} of the test set is taken for the val loss")
+    say(f"{column_name(metric)} of the test set is taken for the val loss")
     for row in rows:
         for name, of in (("val_loss", "test"), ("loss", "learn")):
             if f"{of} {metric}" in row:

@@ -59,7 +59,9 @@ def _number(table: Table, place: str, name: str, value: Any) -> float | None:
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # an integer in JSON, as 1e999 is there
     except (TypeError, ValueError):
-        raise LogError(f"{table.file}, {place}: {told(name)} is {reprlib.repr(value)}; expected a number") from None
+        raise LogError(
+            f"{table.file}, {place}: {column_name(name)} is {reprlib.repr(value)}; expected a number"
+        ) from None
 
 
 def words_of(name: str) -> list[str]:
@@ -74,12 +76,12 @@ def asked(table: Table, name: str) -> str:
         scores = SCORES & set(words_of(name))
         if scores:
             raise LogError(
-                f"{table.file}: {told(name)} is a score by its name ({min(scores)}), not a loss; name a loss"
+                f"{table.file}: {column_name(name)} is a score by its name ({min(scores)}), not a loss; name a loss"
             )
         return name
     near = difflib.get_close_matches(name, table.names, 1)
-    hint = f"did you mean {told(near[0])}?" if near else f"there are {listed(table.names)}"
-    raise LogError(f"{table.file} has no column {told(name)!r}; {hint}")
+    hint = f"did you mean {column_name(near[0])}?" if near else f"there are {listed(table.names)}"
+    raise LogError(f"{table.file} has no column {column_name(name)!r}; {hint}")
 
 
 def val_column(table: Table, say: Say) -> str:
@@ -88,7 +90,7 @@ def val_column(table: Table, say: Say) -> str:
     if not found:
         found = _plainest(names, lambda words: "loss" in words and "test" in words, {"epoch"})
         if len(found) == 1:
-            say(f"{told(found[0])} is taken for the val loss")
+            say(f"{column_name(found[0])} is taken for the val loss")
     if not found:
         scores = [name for name in names if SCORES & set(words_of(name))]
         others = dict.fromkeys(name for name in names if not SCORES & set(words_of(name)))
@@ -155,10 +157,10 @@ def _plainest(names: Sequence[str], fits: Callable[[set[str]], bool], neutral: s
     return [names[index] for *rank, index in ranked if rank == list(ranked[0][:2])]
 
 
-def told(name: str) -> str:
+def column_name(name: str) -> str:
     """A column's name as it may stand in a line."""
     return shown(name[:80])
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(map(told, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(map(column_name, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from downstroke.advice.curve import Curve
 from downstroke.advice.logs import columns
-from downstroke.advice.logs.columns import told
+from downstroke.advice.logs.columns import column_name
 from downstroke.advice.logs.table import Say, Table
 from downstroke.errors import LogError, counted
 from downstroke.history import EPOCH_COLUMNS
@@ -38,21 +38,21 @@ def curve_of(table: Table, loss: str | None, val_loss: str | None, say: Say) -> 
     closing = [i for i, value in enumerate(val) if value is not None]
     if not closing:
         raise LogError(
-            f"{table.file}: no val loss was measured, column {told(val_name)} is empty; advice is drawn from val"
+            f"{table.file}: no val loss was measured, column {column_name(val_name)} is empty; advice is drawn from val"
         )
     at, unit = _epochs(table, closing, say), table.unit
     closing = [i for i in closing if at[i] > 0] or closing  # Hugging Face may measure W before it has learned
     if _within_epochs(at[closing]):
         span = counted(math.ceil(at.max()), "epoch")
         times = counted(len(closing), "time")
-        say(f"{told(val_name)} was measured {times} in {span}; evaluations are counted")
+        say(f"{column_name(val_name)} was measured {times} in {span}; evaluations are counted")
         unit = "evaluation"
         before = np.zeros(len(at))
         before[[i + 1 for i in closing if i + 1 < len(at)]] = 1
         at = 1 + np.cumsum(before)
     epoch, last = np.unique(at[closing][::-1], return_index=True)  # of several in one epoch, its last
     if len(epoch) < len(closing):
-        say(f"{told(val_name)} was measured several times an epoch; the last of each is taken")
+        say(f"{column_name(val_name)} was measured several times an epoch; the last of each is taken")
     stretch = np.searchsorted(epoch, at)
     kept = [closing[len(closing) - 1 - i] for i in last]
     _tell_of_scores(table, kept, [val[i] for i in kept], say)
@@ -119,7 +119,7 @@ def _last_run(table: Table, val_name: str, loss_name: str | None, say: Say) -> T
             begin = i
     if not begin:
         return table
-    back = f"{told(name)} is back at {epochs[begin]:g} and the loss jumps"
+    back = f"{column_name(name)} is back at {epochs[begin]:g} and the loss jumps"
     say(f"{table.file}, {table.places[begin]}: {back}: a new run; the last is judged")
     return replace(table, rows=table.rows[begin:], places=table.places[begin:])
 
@@ -135,7 +135,9 @@ def _tell_of_scores(table: Table, kept: Sequence[int], val: Sequence[float | Non
             column = columns.numbers(table, name)
             held = [value for value in (column[i] for i in kept) if value is not None]
             if len(held) == len(kept) and max(held[-2:]) > max(held[:-2]):
-                said = f"{told(name)} still rises (at most {max(held):g} so far), though the val loss does not fall"
+                said = (
+                    f"{column_name(name)} still rises (at most {max(held):g} so far), though the val loss does not fall"
+                )
                 say(f"{said}; advice is drawn from the loss")
                 return
 
@@ -168,7 +170,7 @@ def _epochs(table: Table, closing: Sequence[int], say: Say) -> NDArray[np.float6
             return _from_one(np.maximum.accumulate(at), table, say)
         if back is not None:
             say(
-                f"{table.file}, {table.places[back]}: {told(name)} goes back to {at[back]:g}, "
+                f"{table.file}, {table.places[back]}: {column_name(name)} goes back to {at[back]:g}, "
                 f"after {at[:back].max():g}; epochs are counted through instead"
             )
     elif table.places[0].startswith("step"):
