@@ -19,12 +19,13 @@ from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
 if TYPE_CHECKING:
+    from downstroke.advice.logs.table import Say
     from downstroke.advice.verdict import Advice
     from downstroke.learning.events import Event, StopReason
     from downstroke.learning.range_test import RangeTest
     from downstroke.reading.reader import Reader
     from downstroke.runs.compare import Comparison
-    from downstroke.runs.curves import Log, Say
+    from downstroke.runs.curves import Log
     from downstroke.runs.training import Training
     from downstroke.watchers.loggers import Logger
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in downstroke/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import ParamSpec, TypeVar
 
     P = ParamSpec("P")
@@ -41,6 +41,15 @@ def counted(number: float, what: str, many: str | None = None) -> str:
     """
     digits = f"{number:,.0f}" if number == round(number) else f"{number:g}"
     return f"{digits} {what if number == 1 else many or what + 's'}"
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first `most` names, and that there are more where there are.
+
+    >>> first_of(["a", "b"], 2), first_of(["a", "b", "c"], 2)
+    ('a, b', 'a, b, ...')
+    """
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def missing(error: ImportError, what: str = "this") -> str | None:

@@ -16,7 +16,6 @@ def watch(
     read: Callable[[], Curve],
     *,
     operating_point: str = "balanced",
-    run: str | None = None,
     pause: Callable[[], None] = lambda: time.sleep(PAUSE),
 ) -> Iterator[Advice]:
     """Advice after every row that `read` gives anew, the last of them a stop; between two looks `pause` is called.
@@ -34,7 +33,7 @@ def watch(
             pause()
             continue
         for rows in range(told + 1, len(curve) + 1):
-            said = advise(curve.first(rows), run=run, operating_point=operating_point)
+            said = advise(curve.first(rows), operating_point=operating_point)
             yield said
             if said.stop:
                 return

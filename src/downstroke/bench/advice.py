@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from downstroke.advice import logs
 from downstroke.advice.curve import Curve, Floats
 from downstroke.advice.features import CLOSE, shift
+from downstroke.advice.logs.table import Say
 from downstroke.advice.verdict import AHEAD, OPERATING_POINTS, Advice, advise_every
 from downstroke.bench import hull
 from downstroke.bench import table as tables
@@ -18,7 +19,6 @@ from downstroke.bench.histories import OTHERS, PUBLIC, Recorded, load, others
 from downstroke.errors import LogError
 from downstroke.runs import files
 
-Say = Callable[[str], None]
 LATE = 8  # epochs after the best in which a rise should be said
 RISEN = 1.2  # a history rose where val loss ends so much above its best
 MISSED = 0.10  # relative improvement that no stop should forgo

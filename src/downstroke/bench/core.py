@@ -26,9 +26,9 @@ from downstroke.history import ValLosses
 from downstroke.learning import models
 from downstroke.learning.events import StepDone
 from downstroke.learning.learner import Images
-from downstroke.learning.machine import choose, native_bfloat16
+from downstroke.learning.machine import choose
 from downstroke.learning.optimizers import OPTIMIZERS
-from downstroke.learning.precision import Measured, family
+from downstroke.learning.precision import Measured, bfloat16_features, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
 from downstroke.runs import files
@@ -81,7 +81,7 @@ def accuracy(home: Path, seeds: int, say: Say) -> dict[str, Any]:
 def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
     """The loop, its records written to disk, against the barest loop of the same model: seconds a block, in turn."""
     figures: dict[str, Any] = {}
-    precisions = ["float32", "bfloat16"] if native_bfloat16() else ["float32"]
+    precisions = ["float32", "bfloat16"] if bfloat16_features() else ["float32"]
     for precision in precisions:
         recipe = named("standard").replace(augment="none", average=0.0, label_smoothing=0.0, epochs=rounds)
         threads = torch.get_num_threads()  # both loops are in this process: its threads stay as they are

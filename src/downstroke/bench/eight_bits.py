@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from downstroke.learning.models import Network
 from downstroke.reading.batch_norm_folding import folded
+from downstroke.reading.onnx_graph import rounded
 
 
 def in_eight_bits(network: Network) -> tuple[Network, int]:
@@ -19,12 +19,7 @@ def in_eight_bits(network: Network) -> tuple[Network, int]:
         if weight.dim() < 2:
             size += 4 * weight.numel()
             continue
-        weight.data = rounded(weight.data)
+        levels, step = rounded(weight.numpy())
+        weight.data = torch.from_numpy(levels * step.reshape(-1, *[1] * (weight.dim() - 1)))
         size += weight.numel() + 4 * len(weight)
     return made, size
-
-
-def rounded(weight: Tensor) -> Tensor:
-    """Of each output (the first dimension), the nearest of 255 levels, evenly spaced, from -max to max."""
-    largest = weight.abs().amax(tuple(range(1, weight.dim())), keepdim=True).clamp_min(1e-12)
-    return torch.round(weight / largest * 127) / 127 * largest

@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from downstroke.data.batches import random_bits, shuffled
 from downstroke.errors import DataError, RecipeError, counted
 
-_SPLIT, _CUT, _SPOIL, _TEST = (
-    2,
-    3,
-    4,
-    5,
-)  # each use has random bits of its own, whatever the seed; 1 is the order of an epoch
+#: Each use has random bits of its own, whatever the seed; 1 is the order of an epoch, in batches.py.
+_SPLIT, _CUT, _SPOIL, _TEST = 2, 3, 4, 5
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.raw import Found, Raw, to_glyph, vote
-from downstroke.errors import DataError, PictureError, counted
+from downstroke.errors import DataError, PictureError, counted, first_of
 from downstroke.glyphs.glyph import SIZE, looks
 from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import SUFFIXES, read_picture
@@ -94,14 +94,15 @@ def _say_what_is_left_out(folder: Path, notices: list[str]) -> None:
     """Add a line for what a class's folder holds beside pictures."""
     others = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name.lower() not in _LITTER]
     if inner := [p.name for p in others if p.is_dir()]:
-        notices.append(f"{folder}: left out its {_some('sub-folder', inner)}; move the pictures up to read them")
+        notices.append(
+            f"{folder}: left out its {_counted_names('sub-folder', inner)}; move the pictures up to read them"
+        )
     if files := [p.name for p in others if p.is_file() and p.suffix.lower() not in SUFFIXES]:
-        notices.append(f"{folder}: left out {_some('file', files)}; save pictures as PNG or JPEG to read them")
+        notices.append(f"{folder}: left out {_counted_names('file', files)}; save pictures as PNG or JPEG to read them")
 
 
-def _some(what: str, names: list[str]) -> str:
-    plural = "" if len(names) == 1 else "s"
-    return f"{len(names):,} {what}{plural} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+def _counted_names(what: str, names: list[str]) -> str:
+    return f"{counted(len(names), what)} ({first_of(names, 3)})"
 
 
 def _open(path: Path) -> tuple[NDArray[np.uint8], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from downstroke.data import folders, idx, raw, tables, user_paths
-from downstroke.errors import DataError
+from downstroke.errors import DataError, first_of
 
 _FORMS = (
     "a folder of IDX files, an .npz, a .csv (label,pixel0,...), "
@@ -19,19 +19,13 @@ def find(data: str | Path, *, or_else: str = "", least: int = 2) -> tuple[str, r
     `least`: the classes that a folder of pictures must have.
     """
     path = user_paths.expanded(data)
-    try:
+    with user_paths.readable(path):
         if path.is_dir():
             return _find_in_folder(path, least)
         if path.is_file():
             return _find_in_file(path)
         if path.exists():
             raise DataError(f"{path}: neither a file nor a folder; expected {_FORMS}")
-    except PermissionError as error:
-        raise DataError(f"{error.filename or path}: cannot be read; check its permissions") from None
-    except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
-    except MemoryError:
-        raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None
     raise DataError(f"{path}: no such file or folder; expected {or_else}{_FORMS}")
 
 
@@ -53,8 +47,7 @@ def _find_in_folder(folder: Path, least: int) -> tuple[str, raw.Found]:
         return name, folders.read_class_folders(folder, least)
     if folders.pictures(folder):
         raise DataError(f"{folder}: pictures without classes; expected a sub-folder for each class, named after it")
-    found = ", ".join(sorted(path.name for path in files)[:4])
-    raise DataError(f"{folder}: holds {found}{', ...' if len(files) > 4 else ''}; expected {_FORMS}")
+    raise DataError(f"{folder}: holds {first_of(sorted(path.name for path in files), 4)}; expected {_FORMS}")
 
 
 def _raw_folders(folder: Path) -> list[Path]:

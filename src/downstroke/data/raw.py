@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from downstroke.data import upright
 from downstroke.data.dataset import Dataset, Part, set_test_apart
-from downstroke.errors import DataError, PictureError, counted, shown
+from downstroke.errors import DataError, PictureError, counted, first_of, shown
 from downstroke.glyphs.glyph import SIZE, glyph
 from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import bits_of
@@ -175,8 +175,7 @@ def _remarks(parts: dict[str, Part], names: tuple[str, ...]) -> list[str]:
             lines.append(f"blank images (one level all over) in {part}: {len(blank):,}, such as image {blank[0]}")
     counts = np.bincount(parts["train"].labels, minlength=len(names))
     if rare := [name for name, count in zip(names, counts, strict=True) if count == 1]:
-        which = ", ".join(rare[:5]) + (", ..." if len(rare) > 5 else "")
-        lines.append(f"classes with one training image, too few to learn or to judge by: {which}")
+        lines.append(f"classes with one training image, too few to learn or to judge by: {first_of(rare, 5)}")
     seen = {_digest(image) for image in parts["train"].images}
     for part, held in parts.items():
         if part != "train" and (shared := sum(_digest(image) in seen for image in held.images)):

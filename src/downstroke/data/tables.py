@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from downstroke.data.raw import MOST_IMAGES, Found, Raw, check_classes, check_images, check_labels
-from downstroke.errors import DataError, counted, shown
+from downstroke.errors import DataError, counted, first_of, shown
 
 _NPZ = (  # train and, where there are, val and test: the names in common use, in lower case
     tuple((f"x_{part}", f"y_{part}") for part in ("train", "val", "test")),
@@ -51,7 +51,7 @@ def read_npz(file: Path) -> Found:
         if form is None:
             held = [shown(name) for name in sorted(archive.files)]
             raise DataError(
-                f"{file}: the arrays are {', '.join(held[:8]) or 'none'}{', ...' if len(held) > 8 else ''}; "
+                f"{file}: the arrays are {first_of(held, 8) or 'none'}; "
                 f"expected x_train, y_train, x_test, y_test, or images, labels"
             )
         pairs = {
@@ -69,7 +69,7 @@ def read_npz(file: Path) -> Found:
             arrays[x] = _array(file, archive, x)
     parts = {part: Raw(arrays[x], arrays[y], f"{file}, {x}") for part, (x, y) in wanted.items()}
     unused = [shown(name) for name in sorted(set(archive.files) - used)]
-    notices = (f"{file}: left out {', '.join(unused[:8])}{', ...' if len(unused) > 8 else ''}",) if unused else ()
+    notices = (f"{file}: left out {first_of(unused, 8)}",) if unused else ()
     return Found(parts["train"], parts.get("test"), parts.get("val"), notices=notices)
 
 
@@ -83,9 +83,7 @@ def read_unlabelled_npz(file: Path, notices: list[str]) -> NDArray[Any]:
             held = ", ".join(shown(name) for name in sorted(archive.files)[:8]) or "none"
             raise DataError(f"{file}: the arrays are {held}; expected one of {', '.join(_UNLABELLED)}")
         if others := [shown(name) for name in sorted(set(archive.files) - {wanted[0]})]:
-            notices.append(
-                f"{file}: {wanted[0]} is read; left out {', '.join(others[:8])}{', ...' * (len(others) > 8)}"
-            )
+            notices.append(f"{file}: {wanted[0]} is read; left out {first_of(others, 8)}")
         check_images(*_promised(file, archive, wanted[0]), f"{file}, {wanted[0]}")
         return _array(file, archive, wanted[0])
 
@@ -183,7 +181,7 @@ def read_csv_folder(folder: Path) -> Found:
         del files["test"]
     used = {path.name.removesuffix(".gz") for path in sets[trained[0]].values()}
     if others := [p.name for p in paths if p.name.removesuffix(".gz") not in used and ".csv" in p.suffixes]:
-        notices.append(f"{folder}: left out {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}")
+        notices.append(f"{folder}: left out {first_of(others, 8)}")
     parts = {part: read_csv(path) for part, path in files.items()}
     return Found(parts["train"], parts.get("test"), parts.get("val"), notices=tuple(notices))
 
@@ -371,7 +369,7 @@ def _columns(file: Path, header: list[str], *, labelled: bool = True) -> tuple[i
     lowered = [name.lower() for name in header]
     labels = [column for column, name in enumerate(lowered) if name in _LABELS]
     if len(labels) != labelled:
-        names = ", ".join(name[:20] for name in header[:4]) + (", ..." if len(header) > 4 else "")
+        names = first_of([name[:20] for name in header], 4)
         raise DataError(
             f"{file}: {'more than one' if labels else 'no'} column 'label' among {names}; "
             f"expected label,pixel0,pixel1,... (a Kaggle test.csv has no labels: `downstroke predict` reads it)"

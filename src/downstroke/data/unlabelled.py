@@ -33,7 +33,7 @@ def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
     """
     path = user_paths.expanded(data)
     notices: list[str] = []
-    try:
+    with user_paths.readable(path):
         if path.is_dir():
             images, names, errors = folders.read_unlabelled(path, notices)
             return Unlabelled(images, names, tuple(notices), errors)
@@ -48,12 +48,6 @@ def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
             found = idx.read_array(path, 3)
         else:
             raise DataError(f"{path}: unknown data format; expected {_FORMS}")
-    except PermissionError as error:
-        raise DataError(f"{error.filename or path}: cannot be read; check its permissions") from None
-    except OSError as error:
-        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
-    except MemoryError:
-        raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None
     if not len(found):
         raise DataError(f"{path}: no images; expected one at least")
     return Unlabelled(raw.glyphs_of(found, str(path), notices, transpose=transpose), None, tuple(notices))

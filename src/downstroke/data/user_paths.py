@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from downstroke.errors import DataError
@@ -22,3 +24,16 @@ def absolute(path: str | Path) -> str:
         return str(whole.resolve())
     except (RuntimeError, OSError, ValueError) as error:  # links in a circle, a byte of 0
         raise DataError(f"{path} leads nowhere ({error}); give the path of a file or a folder") from None
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Within it, a file or folder that cannot be read, or does not fit into memory, becomes a DataError."""
+    try:
+        yield
+    except PermissionError as error:
+        raise DataError(f"{error.filename or path}: cannot be read; check its permissions") from None
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
+    except MemoryError:
+        raise DataError(f"{path}: does not fit into memory; use fewer or smaller images") from None

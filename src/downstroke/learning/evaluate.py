@@ -16,6 +16,9 @@ from downstroke.learning.models import Network
 
 #: 95% of a normal distribution lies within this many standard deviations.
 Z95 = 1.959963984540054
+#: Images that are read in one batch: what a layer writes of so many stays in the processor's cache.
+AT_ONCE = 500
+BINS = 15  # of the calibration error
 
 
 @dataclass(frozen=True)
@@ -78,37 +81,36 @@ class Evaluation:
         return {"losses": torch.from_numpy(self.losses), "right": torch.from_numpy(self.right)}
 
 
-def read_logits(network: Network, images: Tensor, *, bfloat16: bool = False, batch: int = 500) -> Tensor:
+def read_logits(network: Network, images: Tensor, *, bfloat16: bool = False) -> Tensor:
     """Logits, float32 [N,C], of uint8 [N,28,28] images in evaluation mode (no dropout, fixed batch statistics).
 
-    Batches of a few hundred keep what a layer writes in the processor's cache; the result does not depend on it
-    beyond float rounding. Leaves the network's mode as it was.
+    Leaves the network's mode as it was.
     """
     training = network.training
     network.eval()
     logits = [torch.zeros(0, network.classes, device=images.device)]
     with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-        for start in range(0, len(images), batch):
-            logits.append(network(images[start : start + batch]))
+        for start in range(0, len(images), AT_ONCE):
+            logits.append(network(images[start : start + AT_ONCE]))
     network.train(training)
     return torch.cat(logits)
 
 
-def wilson(right: int, total: int, z: float = Z95) -> tuple[float, float]:
+def wilson(right: int, total: int) -> tuple[float, float]:
     """Wilson's 1927 interval for a share `right / total`: at 95%, honest near 0 and 1 where the normal one is not."""
     if total == 0:
         return 0.0, 1.0
-    share, spread = right / total, z * z / total
+    share, spread = right / total, Z95 * Z95 / total
     centre = share + spread / 2
-    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    half = Z95 * math.sqrt(share * (1 - share) / total + spread / (4 * total))
     return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))
 
 
-def calibration_error(evaluation: Evaluation, bins: int = 15) -> float:
+def calibration_error(evaluation: Evaluation) -> float:
     """Expected calibration error, 0..1 (Guo et al. 2017): mean |confidence - accuracy| over bins of equal width."""
     confidence = evaluation.probabilities.max(1).astype(np.float64)
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(which, evaluation.right - confidence, bins)
+    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(which, evaluation.right - confidence, BINS)
     return float(np.abs(gaps).sum() / len(confidence)) if len(confidence) else math.nan
 
 

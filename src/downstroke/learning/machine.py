@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from downstroke.errors import RecipeError
-from downstroke.learning.precision import measured_faster
+from downstroke.learning.precision import cpuinfo, measured_faster
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -81,17 +81,6 @@ def choose(
     return Machine(device, precision, threads or torch.get_num_threads())
 
 
-def native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX) and not through float32."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 def processor() -> str:
-    """The CPU's name, as the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+    """The CPU's name, as the system gives it."""
+    return cpuinfo("model name") or platform.processor() or platform.machine()

@@ -44,13 +44,17 @@ def family(device: str) -> str:
     """What the table knows a device by: a GPU's name, or a CPU's maker, family and bfloat16 instructions."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
+    maker = [cpuinfo("vendor_id"), cpuinfo("cpu family")]
+    return " ".join(part for part in [*maker, *bfloat16_features()] if part) if device == "cpu" else device
+
+
+def bfloat16_features() -> list[str]:
+    """The instructions by which this CPU multiplies bfloat16 natively, not through float32; [] where it has none."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    native = [name for name in PROCESSOR_FEATURES if capabilities.get(name)]
-    maker = [_cpuinfo("vendor_id"), _cpuinfo("cpu family")]
-    return " ".join(part for part in [*maker, *native] if part) if device == "cpu" else device
+    return [name for name in PROCESSOR_FEATURES if capabilities.get(name)]
 
 
-def _cpuinfo(name: str) -> str:
+def cpuinfo(name: str) -> str:
     """The first value of that name in /proc/cpuinfo; empty where there is none."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:

@@ -27,7 +27,7 @@ class Layer:
 class LocatorOutput:
     """The locator's output for a picture [H,W], as in `learning/locator.py`, with probabilities in place of logits."""
 
-    heat: Floats  # [H/4,W/4,15]
+    heat: Floats  # [H/4,W/4,16]
     boxes: Floats  # [H/4,W/4,4]
     ink: Floats  # [H,W]
 

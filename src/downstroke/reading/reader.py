@@ -13,7 +13,7 @@ import numpy as np
 from numpy import uint8
 from numpy.typing import NDArray
 
-from downstroke.errors import PictureError, RunError, saying_what_is_missing, shown
+from downstroke.errors import PictureError, RunError, counted, saying_what_is_missing, shown
 from downstroke.glyphs import window
 from downstroke.glyphs.glyph import SIZE, Cut, looks
 from downstroke.glyphs.picture import Source, levels, read_picture, to_grey
@@ -42,7 +42,7 @@ AT_ONCE = 500  # glyphs: what a layer writes of so many stays in the processor's
 Floats = refusal.Floats
 Lines = Callable[[Floats], tuple[list[Line], list[str]]]  # what logits make of a picture, with notes
 Picture = str | os.PathLike[str] | bytes | Source
-InMemory = Any  # a PIL image, an array or a nested list: see `data.picture.to_grey`
+InMemory = Any  # a PIL image, an array or a nested list: see `glyphs.picture.to_grey`
 _OFF_CENTRE, _MORE_LIKE = 32.0, 4.0  # nats: for the square of the picture's side, and what a part must gain by
 
 
@@ -271,8 +271,7 @@ class Reader:
             if found.contrast < 25:
                 warnings.append("faint ink")
             if found.left_out:
-                parts = "part" if found.left_out == 1 else "parts"
-                warnings.append(f"{found.left_out} other {parts} in sight, left out")
+                warnings.append(f"{counted(found.left_out, 'other part')} in sight, left out")
             if len(every) > 1 and refusal.score(logits[None])[0] < self.threshold:
                 part = self._part(found, logits, image.shape)
                 if part:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from downstroke.advice import logs
 from downstroke.advice.curve import Curve
+from downstroke.advice.logs.table import Say
 from downstroke.errors import LogError, shown
 from downstroke.runs.run import RECIPE, Run
 
 Log = Run | str | os.PathLike[str] | None
-Say = Callable[[str], None]
 
 
 def is_log(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs") -> bool:

@@ -16,15 +16,13 @@ from downstroke.advice.verdict import Advice, advise
 from downstroke.errors import counted
 from downstroke.show.style import (
     MUTED,
-    RUN_COLOURS,
-    RUN_LINES,
-    RUN_MARKERS,
     TRAIN,
     VAL,
     check_suffix,
     drawing,
     heading,
     loss_text,
+    run_look,
     scale_loss,
     shorten,
 )
@@ -48,7 +46,7 @@ def plot_logs(curves: Mapping[str, Curve], path: Path) -> Path:
         ax = figure.add_axes((84 / 900, 56 / 500, 1 - 250 / 900, 1 - 130 / 500))
         values: list[float] = []
         for index, (name, curve) in enumerate(curves.items()):
-            look = VAL if single else _look(index)
+            look = VAL if single else {**run_look(index), "linewidth": 1.6, "markersize": 4}
             if single and curve.loss is not None:
                 values += _curve(ax, curve, curve.loss, TRAIN, "train")
             label = "val" if single else shorten(name, 28)
@@ -62,16 +60,6 @@ def plot_logs(curves: Mapping[str, Curve], path: Path) -> Path:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, labelcolor=MUTED)
     return path
-
-
-def _look(index: int) -> dict[str, Any]:
-    return {
-        "color": RUN_COLOURS[index % len(RUN_COLOURS)],
-        "marker": RUN_MARKERS[index % len(RUN_MARKERS)],
-        "linestyle": RUN_LINES[index // len(RUN_COLOURS) % len(RUN_LINES)],
-        "linewidth": 1.6,
-        "markersize": 4,
-    }
 
 
 def _curve(ax: Axes, curve: Curve, values: Any, look: Mapping[str, Any], name: str) -> list[float]:

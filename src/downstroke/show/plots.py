@@ -26,9 +26,6 @@ from downstroke.show.style import (
     INK,
     LR,
     MUTED,
-    RUN_COLOURS,
-    RUN_LINES,
-    RUN_MARKERS,
     TRAIN,
     VAL,
     check_suffix,
@@ -37,6 +34,7 @@ from downstroke.show.style import (
     loss_text,
     number,
     percent,
+    run_look,
     scale_accuracy,
     scale_loss,
     scale_lr,
@@ -147,7 +145,7 @@ def overlay_plot(
             axes["train"].set_ylabel("train loss (nats)")
         floor = scale_accuracy(axes["accuracy"], reached) if reached else 1.0
         for index, (name, history) in enumerate(runs.items()):
-            look = _run_look(index)
+            look = run_look(index)
             if best:
                 _band(axes["val"], history, noise.get(name, {}), look["color"])
                 _curve(axes["val"], history, "val_loss", look)
@@ -373,22 +371,12 @@ def _spread(wanted: Sequence[float], gap: float) -> list[float]:
     return places
 
 
-def _run_look(index: int) -> dict[str, Any]:
-    return {
-        "color": RUN_COLOURS[index % len(RUN_COLOURS)],
-        "linestyle": RUN_LINES[index % len(RUN_LINES)],
-        "linewidth": 1.8,
-        "marker": RUN_MARKERS[index % len(RUN_MARKERS)],
-        "markersize": 5,
-    }
-
-
 def _name_run(figure: Figure, index: int, count: int, name: str, history: History) -> None:
     width, height = figure.get_size_inches() * DPI
     pitch = 42 if count <= 10 else 22  # two lines a run, or one where there are many
     x, y = width - 222, height - 82 - pitch * index
     xs, ys = np.array([x, x + 15, x + 30]) / width, np.full(3, y / height)
-    figure.add_artist(Line2D(xs, ys, **_run_look(index), markevery=[1]))
+    figure.add_artist(Line2D(xs, ys, **run_look(index), markevery=[1]))
     best = history.best
     if best:
         told = f"best val {loss_text(best.val_loss)}, epoch {best.epoch}"

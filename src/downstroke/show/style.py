@@ -73,6 +73,18 @@ RUN_COLOURS = ("#0b3c6f", "#d9730d", "#009e73", "#cc79a7", "#56b4e9", "#7a5c00",
 RUN_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 RUN_LINES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (2, 1.2)))
 
+
+def run_look(index: int) -> dict[str, Any]:
+    """How the curve of run or log number `index` (from 0) looks among others: no two of the first 56 look alike."""
+    return {
+        "color": RUN_COLOURS[index % len(RUN_COLOURS)],
+        "linestyle": RUN_LINES[index % len(RUN_LINES)],
+        "linewidth": 1.8,
+        "marker": RUN_MARKERS[index % len(RUN_MARKERS)],
+        "markersize": 5,
+    }
+
+
 # matplotlib's rcParams are one for the process, and the studio may draw from several threads.
 _LOCK = threading.Lock()
 

@@ -212,9 +212,7 @@ class Guard:
 
     def _shares(self, headers: Headers, path: str) -> bool:
         """Whether a page of a named site asks, for something that such a page may have."""
-        return headers.get("origin") in self.settings.origins and path.startswith(
-            ("/api/", "/healthz", "/openapi.json")
-        )
+        return headers.get("origin") in self.settings.origins and path.startswith(_SHARED)
 
     def _needs_token(self, path: str, changes: bool) -> bool:
         if not self.settings.loopback:
