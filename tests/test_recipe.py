@@ -133,7 +133,7 @@ def test_a_base_that_is_no_recipes_name_is_refused_in_a_line(tmp_path: Path, bas
 @pytest.mark.parametrize("name", ["r.json", "r.toml"])
 def test_a_recipe_file_that_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(RecipeError, match="it is no regular file"):
+    with pytest.raises(RecipeError, match="it is not a regular file"):
         named(str(tmp_path / name))
 
 

@@ -4,11 +4,11 @@
     ├── RecipeError       a recipe field, flag or name that cannot be used
     ├── DataError         images or labels that cannot be learned from
     ├── PictureError      a picture file that cannot be read
-    ├── LogError          a log of training that advice cannot be drawn from
+    ├── LogError          a training log that cannot be read, or has no val loss
     ├── RunError          a run folder that is missing, taken, in use or damaged
     │   └── CheckpointError   no whole checkpoint is left
     ├── MissingPackageError  something needs a package that is not installed
-    └── NonFiniteError    a loss or gradient stopped being a number; the weights were left as they were
+    └── NonFiniteError    a loss or gradient is not finite; the weights were not updated
 
 Each message is one line: the value, what was expected, what to do.
 """
@@ -130,7 +130,7 @@ class PictureError(DownstrokeError, ValueError):
 
 
 class LogError(DownstrokeError, ValueError):
-    """A log of training that cannot be read, or that has no val loss."""
+    """A training log that cannot be read, or that has no val loss."""
 
 
 class RunError(DownstrokeError):

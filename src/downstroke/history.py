@@ -224,9 +224,9 @@ class ValLosses:
             return None
         except (OSError, EOFError, ValueError, SyntaxError, MemoryError, OverflowError) as error:
             text = " ".join(str(error).split())
-            raise RunError(f"{path} is damaged ({text}); it can be done without, and is made anew") from None
+            raise RunError(f"{path} is damaged ({text}); it is not needed, and is written again") from None
         if losses.ndim != 2 or losses.dtype != np.float16 or _misfit(losses, epochs):
-            raise RunError(f"{path} is damaged (it holds no losses by epoch and image); it can be done without")
+            raise RunError(f"{path} is damaged (expected the losses by epoch and image); it is not needed")
         return cls(losses, epochs)
 
 

@@ -110,7 +110,7 @@ def test_a_page_and_a_picture_in_it_are_bounded_before_they_are_drawn(
         open_picture(path)
     monkeypatch.setattr(picture, "DPI", 20)
     monkeypatch.setattr(picture, "MAX_PIXELS", GREYS.size - 1)
-    with pytest.raises(PictureError, match="a picture of 96 x 64 pixels in it"):
+    with pytest.raises(PictureError, match="it holds a picture of 96 x 64 pixels"):
         open_picture(path)
 
 
@@ -188,7 +188,7 @@ def test_a_box_out_of_the_picture_is_one_line(scans: Path) -> None:
     assert result.exit_code == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert errors == [
-        f"error: {path}: the box sum (100,0,64,112) is out of the picture; expected one within 128 x 112 pixels"
+        f"error: {path}: the box sum (100,0,64,112) is outside the picture; expected one within 128 x 112 pixels"
     ]
 
 

@@ -240,7 +240,7 @@ def test_of_too_many_marks_the_first_lines_are_read_and_the_rest_is_said(
     left = 4 - len(read)
     assert any(note.startswith(f"{left} line{'s' * (left > 1)} of marks left out") for note in reading.notes)
     monkeypatch.setattr(effort, "MOST", 0.0)
-    with pytest.raises(PictureError, match="far more marks than is read in one picture"):
+    with pytest.raises(PictureError, match="far more marks than are read in one picture"):
         reader.read(page)
 
 

@@ -232,7 +232,7 @@ def test_another_machine_is_said_aloud(tiny: Path, tmp_path: Path) -> None:
     environment = json.loads(path.read_text())
     path.write_text(json.dumps({**environment, "torch": "1.0", "device": "cuda:7"}))
     run.extend(epochs=1)
-    assert any("device cuda:7 is not here" in notice for notice in run.notices)
+    assert any("device cuda:7 is not available here" in notice for notice in run.notices)
     assert any("torch was 1.0" in notice for notice in run.notices)
 
 
@@ -350,7 +350,7 @@ def test_a_folder_that_is_no_run_is_told(tmp_path: Path, made: str) -> None:
         folder.mkdir()
     if made == "no recipe":
         (folder / "metrics.csv").write_text("epoch\n1\n")
-    with pytest.raises(RunError, match=r"no run|is no run"):
+    with pytest.raises(RunError, match=r"no run|is not a run"):
         Run.open(folder)
 
 
@@ -732,7 +732,7 @@ def test_a_continue_that_was_killed_before_its_goal_was_kept_is_said_the_next_ti
         "textbook", data=str(tiny), val_size=50, epochs=1, runs_dir=tmp_path, name="a", progress=False
     )
     for flags, said in (
-        (["--epochs", "5"], "continue --epochs 5 was ended before"),
+        (["--epochs", "5"], "continue --epochs 5 was killed before it began"),
         (["--until-done"], "--until-done"),
     ):
         command = ["continue", str(run.folder), *flags]
@@ -743,7 +743,7 @@ def test_a_continue_that_was_killed_before_its_goal_was_kept_is_said_the_next_ti
         assert said in again.stderr
         assert "0 of 5 epochs done" in again.stderr or flags == ["--until-done"]
         quiet = CliRunner().invoke(main, ["continue", str(run.folder)])
-        assert "was ended before" not in quiet.stderr, "it is said once"
+        assert "was killed before it began" not in quiet.stderr, "it is said once"
     refused = CliRunner().invoke(main, ["continue", str(run.folder), "--epochs", "0"])
     assert refused.exit_code != 0
     assert not (run.folder / "asked.json").exists()

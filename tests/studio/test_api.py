@@ -249,7 +249,7 @@ def test_an_allowed_origin_that_is_none_or_a_wildcard_is_refused_in_one_line(tmp
     command = ["studio", "--no-browser", "--runs-dir", str(tmp_path), "--allow-origin", origin]
     said = CliRunner().invoke(main, command)
     assert said.exit_code == 2
-    assert f"--allow-origin: no origin: {origin!r}; expected a scheme and a host" in said.output
+    assert f"--allow-origin: {origin!r} is not an origin; expected a scheme and a host" in said.output
 
 
 def test_what_changes_something_needs_the_token(client: httpx2.Client) -> None:

@@ -206,7 +206,7 @@ def _studio(home: Path) -> Iterator[Address]:
         while not said.endswith("}\n"):
             line = process.stdout.readline()
             if not line:
-                raise DownstrokeError("the studio did not start; what it said is above")
+                raise DownstrokeError("the studio did not start; what it printed is above")
             said += line
         url = urlsplit(json.loads(said)["url"])
         assert url.hostname

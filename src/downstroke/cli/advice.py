@@ -30,7 +30,7 @@ from downstroke.cli.program import main
 @in_runs_dir
 @common
 def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, as_json: bool, **reading: Any) -> None:
-    """Whether to train on or to stop, and why: from the history of RUN, or from LOG, the log of another program.
+    """Say whether to train on or to stop, and why, from the history of RUN or from LOG, another program's log.
 
     LOG is the file (or its folder) of Keras', Lightning's or fastai's CSVLogger, the trainer_state.json of Hugging
     Face, the history.json of skorch, a TensorBoard event file, JSON lines, a saved History.history of Keras, MLflow's
@@ -50,7 +50,7 @@ def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, a
         from downstroke.advice import watch as following
 
         if every:
-            raise click.UsageError("--watch and --every were both given; expected one")
+            raise click.UsageError("--watch and --every exclude each other")
         heard: set[str] = set()  # a note is said once, not at every look
 
         def once(line: str) -> None:

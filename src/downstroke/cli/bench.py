@@ -86,7 +86,7 @@ def few_labels(*, as_json: bool, **options: Any) -> None:
 
 @bench.command()
 @click.option("--run", help="The run to read with; left out, the shipped reader.")
-@click.option("--images", type=click.IntRange(1), help="So many test images, the first ones; left out, all.")
+@click.option("--images", type=click.IntRange(1), help="The first N test images only; by default, all.")
 @in_runs_dir
 @saved_to("bench-corruptions.json")
 @common
@@ -153,7 +153,7 @@ def bench_advice(*, as_json: bool, **options: Any) -> None:
 @saved_to("bench-callbacks.json")
 @common
 def bench_callbacks(frameworks: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Early stopping by advice inside FRAMEWORKS, beside their own at patience 3, 5 and 10: epochs and val loss.
+    """Early stopping by advice inside FRAMEWORKS, against their own at patience 3, 5 and 10: epochs and val loss.
 
     FRAMEWORKS: left out, all that are installed.
     """

@@ -15,7 +15,7 @@ from downstroke.errors import counted
 @main.command()
 @click.argument("run", required=False, metavar="[RUN|reader]")
 @click.option("--onnx", type=OUTPUT, metavar="FILE", help="ONNX, checked with ONNX Runtime; needs the extra onnx.")
-@click.option("--int8", is_flag=True, help="The ONNX file in 8 bits: a third of the size; its val accuracy is told.")
+@click.option("--int8", is_flag=True, help="The ONNX file in 8 bits: a third of the size; its val accuracy is printed.")
 @click.option(
     "--page", type=OUTPUT, metavar="FILE.html", help="One HTML file to draw on, which reads by itself, offline."
 )
@@ -36,9 +36,9 @@ def export(run: str | None, *, runs_dir: str, trust: bool, as_json: bool, **opti
 
     forms = ("onnx", "page", "numpy", "torchscript")
     if all(options[form] is None for form in forms):
-        raise click.UsageError("nothing to export: say at least one of --onnx, --page, --numpy, --torchscript")
+        raise click.UsageError("nothing to export: give at least one of --onnx, --page, --numpy, --torchscript")
     if options["int8"] and options["onnx"] is None:
-        raise click.UsageError("--int8 is a form of --onnx; say --onnx FILE too")
+        raise click.UsageError("--int8 changes the ONNX file; give --onnx FILE, too")
     report = say if on_stdout((options[form] for form in forms), as_json=as_json) else tell
     made = api.export(run, runs_dir=runs_dir, trust=trust, **options)
     if as_json:

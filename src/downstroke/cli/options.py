@@ -22,7 +22,7 @@ class Output(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail("the name is empty; give the name of what to write", param, ctx)
+            self.fail("the name is empty; give the name of a file or folder to write", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -101,7 +101,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
 
     PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or AVIF of any size; HEIC and PDF with the extra photos. All pages of a PDF or
     TIFF, or form.pdf#3; all pictures of a folder. Lines from top to bottom, digits from left to right; a digit that is
-    refused, as not enough like one, is printed as ?.
+    refused, because it is too little like one, is printed as ?.
     """
     from downstroke.glyphs.picture import sources
     from downstroke.watchers.progress import over

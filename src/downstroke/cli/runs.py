@@ -64,7 +64,7 @@ def _row(run: Run) -> tuple[dict[str, Any], str]:
 def recipes(names: tuple[str, ...], *, as_json: bool) -> None:
     """List the recipes: what each is for, its measured figures, and the fields that are its own.
 
-    R is the time of one epoch of a published recipe, measured beside; docs/figures.md says how.
+    R is the time of one epoch of a published recipe, measured alongside; docs/figures.md says how.
     """
     from downstroke.reading.shipped import shipped
     from downstroke.recipe import ABOUT, RECIPES, SHIPPED, About, Recipe, named

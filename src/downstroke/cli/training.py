@@ -55,7 +55,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
     """Train a network.
 
     RECIPE is a name or a .json or .toml file of the fields below. `pages` trains the locator, which finds the digits on
-    a page, on pages that are drawn as it goes; of the options it takes --seed, --threads, --name and --runs-dir.
+    a page, on pages that it draws; it takes the options --seed, --threads, --name and --runs-dir only.
     """
     from downstroke import api
     from downstroke.show import losses
@@ -68,7 +68,7 @@ def train(recipe: str, *, as_json: bool, no_val: bool, **options: Any) -> None:
             raise click.UsageError("--no-val and --val-size exclude each other")
         options["val_size"] = 0.0
     if options["val_data"] is not None and options["val_size"] is not None:
-        raise click.UsageError("--val-data is val, of any size; leave out --val-size and --no-val")
+        raise click.UsageError("--val-data gives all val images; leave out --val-size and --no-val")
     if options["until_done"] and options["epochs"] is not None:
         raise click.UsageError("--until-done and --epochs exclude each other")
     _bounded(options)

@@ -101,7 +101,7 @@ def cut(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
     total, present = len(labels), len(np.unique(labels))
     if not present <= size <= total:
         raise RecipeError(
-            f"a train size of {size} is out of range; expected {present} (one image a class) to {total} (all)"
+            f"a train size of {size} is out of range; expected {present} (one image per class) to {total} (all)"
         )
     return _divide(labels, total - size, _CUT, seed)[0]
 
@@ -115,8 +115,8 @@ def set_test_apart(labels: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int
     wanted = max(1, round(total / 7))
     if wanted > total - present:
         raise DataError(
-            f"{counted(total, 'image')} of {counted(present, 'class', 'classes')} are too few to set "
-            f"a test part apart; expected several images a class: add images, or a test part"
+            f"{counted(total, 'image')} of {counted(present, 'class', 'classes')} are too few to hold "
+            f"out a test part; expected several images per class: add images, or a test part"
         )
     return _divide(labels, wanted, _TEST, seed)
 

@@ -61,7 +61,7 @@ def read_class_folders(folder: Path, least: int = 2) -> Found:
             raise DataError(f"{home}: class {unknown[0]} is not in {homes['train']}; expected {', '.join(names[:12])}")
         polarities[part] = _polarity([path for paths in files[part].values() for path in paths])
         if turned := polarities[part] != polarities["train"]:
-            notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
+            notices.append(f"the {part} images have the opposite polarity of the train images: they were inverted")
         parts[part] = _read_part(home, files[part], names, polarities["train"], notices, turned=turned)
     return Found(parts["train"], parts.get("test"), parts.get("val"), names, tuple(notices))
 

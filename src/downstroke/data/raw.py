@@ -81,7 +81,7 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
         if size != expected:
             raise DataError(f"{raw.where}: the {part} images are {size}; expected {expected}, as in {train.where}")
         if find_polarity(images) != polarity:
-            notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
+            notices.append(f"the {part} images have the opposite polarity of the train images: they were inverted")
             images = 255 - images
         others[part] = Part(_glyphs(images, polarity, raw.where), _encode(raw, classes, part))
     if "test" in others:
@@ -99,10 +99,10 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
     notices += _remarks(parts, names)
     if upright.are_transposed(train_part, names):
         does = "leave out" if transpose and not found.transposed else "try"
-        notices.append(f"the digits lie on their side, rows and columns exchanged: {does} --transpose")
+        notices.append(f"the digits look transposed, with rows and columns exchanged: {does} --transpose")
     elif "emnist" in Path(train.where).name.lower() and not transpose:
         notices.append(
-            "EMNIST's files hold each image mirrored at its diagonal, and these were taken as they are: look at some; "
+            "EMNIST's files store each image transposed, and these were taken as they are: look at a few; "
             "--transpose turns them upright"
         )
     return Dataset(name, train_part, test_part, names, "test" in others, others.get("val"), tuple(notices))
@@ -235,11 +235,10 @@ def check_labels(shape: tuple[int, ...], dtype: np.dtype[Any], images: int, wher
     """As `check_images`, for the labels of so many images: one label each, whole numbers or names."""
     if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
         hint = "; for one-hot labels use labels.argmax(1)" if len(shape) == 2 else ""
-        raise DataError(f"{where}: labels of shape {list(shape)}; expected one label an image{hint}")
+        raise DataError(f"{where}: labels of shape {list(shape)}; expected one label per image{hint}")
     if shape[0] != images:
         raise DataError(
-            f"{where}: {counted(images, 'image')} but {counted(shape[0], 'label')}; "
-            f"expected as many of one as of the other"
+            f"{where}: {counted(images, 'image')} but {counted(shape[0], 'label')}; expected one label per image"
         )
     if dtype.kind not in "fiubU":
         raise DataError(f"{where}: labels of type {_type_name(dtype)}; expected whole numbers or strings")
@@ -327,7 +326,7 @@ def _grey(raw: Raw, transpose: bool = False) -> NDArray[Any]:
         side = round(images.shape[1] ** 0.5)
         if side < 2 or side * side != images.shape[1]:
             raise DataError(
-                f"{raw.where}: {counted(images.shape[1], 'pixel')} an image; expected a square, such as 784 (28x28)"
+                f"{raw.where}: {counted(images.shape[1], 'pixel')} per image; expected a square, such as 784 (28x28)"
             )
         images = images.reshape(len(images), side, side)
     elif images.ndim == 4 and 1 in (images.shape[1], images.shape[3]):
@@ -386,7 +385,7 @@ def _levels(images: NDArray[Any], where: str, notices: list[str]) -> NDArray[np.
     low, high = images.min(initial=0), images.max(initial=0)
     if not (np.isfinite(low) and np.isfinite(high)):
         wrong = int(np.flatnonzero(~np.isfinite(images).all(axis=(1, 2)))[0])
-        raise DataError(f"{where}: image {wrong} has a pixel that is no number (NaN or infinite); expected 0 to 255")
+        raise DataError(f"{where}: image {wrong} has a pixel that is not a number (NaN or infinite); expected 0 to 255")
     if low < 0 or high > 255:
         value = low if low < 0 else high
         wrong = int(np.flatnonzero((images == value).any(axis=(1, 2)))[0])

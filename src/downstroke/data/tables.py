@@ -126,7 +126,7 @@ def _promised(file: Path, archive: Any, key: str) -> tuple[tuple[int, ...], np.d
                 f"expected an array of numbers, all images of one size"
             )
         if not shape:
-            raise DataError(f"{file}: {key} is no array; expected one entry an image")
+            raise DataError(f"{file}: {key} is a single value; expected an array with one entry per image")
         if not 0 <= size <= archive.zip.getinfo(f"{key}.npy").file_size:
             raise DataError(f"{file}: {key} is damaged: it promises {counted(size, 'byte')}; save or download it again")
     return shape, dtype
@@ -139,7 +139,7 @@ def _array(file: Path, archive: Any, key: str) -> NDArray[Any]:
         if array.dtype.kind == "U" and array.size:
             native = array.astype(array.dtype.newbyteorder("="), copy=False)
             if np.ascontiguousarray(native).view(np.uint32).max() > sys.maxunicode:
-                raise ValueError("a name holds what is no character")
+                raise ValueError("a name contains an invalid character")
     return array
 
 
@@ -177,7 +177,7 @@ def read_csv_folder(folder: Path) -> Found:
     files = sets[trained[0]]
     notices = []
     if "test" in files and _lacks_labels(files["test"]):
-        notices.append(f"{files['test']} has no labels and was left out: a test part was set apart of train")
+        notices.append(f"{files['test']} has no labels and was left out: a test part was held out from train")
         del files["test"]
     used = {path.name.removesuffix(".gz") for path in sets[trained[0]].values()}
     if others := [p.name for p in paths if p.name.removesuffix(".gz") not in used and ".csv" in p.suffixes]:
@@ -256,7 +256,7 @@ def _lines(file: Path, text: TextIO, most: int, columns: int) -> list[str]:
     held = 0
     while len(lines) < most and held < _MOST_TEXT and (line := text.readline(longest)):
         if len(line) == longest:
-            raise DataError(f"{file}: a line of more than {longest:,} characters; expected a row an image")
+            raise DataError(f"{file}: a line of more than {longest:,} characters; expected one row per image")
         lines.append(line)
         held += len(line)
     return lines
@@ -290,13 +290,13 @@ def _read_rows(file: Path, text: TextIO, *, labelled: bool = True) -> Raw:
         block = _parse(file, lines, row, header, has_header, delimiter)
         row += len(lines)
         if row > MOST_IMAGES:
-            raise DataError(f"{file}: more than {MOST_IMAGES:,} lines; expected a row an image")
+            raise DataError(f"{file}: more than {MOST_IMAGES:,} lines; expected one row per image")
         if len(block):
             # Floats are exact up to 2^53.
             labels.append(np.zeros(len(block)) if label is None else block[:, label].astype(np.float64))
             images.add(_compact(block[:, pixels]))
     if not labels:
-        raise DataError(f"{file}: a header and no rows; expected a row an image")
+        raise DataError(f"{file}: a header and no rows; expected one row per image")
     all_labels = np.concatenate(labels)
     if not np.isfinite(all_labels).all():
         raise DataError(f"{file}: a label is NaN or infinite; expected a whole number in every row")

@@ -14,7 +14,7 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise DataError(f"{path}: the home folder that ~ stands for is not known; give the whole path") from None
+        raise DataError(f"{path}: the home folder for ~ is unknown; give the full path") from None
 
 
 def absolute(path: str | Path) -> str:
@@ -23,7 +23,7 @@ def absolute(path: str | Path) -> str:
     try:
         return str(whole.resolve())
     except (RuntimeError, OSError, ValueError) as error:  # links in a circle, a byte of 0
-        raise DataError(f"{path} leads nowhere ({error}); give the path of a file or a folder") from None
+        raise DataError(f"{path} cannot be resolved ({error}); give the path of a file or a folder") from None
 
 
 @contextmanager

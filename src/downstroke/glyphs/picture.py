@@ -234,7 +234,9 @@ def _formats(content: bytes, name: str) -> tuple[str, ...]:
         from PIL import features
 
         if not features.check("avif"):
-            raise PictureError(f"{name}: an AVIF picture, which the Pillow here does not open; {to_install('photos')}")
+            raise PictureError(
+                f"{name}: an AVIF picture, which the installed Pillow cannot open; {to_install('photos')}"
+            )
         return ("AVIF",)
     if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
         try:
@@ -300,7 +302,7 @@ def _draw_page(content: bytes, number: int | None, name: str) -> tuple[NDArray[n
                 for image in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE]):
                     across, down = image.get_px_size()
                     if across * down > MAX_PIXELS:  # it would be unpacked whole
-                        raise _too_many(name, f"a picture of {across} x {counted(down, 'pixel')} in it")
+                        raise _too_many(name, f"it holds a picture of {across} x {counted(down, 'pixel')}")
                 grey = page.render(scale=DPI / 72, grayscale=True).to_numpy()
                 notes = [f"{counted(pages, 'page')}, the first is read"] if number is None and pages > 1 else []
                 return np.array(grey.reshape(grey.shape[:2]), dtype=np.uint8), notes
@@ -345,7 +347,7 @@ def levels(values: Any) -> NDArray[np.uint8]:
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:  # a ragged list; a tensor that wants its gradient
-        raise PictureError(f"no array of grey levels ({' '.join(str(error).split())})") from None
+        raise PictureError(f"not an array of grey levels ({' '.join(str(error).split())})") from None
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind not in "buif":
@@ -419,7 +421,10 @@ def _to_grey(image: Image.Image) -> tuple[NDArray[np.uint8], list[str]]:
     elif _is_drawn_in_alpha(image):
         convert = _alpha_as_ink
     elif channel := _channel_that_shows_more(image):
-        convert, notes = functools.partial(_tile_to_channel, channel), [f"seen in its {_CHANNELS[channel]} alone"]
+        convert, notes = (
+            functools.partial(_tile_to_channel, channel),
+            [f"seen in its {_CHANNELS[channel]} alone"],
+        )
     else:
         convert = _tile_to_grey
     grey = np.empty((image.height, image.width), np.uint8)

@@ -95,7 +95,7 @@ class Learner:
     ) -> None:
         if recipe.negatives and classes != 10:
             raise RecipeError(
-                f"negatives are images that are no digits, and the data has "
+                f"negatives teach what is not one of ten digits, and the data has "
                 f"{counted(classes, 'class', 'classes')}; leave them at 0"
             )
         self.recipe = recipe

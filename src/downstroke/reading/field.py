@@ -39,7 +39,7 @@ class Field:
         if x + width > image.shape[1] or y + height > image.shape[0]:
             told = "" if self.name == ",".join(map(str, self.box)) else f" ({x},{y},{width},{height})"
             raise PictureError(
-                f"the box {self.name}{told} is out of the picture; expected one within "
+                f"the box {self.name}{told} is outside the picture; expected one within "
                 f"{image.shape[1]} x {counted(image.shape[0], 'pixel')}"
             )
         return image[y : y + height, x : x + width]

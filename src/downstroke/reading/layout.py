@@ -112,7 +112,7 @@ def find_rows(image: NDArray[np.uint8], effort: Effort, divided: Callable[[Row],
     every = [replace(place, x=place.x - room) for place in every]
     if len(places) > _MOST:
         raise PictureError(
-            f"{len(places):,} marks like digits, expected at most {_MOST:,}; cut the picture down to the digits"
+            f"{len(places):,} digit-like marks, expected at most {_MOST:,}; crop the picture to the digits"
         )
     if not places:
         return Layout([], every, 0)

@@ -168,8 +168,8 @@ class _Process:
             self.end()
             if not self._begun:
                 raise RunError(
-                    f"a process to read with ended as it began {how}; use one: jobs 1. In a script, what calls this "
-                    f'must stand under `if __name__ == "__main__":`'
+                    f"a reading process ended while it started {how}; use one process: jobs 1. In a script, call this "
+                    f'under `if __name__ == "__main__":`'
                 ) from None
             return how
         if isinstance(told, DownstrokeError):

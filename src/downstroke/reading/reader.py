@@ -33,8 +33,8 @@ from downstroke.runs.run import Run
 
 __all__ = ["REFUSED", "Digit", "Line", "Mark", "Reader", "Reading", "Steps"]
 
-_NOTHING = "no digit found in the picture; if it is one digit, say --digit"
-_TOO_MUCH = "far more marks than is read in one picture; cut it down to the digits"
+_NOTHING = "no digit found in the picture; if it is one digit, add --digit"
+_TOO_MUCH = "far more marks than are read in one picture; crop it to the digits"
 _TURNED = {1: "by a quarter to the left", 2: "upside down", 3: "by a quarter to the right"}
 _CERTAIN, _BETTER = 0.95, 0.1  # mean of how sure digits are: below the first, a page is looked at turned as well
 _LEAST_TOLD, _AS_MANY = 4, 0.7  # digits that tell which way up a page is, at least; and of those seen otherwise
@@ -196,7 +196,7 @@ class Reader:
         how: dict[str, Any] = {"digit": digit, "explain": explain, "marks": marks}
         if jobs > 1:
             if self.origin is None:
-                raise RunError("a reader that was made of a function reads in its own process alone; leave jobs at 1")
+                raise RunError("a reader made from a function reads in one process only; leave jobs at 1")
             yield from read_in_processes(self.origin, pictures, jobs, fields, **how)
             return
         for picture in pictures:

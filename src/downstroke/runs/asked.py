@@ -39,4 +39,4 @@ def _unbegun(run: Run) -> list[str]:
         return []
     asked = "--until-done" if epochs is None else f"--epochs {epochs}"
     done = "0 epochs" if epochs is None else f"0 of {counted(epochs, 'epoch')}"
-    return [f"an earlier continue {asked} was ended before its goal was kept, {done} done: ask again if you want them"]
+    return [f"an earlier continue {asked} was killed before it began, {done} done: run it again if you want them"]

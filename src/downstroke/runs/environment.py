@@ -76,7 +76,9 @@ def same_machine(environment: dict[str, Any], threads: int | None) -> tuple[Mach
         machine = choose(environment["device"], environment["precision"], threads)
     except DownstrokeError:
         machine = choose("auto", environment["precision"], threads)
-        notices.append(f"device {shown(environment['device'])[:100]} is not here; going on with {machine.device}")
+        notices.append(
+            f"device {shown(environment['device'])[:100]} is not available here; continuing with {machine.device}"
+        )
     now = {**_versions(), "processor": machine.describe(), "processes": processes, "threads": machine.threads}
     for key in ("torch", "processor", "downstroke", "processes", "threads"):
         if now[key] != (was := environment.get(key, "not recorded")):

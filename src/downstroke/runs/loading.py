@@ -49,7 +49,7 @@ def description(run: Run) -> str | None:
     classes = data["classes"]
     names = ", ".join(classes if len(classes) <= 10 else [*classes[:9], "...", classes[-1]])
     parts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test") if part in data)
-    apart = "" if data.get("own_test", True) else "; the test images were set apart from the rest"
+    apart = "" if data.get("own_test", True) else "; the test images were held out from the rest"
     of = recipe.data if recipe.val_data is None else f"{recipe.data}, val {recipe.val_data}"
     return f"data: {of}: {counted(len(classes), 'class', 'classes')} ({names}); {parts} images{apart}"
 
@@ -64,7 +64,7 @@ def load_run_data(run: Run, place: str | Path | None = None, val_place: str | Pa
 
     recipe = run.recipe
     if val_place is not None and recipe.val_data is None:
-        raise RunError(f"{run.name} has val images of its data and no --val-data; leave --val-data out")
+        raise RunError(f"{run.name} takes its val images from its own data; leave --val-data out")
     given = {"data": place, "val_data": val_place}
     moved = {field: user_paths.absolute(path) for field, path in given.items() if path is not None}
     found = located_recipe(run).replace(**moved)
@@ -74,7 +74,7 @@ def load_run_data(run: Run, place: str | Path | None = None, val_place: str | Pa
         where = found.data if found.val_data is None else f"{found.data} and {found.val_data}"
         raise RunError(
             f"the images in {where} are not those that {run.name} was trained on; "
-            f"give the place of those with --data, or start a new run on these"
+            f"give their path with --data, or start a new run on these"
         )
     if moved and world().first:
         _keep(run, moved)

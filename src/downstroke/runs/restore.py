@@ -65,7 +65,7 @@ def _take_recipe(record: Record, learner: Learner, found: checkpoint.Checkpoint,
     record.say(f"continuing with a changed recipe: {named}")
     if "optimizer" in changed and "optimizer" in found.tensors:
         del found.tensors["optimizer"]
-        record.say("the state of the other optimizer is left out; the new one begins without")
+        record.say("the state of the earlier optimizer is dropped; the new one starts without")
 
 
 def _report_gaps(record: Record, done: int) -> None:

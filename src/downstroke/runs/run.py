@@ -74,7 +74,7 @@ class Run:
             if (folder / RECIPE).is_file():
                 return cls(folder, trust=trust)
         if Path(run).is_dir():
-            raise RunError(f"{run} is no run: it has no {RECIPE}; expected a folder that `downstroke train` made")
+            raise RunError(f"{run} is not a run: it has no {RECIPE}; expected a folder that `downstroke train` made")
         names = ", ".join(folder.name for folder in reversed(list_folders(home)[-3:]))
         there = f"the newest in {home} are {names}" if names else f"{home} holds none yet"
         raise RunError(f"no run {str(run)!r}; {there}")
@@ -104,7 +104,7 @@ class Run:
         """What decides W. RunError where the file is missing or damaged."""
         values = files.read_json(self.folder / RECIPE)
         if not isinstance(values, dict):
-            raise RunError(f"{self.folder / RECIPE} holds no recipe")
+            raise RunError(f"{self.folder / RECIPE} does not hold a recipe")
         try:
             return Recipe.from_dict(values)
         except RecipeError as error:

@@ -41,7 +41,7 @@ def plot_logs(curves: Mapping[str, Curve], path: Path) -> Path:
     with drawing(path, 900, 500) as figure:
         title = Path(names[0]).name if single else counted(len(curves), "log")
         said = {name: advise(curve) for name, curve in curves.items()}
-        subtitle = said[names[0]].reason if single else "val loss · shaded: 80% of what is forecast"
+        subtitle = said[names[0]].reason if single else "val loss · shaded: the 80% interval of the forecast"
         heading(figure, f"Loss of {title}", subtitle)
         ax = figure.add_axes((84 / 900, 56 / 500, 1 - 250 / 900, 1 - 130 / 500))
         values: list[float] = []

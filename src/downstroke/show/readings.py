@@ -38,7 +38,7 @@ def draw(reading: Reading, path: Path) -> Path:
     from PIL import Image, ImageDraw
 
     if reading.file == "-":
-        raise PictureError("a picture from stdin is gone when it has been read; save it to draw on it")
+        raise PictureError("a picture from stdin cannot be drawn on; save it to a file first")
     image = coloured(reading.source)
     digits = [digit for line in reading.lines for digit in line.digits]
     height = float(np.median([digit.box[3] for digit in digits])) if digits else _TALL

@@ -47,7 +47,7 @@ class _Watched(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._studio.streams >= MOST_STREAMS:
-            await Answer({"error": "too many watch already; close a page"}, 503)(scope, receive, send)
+            await Answer({"error": "too many pages follow trainings already; close one"}, 503)(scope, receive, send)
             return
         self._studio.streams += 1  # nothing is awaited since the question: a burst cannot pass it
         try:

@@ -92,8 +92,8 @@ def origin_of(text: str) -> str:
     sites by their names alone.
     """
     wrong = DownstrokeError(
-        f"no origin: {text!r}; expected a scheme and a host such as https://example.org or http://localhost:3000, "
-        f"without a path and without *"
+        f"{text!r} is not an origin; expected a scheme and a host such as https://example.org or "
+        f"http://localhost:3000, without a path and without *"
     )
     try:
         parts = urlsplit(text.strip().lower().removesuffix("/"))
@@ -166,7 +166,9 @@ class Guard:
             await refuse(refused)
         except asyncio.CancelledError:  # the server ends, and has waited for this as long as it waits
             if not began:
-                await refuse(Refused(503, "the studio is ending, and this was given up; ask again when it is back"))
+                await refuse(
+                    Refused(503, "the studio is shutting down and dropped this request; try again when it is back")
+                )
         except Exception as error:
             if began:
                 raise
@@ -174,7 +176,7 @@ class Guard:
                 traceback.print_exception(error)
                 await refuse(Refused(500, "something unexpected happened; the studio's own log says what"))
                 return
-            await refuse(Refused(503, f"this took longer than {ANSWER_S:g} s and was given up; ask for less"))
+            await refuse(Refused(503, f"this took longer than {ANSWER_S:g} s and was cancelled; ask for less"))
         finally:
             self._held -= held
 
@@ -208,7 +210,7 @@ class Guard:
         if self._needs_token(path, changes) and not preflight and not self._has_token(headers):
             raise Refused(401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN")
         if self.settings.read_only and changes and path != _WITH_PICTURES:
-            raise Refused(403, "this studio reads only; nothing can be changed through it")
+            raise Refused(403, "this studio is read-only; nothing can be changed through it")
 
     def _shares(self, headers: Headers, path: str) -> bool:
         """Whether a page of a named site asks, for something that such a page may have."""

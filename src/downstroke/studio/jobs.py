@@ -109,7 +109,7 @@ class Jobs:
         except DownstrokeError as error:
             raise Refused(404, str(error)) from None
         if folder.resolve().parent != self.runs_dir.resolve():
-            raise Refused(404, f"run {name!r} leads out of the runs folder; move it there")
+            raise Refused(404, f"run {name!r} is outside the runs folder; move it there")
         return folder
 
     def open(self, name: str) -> Run:
@@ -209,7 +209,7 @@ class Jobs:
 
     def _queue(self, job: Job) -> None:
         if self.read_only:
-            raise Refused(403, "this studio reads only; it starts no training")
+            raise Refused(403, "this studio is read-only; it starts no training")
         waiting = sum(other.status == "queued" for other in self._jobs.values())
         if waiting >= MOST_WAITING:
             raise Refused(429, f"{waiting} trainings are waiting already; stop one, or try again when one is done")
@@ -331,7 +331,7 @@ class Jobs:
             try:
                 jobs.append(self._read_one(path))
             except DownstrokeError as error:  # of a version to come, or damaged: the run's folder says what matters
-                line = shown(f"{path} is left aside: {error}")
+                line = shown(f"{path} is ignored: {error}")
                 if line not in self._left_aside:
                     self._left_aside.add(line)
                     print(line, file=sys.stderr, flush=True)
@@ -346,7 +346,7 @@ class Jobs:
         except ValidationError as error:
             raise RunError(in_words(error.errors(include_url=False))) from None
         if path.name != f"{names.checked(job.name)}.job.json":
-            raise RunError(f"it is of a run {job.name!r}")
+            raise RunError(f"it belongs to run {job.name!r}")
         if job.schedule not in (None, *SCHEDULES):
             raise RunError(f"no schedule {job.schedule!r}; there are {', '.join(SCHEDULES)}")
         recipe = Recipe.from_dict(job.recipe)

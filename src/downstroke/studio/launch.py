@@ -32,9 +32,7 @@ def serve(
 
     if workers > 1:
         if not settings.read_only:
-            raise DownstrokeError(
-                "several workers serve a studio that is read-only; add --read-only, or use one worker"
-            )
+            raise DownstrokeError("several workers need a read-only studio; add --read-only, or use one worker")
         from downstroke.studio.workers import serve_by_many
 
         serve_by_many(settings, port, workers, ready)

@@ -132,7 +132,7 @@ def _cut(body: bytes | bytearray) -> tuple[bytes, dict[str, _Cut]]:
             at = end
         start = body.find(b'"', end + 1)
     if plain + len(body) - at > MOST_PLAIN:
-        raise Refused(413, f"more than {MOST_PLAIN // 10**6} MB of the JSON is no picture; send pictures in base64")
+        raise Refused(413, f"more than {MOST_PLAIN // 10**6} MB of the JSON is not pictures; send pictures in base64")
     return b"".join([*parts, body[at:]]), cut
 
 
@@ -235,7 +235,7 @@ def in_words(errors: Sequence[Any]) -> str:
     for error in errors:  # of a picture each type that it could have had complains; a float says what was meant
         if error["loc"][:1] == ("images",) and isinstance(error["input"], float):
             return (
-                f"images[{error['loc'][1]}]: the level {error['input']:g} is no whole number; "
+                f"images[{error['loc'][1]}]: the level {error['input']:g} is not a whole number; "
                 f"expected 28 rows of 28, 0 to 255 (levels 0 to 1: multiply by 255)"
             )
     first = errors[0]

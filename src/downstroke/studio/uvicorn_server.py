@@ -97,7 +97,5 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listening.bind((host, port))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DownstrokeError(
-            f"{host}:{port} cannot be served on ({reason}); choose another --port or --host"
-        ) from None
+        raise DownstrokeError(f"cannot listen on {host}:{port} ({reason}); choose another --port or --host") from None
     return listening

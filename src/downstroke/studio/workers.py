@@ -84,7 +84,7 @@ class _Worker:
         try:
             self._connection.recv()
         except (EOFError, OSError):
-            raise DownstrokeError("a worker of the studio ended as it began; what it said is above") from None
+            raise DownstrokeError("a worker of the studio ended while it started; what it printed is above") from None
 
     def ask_to_end(self) -> None:
         if self._connection is not None:

@@ -53,7 +53,7 @@ def _judged(path: Path, rows: Sequence[Mapping[str, Any]], trees: Sequence[int],
     names = list(rows[0])
     falls = [name for name in names if not _HIGHER & {word.split("@")[0] for word in (*words_of(name), _metric(name))}]
     if not falls:
-        raise LogError(f"{path} has scores ({listed(names)}) and no val loss; advice is drawn from a loss: log it, too")
+        raise LogError(f"{path} has scores ({listed(names)}) and no val loss; advice needs a loss: log it, too")
     val_set = _set(falls[-1])
     val = next(name for name in falls if _set(name) == val_set)
     train = next((name for name in falls if _set(name) != val_set and _metric(name) == _metric(val)), None)

@@ -35,7 +35,7 @@ def training(path: Path, found: dict[str, Any], say: Say) -> Table:
             for row in found["iterations"]
         ]
     except (KeyError, TypeError, AttributeError):
-        raise LogError(f"{path} is no {TRAINING} that is whole; expected meta and iterations") from None
+        raise LogError(f"{path} is not a complete {TRAINING}; expected meta and iterations") from None
     return _named(path, rows, falling, say)
 
 
@@ -43,7 +43,7 @@ def errors(path: Path, text: str, say: Say) -> Table:
     """`test_error.tsv`, with `learn_error.tsv` beside it where there is one."""
     header, *lines = [line.split("\t") for line in text.splitlines() if line] or [[""]]
     if path.name != ERRORS[0] or header[0] != "iter":
-        raise LogError(f"{path} has the errors of the learn set alone; advice is drawn from {ERRORS[0]}, beside it")
+        raise LogError(f"{path} has the errors of the learn set alone; advice needs {ERRORS[0]}, beside it")
     beside = path.with_name(ERRORS[1])
     held = bytes_of(beside).decode(errors="replace").splitlines() if beside.is_file() else []
     learn = [line.split("\t") for line in held or ["iter"]]
@@ -59,7 +59,7 @@ def errors(path: Path, text: str, say: Say) -> Table:
 def _named(path: Path, rows: list[dict[str, Any]], falling: list[str], say: Say) -> Table:
     """The table, with the columns of its losses beside those of all metrics."""
     if not falling:
-        raise LogError(f"{path} has scores of the test set and no loss; advice is drawn from a loss: give eval_metric")
+        raise LogError(f"{path} has scores of the test set and no loss; advice needs a loss: give eval_metric")
     metric = falling[0]
     say(f"{column_name(metric)} of the test set is taken for the val loss")
     for row in rows:

@@ -97,10 +97,10 @@ def val_column(table: Table, say: Say) -> str:
         left = sorted(others, key=lambda name: "loss" not in words_of(name))
         if scores and not any("loss" in words_of(name) for name in left):
             raise LogError(
-                f"{table.file} has scores ({listed(scores)}) and no val loss; advice is drawn from a loss: log it, too"
+                f"{table.file} has scores ({listed(scores)}) and no val loss; advice needs a loss: log it, too"
             )
         raise LogError(
-            f"{table.file} has no val loss that can be told by its name; there are {listed(left)}: "
+            f"{table.file} has no column named like a val loss; there are {listed(left)}: "
             f"name it with --val-loss, or log one"
         )
     if len(found) > 1:

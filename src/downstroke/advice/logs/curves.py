@@ -38,7 +38,7 @@ def curve_of(table: Table, loss: str | None, val_loss: str | None, say: Say) -> 
     closing = [i for i, value in enumerate(val) if value is not None]
     if not closing:
         raise LogError(
-            f"{table.file}: no val loss was measured, column {column_name(val_name)} is empty; advice is drawn from val"
+            f"{table.file}: no val loss was measured, column {column_name(val_name)} is empty; advice needs a val loss"
         )
     at, unit = _epochs(table, closing, say), table.unit
     closing = [i for i in closing if at[i] > 0] or closing  # Hugging Face may measure W before it has learned

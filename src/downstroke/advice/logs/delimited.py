@@ -79,7 +79,7 @@ def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Sa
 
 def _unknown(path: Path, lines: Sequence[str]) -> LogError:
     return LogError(
-        f"{path} is no log that is known: its first line is {lines[0][:60]!r}; expected the names of columns, such "
+        f"{path} is not a known kind of log: its first line is {lines[0][:60]!r}; expected the names of columns, such "
         f"as epoch,loss,val_loss, or lines that name a val loss and its value"
     )
 

@@ -57,7 +57,7 @@ def table_of(path: Path, say: Say) -> Table:
         return catboost.errors(path, held, say)
     lines = mlflow.table_of(path, held) or boosting.table_of(path, held, say) or text.table_of(path, held)
     if not lines and text.of_training_alone(held):
-        raise LogError(f"{path} names a training loss and no val loss; advice is drawn from a val loss: log it, too")
+        raise LogError(f"{path} names a training loss and no val loss; advice needs a val loss: log it, too")
     return lines or delimited.table_of(path, held, say)
 
 

@@ -31,7 +31,9 @@ def _table_of(path: Path, held: str, say: Say) -> Table:
         if found is None and (told := text.table_of(path, held)):
             return told  # Hugging Face prints its rows as Python's dicts
         if found is None:
-            raise LogError(f"{path} is no JSON ({' '.join(str(error).split())}); is it still being written?") from None
+            raise LogError(
+                f"{path} is not valid JSON ({' '.join(str(error).split())}); is it still being written?"
+            ) from None
     if catboost.is_training(found):
         return catboost.training(path, found, say)
     found = _by_number(found)
@@ -41,8 +43,8 @@ def _table_of(path: Path, held: str, say: Say) -> Table:
     done = (isinstance(found, dict) and "log_history" in found) or not _numbered_from_0(rows)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise LogError(
-            f"{path} is no log that is known; expected the trainer_state.json of Hugging Face, skorch's history.json, "
-            f"Keras' History.history, or a line of JSON for each epoch"
+            f"{path} is not a known kind of log; expected the trainer_state.json of Hugging Face, skorch's "
+            f"history.json, Keras' History.history, or a line of JSON for each epoch"
         )
     if len(rows) > MOST_ROWS:
         raise LogError(f"{path} has {len(rows):,} entries; expected at most {MOST_ROWS:,}")
@@ -65,9 +67,9 @@ def of_epochs(folder: Path) -> Table | None:
         try:
             held = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise LogError(f"{path} is no JSON ({error}); expected the metrics of an epoch") from None
+            raise LogError(f"{path} is not valid JSON ({error}); expected the metrics of an epoch") from None
         if not isinstance(held, dict):
-            raise LogError(f"{path} is JSON of another kind; expected the metrics of an epoch by their names")
+            raise LogError(f"{path} does not hold a JSON object; expected the metrics of an epoch by their names")
         rows.append({"epoch": epoch} | {name: v for name, v in held.items() if isinstance(v, int | float)})
     names = list(dict.fromkeys(name for row in rows for name in row if name.startswith(("epoch", "training", "valid"))))
     return Table(folder, rows, [found[epoch].name for epoch in sorted(found)], names) if rows else None

@@ -89,7 +89,7 @@ def _one_number(data: bytes) -> float | None:
 def _as(kind: type[T], value: Any) -> T:
     """A field's value, which is of that kind unless the file is damaged. ValueError."""
     if not isinstance(value, kind):
-        raise ValueError("a field is of another type than it has in such files")
+        raise ValueError("a field has an unexpected type")
     return value
 
 

@@ -30,16 +30,16 @@ def export(
     wanted; DownstrokeError.
     """
     if not wanted:
-        raise RecipeError(f"nothing to export: give at least one of {', '.join(FORMS)} the name of a file")
+        raise RecipeError(f"nothing to export: give a file name for at least one of {', '.join(FORMS)}")
     if int8 and "onnx" not in wanted:
-        raise RecipeError("int8 is a form of onnx; give onnx the name of a file too")
+        raise RecipeError("int8 changes the ONNX file; give a file name for onnx, too")
     read = [path for path in (data, val_data) if path is not None]
     read += [str(path) for kind in _OF_A_RUN for path in run.folder.glob(kind)] if run else []
     for form, path in wanted.items():
         if form != "numpy":
             refuse_output(path, read)
         elif path.exists() and not path.is_dir():
-            raise DownstrokeError(f"{path} is no folder; give numpy the name of a new or an empty one")
+            raise DownstrokeError(f"{path} is not a folder; give numpy the name of a new or an empty one")
         elif not Path(os.path.realpath(path)).parent.is_dir():
             raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
     for form, other in permutations(wanted, 2):

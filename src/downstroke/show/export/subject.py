@@ -136,7 +136,7 @@ def refuse_other_answers(path: Path, difference: float) -> None:
     """DownstrokeError where it does not answer as torch does."""
     if not difference <= TOLERANCE:
         raise DownstrokeError(
-            f"{path} would answer otherwise than the network (a probability by {difference:.2g}), so it was not "
+            f"{path} would not answer as the network does (a probability differs by {difference:.2g}), so it was not "
             f"written; please report this, with the recipe"
         )
 
