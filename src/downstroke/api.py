@@ -272,7 +272,7 @@ def train(
     With `until_done` it is trained until the advice is to stop, not for the recipe's epochs: for `max_epochs` at most
     (default 1000).
 
-    Progress is shown on stderr: a growing table in a terminal, elsewhere a line an epoch; `progress=False` turns it
+    Progress is shown on stderr: a growing table in a terminal, elsewhere a line per epoch; `progress=False` turns it
     off. `watch(training, event)` is called with every event: see docs/events.md. `log_to`: names of
     `watchers.loggers.LOGGERS` that get the events, too: mlflow, wandb, tensorboard. `tensorboard`: the last of them.
 

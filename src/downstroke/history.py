@@ -1,4 +1,4 @@
-"""The record of losses: one row an epoch, one row a step; plain numbers, CSV in and out.
+"""The record of losses: one row per epoch, one row per step; plain numbers, CSV in and out.
 
 `metrics.csv` holds the epochs, `steps.csv` the steps. Floats are written with `repr`, so that what is read back is
 the very number that was written. A value that was not measured is an empty field in the file and NaN here.
@@ -119,7 +119,7 @@ class History:
     def elements(self, batches: Sequence[tuple[float, float]] = ()) -> list[Element]:
         """What a notebook shows: the best epoch and the last, and the curve.
 
-        `batches`: (epoch, batch loss) of single steps; without them, one value an epoch.
+        `batches`: (epoch, batch loss) of single steps; without them, one value per epoch.
         """
         if not self.rows and not batches:
             return [display.element("p", "no epoch is finished yet")]
@@ -138,7 +138,7 @@ class History:
     def read(cls, path: str | Path) -> Self:
         """Read `metrics.csv`. A last line still being written (no newline yet) is left out.
 
-        Raises RunError where the columns are not the ones above or a field is no number.
+        Raises RunError where the columns are not the ones above or a field is not a number.
         """
         return cls([EpochRow(int(v[0]), int(v[1]), *v[2:]) for v in _read(path, EPOCH_COLUMNS, whole=2)])
 
@@ -150,11 +150,11 @@ class Steps(list[StepRow]):
         return f"Steps({counted(len(self), 'step')})"
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row a step, the columns of `steps.csv`; NaN where nothing was measured. Needs pandas."""
+        """A row per step, the columns of `steps.csv`; NaN where nothing was measured. Needs pandas."""
         return _pandas(self, STEP_COLUMNS)
 
     def to_polars(self) -> pl.DataFrame:
-        """A row a step, the columns of `steps.csv`; null where nothing was measured. Needs polars."""
+        """A row per step, the columns of `steps.csv`; null where nothing was measured. Needs polars."""
         return _polars(self, STEP_COLUMNS, whole=1)
 
 
@@ -238,7 +238,7 @@ def _read(path: str | Path, columns: tuple[str, ...], whole: int) -> Iterator[li
     """The rows of `path`, of which the first `whole` columns are whole numbers. RunError."""
     number = 1
     try:
-        # A byte that is no UTF-8 becomes a character that is no number.
+        # A byte that is no UTF-8 becomes a character that is not a number.
         with io.TextIOWrapper(open_regular(path), newline="", encoding="utf-8", errors="replace") as file:
             whole_lines = (line for line in file if line.endswith("\n"))
             reader = csv.reader(whole_lines)

@@ -1,6 +1,6 @@
 """Opening files that strangers made: regular files only, and no more of them than expected.
 
-A FIFO would let `open` wait for ever, and a device such as /dev/zero never ends. A link could have a file made, or
+A FIFO would let `open` wait forever, and a device such as /dev/zero never ends. A link could have a file made, or
 changed, anywhere.
 """
 
@@ -14,12 +14,12 @@ from typing import BinaryIO
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """`path`, open for reading bytes. OSError where it is missing or no regular file; it never waits."""
+    """`path`, open for reading bytes. OSError where it is missing or not a regular file; it never waits."""
     return os.fdopen(_opened(path, os.O_RDONLY), "rb")
 
 
 def append_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """`path`, open for appending bytes, made where it is missing. OSError where it is a link or no regular file."""
+    """`path`, open for appending bytes, made where it is missing. OSError where it is a link or not a regular file."""
     if os.path.islink(path):
         raise OSError(errno.ELOOP, "it is a link; expected a file", os.fspath(path))
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
@@ -41,7 +41,7 @@ def _opened(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """All of `path`, `most` bytes at most. OSError where it is missing, no regular file, or larger."""
+    """All of `path`, `most` bytes at most. OSError where it is missing, not a regular file, or larger."""
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it has more than {most / 1e6:,.0f} MB", os.fspath(path))

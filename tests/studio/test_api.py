@@ -275,7 +275,7 @@ def test_off_loopback_the_token_is_asked_for_always_and_is_not_in_the_page(home:
         assert client.post("/api/read", json=images).status_code == 401
         assert client.post("/api/read", json=images, headers=TOKEN).status_code == 200
         refused = client.post("/api/runs", json={}, headers=TOKEN)
-        assert (refused.status_code, refused.json()["error"][:23]) == (403, "this studio reads only;")
+        assert (refused.status_code, refused.json()["error"][:25]) == (403, "this studio is read-only;")
 
 
 def test_the_page_has_the_token_and_can_load_nothing_from_elsewhere(client: httpx2.Client) -> None:
@@ -320,7 +320,7 @@ def test_a_link_out_of_the_runs_folder_is_no_run(client: httpx2.Client, home: Pa
     (home / "one").rename(tmp_path / "elsewhere")
     try:
         (home / "link").symlink_to(tmp_path / "elsewhere")
-        assert "leads out" in client.get("/api/runs/link").json()["error"]
+        assert "outside the runs folder" in client.get("/api/runs/link").json()["error"]
         assert [run["name"] for run in client.get("/api/runs").json()["runs"]] == ["other"]
     finally:
         (home / "link").unlink()
@@ -402,7 +402,7 @@ def test_an_answer_under_way_when_the_server_ends_is_a_line_and_so_is_its_log(
             assert asked.wait(30)
         told = answer.result()
     assert (told.status_code, told.headers["Cache-Control"]) == (503, "no-store")
-    assert told.json()["error"].startswith("the studio is ending")
+    assert told.json()["error"].startswith("the studio is shutting down")
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -78,7 +78,7 @@ def test_nothing_that_a_stranger_queued_is_started_or_written(
     assert after == before
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 1
-    assert said[0].startswith(f"{path} is left aside: ")
+    assert said[0].startswith(f"{path} is ignored: ")
 
 
 def test_what_this_user_queued_is_started_by_the_next_studio_but_not_in_a_copy(

@@ -128,7 +128,7 @@ def judge(curve: Curve, told: Mapping[str, float], operating_point: str) -> Judg
 
 
 def outlook(curve: Curve) -> str | None:
-    """What more epochs may still bring, in a line; None where val loss is no number or of fewer than ENOUGH epochs."""
+    """What more epochs may still bring, in a line; None for a val loss that is not finite or too short."""
     if len(curve) < ENOUGH or not np.isfinite(curve.val_loss).all():
         return None
     return words.outlook(curve, judge(curve, features(blocks(curve)), "balanced"))

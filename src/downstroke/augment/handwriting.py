@@ -130,7 +130,7 @@ def _see(images: Tensor, seen: Tensor, paper: Tensor) -> Tensor:
 def _piece(kind: int, x: Tensor, y: Tensor, images: Tensor) -> Tensor:
     """A piece of a sheet of noise for each image: [B,28,28], mean 0 and spread 1.
 
-    A whole sheet is drawn once; from there on two numbers an image are enough. The sheets, from fine to coarse: each
+    A whole sheet is drawn once; from there on two numbers per image are enough. The sheets, from fine to coarse: each
     pixel its own, blurred over about 3 pixels, and over about 9.
     """
     height, width = images.shape[-2:]

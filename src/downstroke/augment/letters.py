@@ -1,6 +1,6 @@
-"""Letters and signs that are no digits, drawn once a process from the fonts that matplotlib brings along.
+"""Letters and signs that are not digits, drawn once per process from the fonts that matplotlib brings along.
 
-Most are brought down to their middle line and written anew with a round pen, so that they are strokes as a hand makes
+Most are brought down to their middle line and traced with a round pen, so that they are strokes as a hand makes
 them; the others stay as printed. What may fairly be read as a digit is left out, whichever alphabet it is of.
 """
 
@@ -64,7 +64,7 @@ def letters(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _prints(ranges: tuple[tuple[int, int], ...]) -> list[NDArray[np.uint8]]:
-    """Of every face those of the characters that it has and that are no digits: 0 or 1, [64,64] each."""
+    """Of every face those of the characters that it has and that are not digits: 0 or 1, [64,64] each."""
     chars = [chr(code) for first, last in ranges for code in range(first, last + 1) if _is_none(chr(code))]
     return [cell for face in FACES for cell in _printed(face, chars) if cell.any()]
 

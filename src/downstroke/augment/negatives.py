@@ -140,7 +140,7 @@ _BOX = 20.0  # pixels: the longer side of a digit in MNIST
 def draw(
     images: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor, numbers: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """As many drawn images, float32 [B,28,28] in 0..1, and their labels, int64 [B]: 10 where it is no digit.
+    """As many drawn images, float32 [B,28,28] in 0..1, and their labels, int64 [B]: 10 where it is not a digit.
 
     `images`, `others`: digits, float32 [B,28,28] in 0..1, of which some are spoilt; `numbers`: [B,48] in -1..1.
     """

@@ -453,7 +453,7 @@ def _squares(rng: np.random.Generator, sheet: _Sheet, pitch: float, lean: float)
 
 
 def _polygon(sheet: _Sheet, points: Sequence[tuple[float, float]], strength: float, pen: int) -> None:
-    """A closed outline through the points (x, y), in pixels, as something that is no digit."""
+    """A closed outline through the points (x, y), in pixels, as something that is not a digit."""
     fixed = np.rint(np.array(points) * 16).astype(np.int32)[:, None]  # OpenCV's sixteenths of a pixel
     layer = np.zeros(sheet.others.shape, np.uint8)
     cv2.polylines(layer, [fixed], True, 255, pen, cv2.LINE_AA, 4)

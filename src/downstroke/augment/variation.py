@@ -1,6 +1,6 @@
-"""Variations of the training images: what differs between two people's 7s, drawn anew each epoch.
+"""Variations of the training images: what differs between two people's 7s, redrawn each epoch.
 
-An augmentation is a function of a batch and of some random numbers an image. The numbers are a function of (seed,
+An augmentation is a function of a batch and of some random numbers per image. The numbers are a function of (seed,
 epoch, image), so any epoch can be replayed, from any step on and on any number of processes.
 
 To add one: a function below and a line in `AUGMENTATIONS`.

@@ -16,8 +16,8 @@ from downstroke.augment.pages import ALIKE, MARKS, Characters, Page, draw_pages
 from downstroke.glyphs.window import window
 
 Box = tuple[float, float, float, float]
-NONE = 10  # the label of what is no digit
-_OTHERS, _EMPTY = 5, 2  # of a ground: letters and marks at most, and windows of what is no character
+NONE = 10  # the label of what is not a digit
+_OTHERS, _EMPTY = 5, 2  # of a ground: letters and marks at most, and windows of what is not a character
 _MOVED, _SCALED = 0.07, 0.1  # how far a box is off: by its longer side, and the spread of the logarithm of its size
 #: What large enough may be taken for a 1 is shown neither as a digit nor as none.
 _ALIKE = (ALIKE, *(NONE + MARKS.index(mark) for mark in ",/"))

@@ -1,6 +1,6 @@
 """Letters in words, for the pages that the locator learns from: what stands among letters is a letter, also an O.
 
-Printed in the fonts that matplotlib brings along, or made thin and written anew with a pen; beside them characters of
+Printed in the fonts that matplotlib brings along, or made thin and traced with a pen; beside them characters of
 no alphabet, a few curves each, so that what is learned is not the alphabets that are drawn.
 """
 

@@ -51,7 +51,7 @@ def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Pa
 
 
 def table(figures: dict[str, Any]) -> str:
-    """A line a figure, a column an operating point; the patiences on the hull below."""
+    """A line per figure, a column per operating point; the patiences on the hull below."""
     points = [name for name in default_points() if name in figures]
     rows = ((name, *(figures[point][name] for point in points)) for name in figures[points[0]])
     head = {name: figures[name] for name in ("corpus", "histories", "diverged")}

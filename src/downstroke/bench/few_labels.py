@@ -1,4 +1,4 @@
-"""`downstroke bench few-labels`: a training on 10, and on 100, images a class, drawn anew each time."""
+"""`downstroke bench few-labels`: a training on 10, and on 100, images per class, redrawn each time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def recipe() -> Recipe:
 
 
 def measure(*, labels: Sequence[int], draws: int, out: Path, say: Say) -> dict[str, Any]:
-    """Test accuracy for each number of images a class, over draws 0..n-1, none dropped; saved to `out`."""
+    """Test accuracy for each number of images per class, over draws 0..n-1, none dropped; saved to `out`."""
     mnist = sources.load("mnist")
     figures: dict[str, Any] = {**machine(), "recipe": recipe().to_dict()}
     with tempfile.TemporaryDirectory(prefix="downstroke-bench-") as home:

@@ -27,7 +27,7 @@ BLOCK = 2048  # images timed at a stretch, at most; a batch of 1 has a block of 
 
 
 def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say) -> dict[str, Any]:
-    """Images a second of both, the same uint8 glyphs in and probabilities out, threads alike; saved to `out`.
+    """Images per second of both, the same uint8 glyphs in and probabilities out, threads alike; saved to `out`.
 
     Ratios are ours over ONNX Runtime's, the median over rounds; 1 is as fast. DownstrokeError where it is missing.
     """

@@ -30,7 +30,7 @@ MOST_OF_OTHERS = 200  # digits of a set: others take a tenth of a second for eac
 def measure(
     data: Path, reader: Reader, out: Path | None, say: Callable[[str], None], others: dict[str, Reads] | None = None
 ) -> dict[str, Any]:
-    """The figures of a folder: `glyphs`, `not_digits` and `pages`, a dict a set each; `others`, the same of each other;
+    """The figures of a folder: `glyphs`, `not_digits` and `pages`, one dict per set; `others`, the same of each other;
     `no_digits`, of drawn pages without a digit; and `throughput`, by one process and by one a core.
 
     The others are given 200 digits of each set at most, spread over it.

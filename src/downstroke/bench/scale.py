@@ -15,7 +15,7 @@ from downstroke.runs.run import Run
 def measure(*, recipe: str, images: int, rounds: int, out: Path, say: Say) -> dict[str, Any]:
     """Three epochs of `images` training images each; saved to `out`, and returned.
 
-    Speed is steps a second by the run's own clock, from the end of the first epoch to the end of the last: with
+    Speed is steps per second by the run's own clock, from the end of the first epoch to the end of the last: with
     measuring on val, without starting. The ratio is the median over rounds.
     """
     speeds: dict[int, list[float]] = {1: [], 2: []}

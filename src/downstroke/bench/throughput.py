@@ -1,4 +1,4 @@
-"""How many pages a second are read by one process, and by as many as there are cores, each of one thread."""
+"""How many pages per second are read by one process, and by as many as there are cores, each of one thread."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def measure(origin: Origin, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _rate(origin: Origin, paths: list[Path], jobs: int) -> float:
-    """Pages a second when all processes have begun: of the readings after the first ones."""
+    """Pages per second when all processes have begun: of the readings after the first ones."""
     readings = read_in_processes(origin, [*paths[:jobs], *paths], jobs)
     for _ in range(jobs):
         next(readings)

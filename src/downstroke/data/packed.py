@@ -1,6 +1,6 @@
 """MNIST as it travels inside the package: one `.npz` of 10 MB that opens in about 0.15 s.
 
-Four fifths of MNIST's pixels are zero. Which are not is one bit a pixel; their values are kept in one row. That
+Four fifths of MNIST's pixels are zero. Which are not is one bit per pixel; their values are kept in one row. That
 is a little smaller than the images compressed, and unpacks faster, because zlib then has 17 MB to write in place of 55.
 """
 

@@ -1,4 +1,4 @@
-"""Images in tables: `.npz` archives of arrays, and CSV with a row an image."""
+"""Images in tables: `.npz` archives of arrays, and CSV with one row per image."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def _fields(line: str, delimiter: str) -> list[str]:
 
 
 def read_csv(file: Path) -> Raw:
-    """The images of a CSV in Kaggle's form: `label,pixel0,...,pixel783`, a row an image, gzipped or not.
+    """The images of a CSV in Kaggle's form: `label,pixel0,...,pixel783`, one row per image, gzipped or not.
 
     The header may be missing where the label is first. Images: [N, pixels] uint8, or float32 where some are no whole
     numbers of 0..255. Raises DataError.

@@ -27,8 +27,9 @@ class Unlabelled:
 def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
     """The images at a path, made into glyphs as those of a data set are. Labels that are there are left out.
 
-    A CSV has a row an image, with a header of pixels, as Kaggle's test.csv, or none. Of an .npz it is x_test, images or
-    another usual name, or its only array. A folder holds pictures of one digit each, in sub-folders, too. `transpose`:
+    A CSV has one row per image, with a header of pixels, as Kaggle's test.csv, or none. Of an .npz it is x_test, images
+    or another usual name, or its only array. A folder holds pictures of one digit each, also in sub-folders.
+    `transpose`:
     the file holds each image with rows and columns swapped. Raises DataError.
     """
     path = user_paths.expanded(data)

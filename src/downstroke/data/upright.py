@@ -1,7 +1,7 @@
 """Whether images of digits are transposed (rows and columns exchanged), as in EMNIST's files.
 
-Each class's mean image is compared with that of MNIST, as it is and transposed. What is no digit, such as the clothes
-of Fashion-MNIST under the labels 0 to 9, is like neither, and nothing is said of it.
+Each class's mean image is compared with that of MNIST, as it is and transposed. What is not a digit, such as the
+clothes of Fashion-MNIST under the labels 0 to 9, is like neither, and nothing is said of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from downstroke.data.dataset import Part
 from downstroke.glyphs.glyph import SIZE
 
 _CELLS = 7  # a side
-_MEANS = (  # of the training images of MNIST, a line a class: 7x7 cells by row, the darkest of a class 15 (f)
+_MEANS = (  # of the training images of MNIST, a line per class: 7x7 cells by row, the darkest of a class 15 (f)
     "0000000003cd4002cbab007c25c10a93b8005ff9100011000",
     "00000000006710000a700000f200003e10001691000000000",
     "0001100017ca200145b300148b2005dfb5104a86400000000",

@@ -31,7 +31,7 @@ Box = tuple[int, int, int, int]
 
 
 SMALL = 14  # pixels: the longer side of a picture that is enlarged first
-SPECK = 3  # pixels across: what is no larger, in a picture larger than a glyph, is no digit
+SPECK = 3  # pixels across: what is no larger, in a picture larger than a glyph, is not a digit
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def stroke_width(ink: NDArray[np.float32]) -> float:
     """
     import cv2
 
-    # The grain of a pencil is no edge: at the size of a glyph and larger it is blurred first.
+    # The grain of a pencil is not an edge: at the size of a glyph and larger it is blurred first.
     blur = max(ink.shape) / 45
     ink = np.asarray(cv2.copyMakeBorder(ink, 4, 4, 4, 4, cv2.BORDER_CONSTANT), np.float32)
     if blur > 0.6:

@@ -29,7 +29,7 @@ MAX_BYTES = 200_000_000
 _FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM")  # Pillow's PPM reads PGM, PBM and PFM too
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".pbm")
 IN_FOLDERS = (*SUFFIXES, ".heic", ".heif", ".avif", ".pdf")  # what `sources` finds; class folders hold SUFFIXES alone
-DPI = 200  # a PDF's page is drawn with so many pixels an inch
+DPI = 200  # a PDF's page is drawn with so many pixels per inch
 MAX_PAGES = 10_000  # of one file
 _CHANNELS = {"R": "red", "G": "green", "B": "blue"}
 _KEPT = 0.25  # of the spread of a colour's channel: where grey has less, the channel is read
@@ -134,7 +134,7 @@ def _pages_of_tiff(content: bytes) -> list[int]:
 
 def pixels_of(content: bytes) -> int | None:
     """How many pixels a picture file says that it has, without decoding it; None where that does not tell: of a PDF,
-    or of what is no picture."""
+    or of what is not a picture."""
     from PIL import Image
 
     try:
@@ -175,8 +175,8 @@ def read_picture(source: str | Path | bytes | Source, name: str | None = None) -
     is rendered at 200 pixels per inch; it and HEIC need the extra `photos`.
     `name` stands in messages; it is the path unless given. Raises PictureError for
     what is missing, no plain file, unreadable, empty, no picture, damaged, over 200 MB or over 100 megapixels (25 of
-    WebP); none of these is decoded first. Beside what Pillow decodes, at most 4 bytes a pixel (16 of WebP), it takes
-    1 byte a pixel and 0.1 GB.
+    WebP); none of these is decoded first. Beside what Pillow decodes, at most 4 bytes per pixel (16 of WebP), it takes
+    1 byte per pixel and 0.1 GB.
     """
     source = Source.of(source)
     name = shown(name or ("the picture" if isinstance(source.file, bytes) else source.name))
@@ -355,7 +355,7 @@ def levels(values: Any) -> NDArray[np.uint8]:
     least, most = (array.min(), array.max()) if array.size else (0, 0)
     top = 1 if array.dtype.kind == "b" or (array.dtype.kind == "f" and most <= 1) else 255
     top = (1 << bits_of(int(most))) - 1 if array.dtype == np.uint16 and most > 255 else top
-    if not (least >= 0 and most <= top):  # what is no number is neither
+    if not (least >= 0 and most <= top):  # what is not a number is neither
         raise PictureError(f"levels from {least:g} to {most:g} ({array.dtype}); expected 0 to 255, or floats 0 to 1")
     return array.astype(np.uint8) if top == 255 and array.dtype.kind != "f" else _scaled(array, top)
 
@@ -500,7 +500,7 @@ def _stretched(image: Image.Image) -> tuple[Callable[[Image.Image], NDArray[np.u
     """Scale levels that are not 0..255 (integers of up to 16 bits, or floats of any range) to grey; and notes.
 
     The ranges 0..1, 0..255, 0..4095 and 0..65535 are recognised; any other range is stretched between its 0.1st and
-    99.9th percentile, so that a few wild pixels do not decide. A value that is no number becomes the middle one.
+    99.9th percentile, so that a few wild pixels do not decide. A value that is not a number becomes the middle one.
     """
     lows, highs, samples, whole = [], [], [], True
     for _, tile in _tiles(image):

@@ -56,7 +56,7 @@ class Evaluation:
 
     @property
     def lost(self) -> int:
-        """Images whose loss is no number, or infinite: W is too large to be computed with."""
+        """Images whose loss is not a number, or infinite: W is too large to be computed with."""
         return int((~np.isfinite(self.losses)).sum())
 
     @property

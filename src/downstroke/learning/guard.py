@@ -1,4 +1,4 @@
-"""A loss or gradient that is no number must not reach W.
+"""A loss or gradient that is not a number must not reach W.
 
 On a CPU the numbers are at hand, and the step is refused before it is made. On a GPU, looking would make every step
 wait for the device; there the update is undone on the device itself, and the error is raised when the numbers are next

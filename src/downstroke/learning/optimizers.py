@@ -86,7 +86,7 @@ def build(recipe: Recipe, network: nn.Module) -> Optimizer:
         {"params": [p for p in weights if p.dim() >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in weights if p.dim() < 2], "weight_decay": 0.0},
     ]
-    if not recipe.weight_decay:  # one group, in the same order, is one call a step
+    if not recipe.weight_decay:  # one group, in the same order, is one call per step
         groups = [{"params": [p for group in groups for p in group["params"]], "weight_decay": 0.0}]
     optimizer: Optimizer = make([g for g in groups if g["params"]], recipe)
     optimizer.step = MethodType(torch.no_grad()(unwrap(type(optimizer).step)), optimizer)  # type: ignore[method-assign]

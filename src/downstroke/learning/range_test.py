@@ -106,7 +106,7 @@ def smooth(loss: Floats) -> Floats:
 def way_down(loss: Floats) -> int:
     """The step at which the way down ends: the lowest before the first rise of the smoothed `loss` [S] beyond noise.
 
-    What comes before a first fall is no rise. Without a rise it is the lowest of all.
+    What comes before a first fall is not a rise. Without a rise it is the lowest of all.
     """
     smoothed = smooth(loss)
     noise = _noise(loss, smoothed)

@@ -22,7 +22,7 @@ RIDGE = 0.1  # of the largest variance, added to each: directions of little but 
 def whiten(network: Network, images: Tensor) -> None:
     """Draw the filters of the network's first convolution from uint8 [N,28,28], whose pixels `network` can scale.
 
-    Raises RecipeError where the first layer with weights is no convolution of one channel.
+    Raises RecipeError where the first layer with weights is not a convolution of one channel.
     """
     convolution = next((layer for layer in network.net.modules() if list(layer.parameters(recurse=False))), None)
     if not isinstance(convolution, nn.Conv2d) or convolution.in_channels != 1:

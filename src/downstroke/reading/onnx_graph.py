@@ -246,7 +246,7 @@ def _whole(number: int, value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """A whole number from 0, seven bits a byte, the lowest first (Protocol Buffers)."""
+    """A whole number from 0, seven bits per byte, the lowest first (Protocol Buffers)."""
     made = bytearray()
     while value > 127:
         made.append(value & 127 | 128)

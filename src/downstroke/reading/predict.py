@@ -27,7 +27,7 @@ class Predictions:
         return [self.classes[index] for index in self.probabilities.argmax(1).tolist()]
 
     def to_csv(self, *, probabilities: bool = False) -> str:
-        """`ImageId,Label`, a row an image; with `probabilities` also a column for each class, 0..1."""
+        """`ImageId,Label`, one row per image; with `probabilities` also a column for each class, 0..1."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["ImageId", "Label", *(self.classes if probabilities else ())])

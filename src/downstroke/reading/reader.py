@@ -242,7 +242,7 @@ class Reader:
         else:
             parts = [compute(glyphs[start : start + AT_ONCE]) for start in range(0, len(glyphs), AT_ONCE)]
             found = np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
-        # The sum of squares is quicker to ask, and is no number either; nor is it where a square is too large.
+        # The sum of squares is quicker to ask, and is not a number either; nor is it where a square is too large.
         if not math.isfinite(np.vdot(found, found)) and not np.isfinite(found).all():
             raise RunError(
                 f"{self.note} gives no numbers, so nothing can be read: its training diverged; use another run"

@@ -93,7 +93,7 @@ def read_val(runs: Sequence[Run]) -> list[Readings]:
 
 
 def _kept(run: Run) -> Readings | None:
-    """What the run has kept; None where it has to be read anew."""
+    """What the run has kept; None where it has to be read again."""
     found = checkpoint.val_readings(run.folder)
     if found is None:
         return None

@@ -4,8 +4,8 @@ A new run appears in this order; before `recipe.json` is there, the folder is no
 
     .lock               held by the process that trains; the system releases it when the process dies
     environment.json    versions, device, precision, threads, data
-    metrics.csv         column names; then a row an epoch
-    steps.csv           column names; then a row a step
+    metrics.csv         column names; then one row per epoch
+    steps.csv           column names; then one row per step
     last/               W, optimizer, position, random state: where training continues
     recipe.json
 

@@ -22,7 +22,7 @@ def measured(history: History, *columns: str) -> list[float]:
 
 
 def first_broken(history: History) -> EpochRow | None:
-    """The first epoch whose loss is no number; a train loss that is NaN from the start was not measured."""
+    """The first epoch whose loss is not a number; a train loss that is NaN from the start was not measured."""
     known = False
     for row in history:
         losses = (row.loss, row.batch_loss, row.val_loss)
@@ -55,7 +55,7 @@ def another_quantity(history: History) -> bool:
 def by_step(history: History, steps: Sequence[StepRow]) -> tuple[Floats, Floats, Floats, Floats]:
     """x (epochs) and y of the lr, then x and y of the batch loss, thinned to what a picture can show.
 
-    Without steps: a value an epoch, the batch loss in the middle of its epoch, of which it is the mean.
+    Without steps: one value per epoch, the batch loss in the middle of its epoch, of which it is the mean.
     """
     epoch = np.array(history.column("epoch"))
     if not steps:

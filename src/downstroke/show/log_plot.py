@@ -33,7 +33,7 @@ MARKED = 60  # rows from which no row has a marker
 def plot_logs(curves: Mapping[str, Curve], path: Path) -> Path:
     """Draw val loss (and training loss, of a single log) against the epoch, the 80% forecast shaded; return `path`.
 
-    PNG or SVG by suffix. A loss that is no number is not drawn. Raises DownstrokeError for another suffix, or where
+    PNG or SVG by suffix. A loss that is not a number is not drawn. Raises DownstrokeError for another suffix, or where
     `path` cannot be written.
     """
     check_suffix(path)

@@ -65,11 +65,11 @@ def loss_plot(
 
     The format follows the suffix: .png (1800x1200, made to be read at 900x600) or .svg. `steps`, if given,
     adds the lr of every step and the loss of the batches as they were trained on (in the criterion's unit;
-    means of neighbouring steps where there are more than 150); without them both are one value an epoch.
+    means of neighbouring steps where there are more than 150); without them both are one value per epoch.
     Batch losses far from the cross-entropy have a panel of their own (and the picture 120 pixels more): those of
     smoothed labels (`smoothed`), or of another criterion. `stopped` says in words why the run ended. A loss axis that
     spans more than a factor of 10 is logarithmic; the accuracy axis is logarithmic in the errors
-    (`style.scale_accuracy`). NaN was not measured and is not drawn; the first epoch whose loss is no number is marked.
+    (`style.scale_accuracy`). NaN (not measured) is not drawn; the first epoch with a loss that is not finite is marked.
 
     Raises DownstrokeError where the history has no epoch yet, the suffix is another, or `path` cannot be
     written.
@@ -240,7 +240,7 @@ def _loss_panel(ax: Axes, history: History, batch_x: Floats, batch_y: Floats) ->
 
 
 def _batch_panel(ax: Axes, x: Floats, y: Floats) -> None:
-    """The loss of the batches alone, where it is no loss to compare with those of train and val."""
+    """The loss of the batches alone, where it is not a loss to compare with those of train and val."""
     seen = y[np.isfinite(y)].tolist()
     scale_loss(ax, seen, None)
     if ax.get_yscale() == "linear":

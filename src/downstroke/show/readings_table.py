@@ -1,4 +1,4 @@
-"""Readings as a table: a CSV file that grows, a row a line of digits, and to which what is missing is added."""
+"""Readings as a table: a CSV file that grows, one row per line of digits, and to which what is missing is added."""
 
 from __future__ import annotations
 

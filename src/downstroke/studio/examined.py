@@ -19,7 +19,7 @@ def look(run: Run) -> dict[str, Any]:
 
 
 def last(run: Run) -> dict[str, Any]:
-    """The last look again. Nothing is read anew. Refused(404) where there was none."""
+    """The last look again. Nothing is read again. Refused(404) where there was none."""
     taken = run.looks
     if not taken:
         raise Refused(404, f"nobody has looked at the test set with {run.name} yet")

@@ -56,7 +56,7 @@ class Tail:
             self._at, self._seen = end, row[self.columns[0]] if row else 0
 
     def _find_place(self, file: BinaryIO) -> None:
-        """Begin anew where the file was written anew: what was seen and is still there is nothing new."""
+        """Begin anew where the file was rewritten: what was seen and is still there is nothing new."""
         status = os.fstat(file.fileno())
         if status.st_ino != self._inode or status.st_size < self._at:
             self._there, row = _end(file, self.columns)
@@ -108,5 +108,5 @@ def _row(line: str, columns: tuple[str, ...]) -> dict[str, Any] | None:
             name: int(value) if value is not None and name in _WHOLE else value
             for name, value in zip(columns, numbers, strict=True)
         }
-    except (ValueError, OverflowError):  # the columns' names, or a step that is no whole number
+    except (ValueError, OverflowError):  # the columns' names, or a step that is not a whole number
         return None

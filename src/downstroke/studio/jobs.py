@@ -318,7 +318,7 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C here, or this process' end, is no reason for it to end
+                start_new_session=True,  # Ctrl-C here, or this process' end, is not a reason for it to end
             )
         _calm(child.pid)
         self._children[job.name] = child

@@ -165,7 +165,7 @@ class Views:
         return self._progress(shown, _size(Run(self.jobs.folder(shown["name"]))))
 
     def _pace(self, name: str, step: int) -> float | None:
-        """Steps a second over the last seconds; None before two looks at it."""
+        """Steps per second over the last seconds; None before two looks at it."""
         now = time.monotonic()
         with self._lock:
             seen = self._seen.setdefault(name, deque(maxlen=1000))

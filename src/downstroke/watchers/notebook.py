@@ -17,7 +17,7 @@ _MOST_STEPS = 20_000  # kept for the curve of the batches; of more, every second
 
 
 def in_notebook() -> bool:
-    """Whether this runs in the kernel of a notebook, whose pictures can be drawn anew."""
+    """Whether this runs in the kernel of a notebook, whose pictures can be redrawn."""
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython

@@ -1,4 +1,4 @@
-"""Progress of a training: a table and a live line in a terminal, a curve in a notebook, elsewhere a line an epoch."""
+"""Progress of a training: a table and a live line in a terminal, a curve in a notebook, elsewhere a line per epoch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 
 
 def cells(row: EpochRow, images_per_s: float) -> list[str]:
-    """An epoch as text, a cell a column; a dash for what was not measured."""
+    """An epoch as text, one cell per column; a dash for what was not measured."""
     return [
         str(row.epoch),
         f"{row.step:,}",
@@ -96,7 +96,7 @@ class LineProgress:
 
 
 class LiveProgress:
-    """A table that grows by a row an epoch, and below it the step under way with a bar and the time left."""
+    """A table that grows by one row per epoch, and below it the step under way with a bar and the time left."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console
@@ -201,7 +201,7 @@ class Fitted:
 
 
 class Speed:
-    """Images a second: of the epoch, and of the last steps."""
+    """Images per second: of the epoch, and of the last steps."""
 
     def __init__(self) -> None:
         self._epoch_images, self._epoch_began = 0, time.monotonic()
@@ -213,7 +213,7 @@ class Speed:
             self._recent = [*self._recent[-49:], (time.monotonic(), event.images)]
 
     def of_epoch(self) -> float:
-        """Images a second since this was last asked: training, measuring and saving together."""
+        """Images per second since this was last asked: training, measuring and saving together."""
         now = time.monotonic()
         speed = self._epoch_images / max(now - self._epoch_began, 1e-9)
         self._epoch_images, self._epoch_began = 0, now
@@ -234,7 +234,7 @@ class Speed:
 
 
 def _redraws() -> bool:
-    """Whether stderr is a terminal on which a line can be drawn anew.
+    """Whether stderr is a terminal on which a line can be redrawn.
 
     A notebook's `!command` has a terminal, too, but keeps all that is ever written to it.
     """

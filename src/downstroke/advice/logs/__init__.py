@@ -7,7 +7,7 @@ which column is which, `curves` makes the rows a curve.
 
 All come down to rows of named numbers in the order of time. A row with a val loss closes a stretch of training: its
 training loss is the mean of what was logged in the stretch, its lr the last. What a program did not measure (an empty
-cell, `NA`) is no row; what it measured as NaN or infinite is one.
+cell, `NA`) is not a row; what it measured as NaN or infinite is one.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ _MEANS = {
 
 
 def numbers(table: Table, name: str) -> list[float | None]:
-    """A column, row by row; None where it was not measured. LogError for what is no number."""
+    """A column, row by row; None where it was not measured. LogError for what is not a number."""
     with suppress(TypeError, ValueError, OverflowError):  # nearly always; what is wrong where is found out below
         return [None if (value := row.get(name)) is None else float(value) for row in table.rows]
     return [_number(table, place, name, row.get(name)) for row, place in zip(table.rows, table.places, strict=True)]

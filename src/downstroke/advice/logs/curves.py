@@ -23,7 +23,7 @@ from downstroke.regular import read_regular
 MOST_ENVIRONMENT = 64_000_000  # bytes of environment.json
 MOST_COLUMNS = 100_000
 DIGITS = 10
-MANY = 3  # evaluations an epoch from which they are counted instead of epochs
+MANY = 3  # evaluations per epoch from which they are counted instead of epochs
 JUMP = 1.1  # the loss of a new run is so many times the last of the one before
 
 
@@ -79,7 +79,7 @@ def _classes(table: Table) -> int | None:
 
 
 def _within_epochs(at: NDArray[np.float64]) -> bool:
-    """Whether val was measured several times an epoch, all along: then evaluations tell more than epochs."""
+    """Whether val was measured several times per epoch, all along: then evaluations tell more than epochs."""
     if len(at) < 3:
         return False
     spaced = np.any(at % 1 != 0) and np.median(np.diff(at)) < 1 / MANY

@@ -32,7 +32,7 @@ class Table:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A log, open for reading. LogError where it is missing, no regular file, or cannot be read."""
+    """A log, open for reading. LogError where it is missing, not a regular file, or cannot be read."""
     try:
         with open_regular(path) as file:
             yield file

@@ -122,7 +122,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, the lowest first, and the position behind it."""
+    """A number of 7 bits per byte, the lowest first, and the position behind it."""
     value = shift = 0
     while True:
         if position >= len(data) or shift > 63:

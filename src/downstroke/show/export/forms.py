@@ -26,7 +26,7 @@ def export(
 ) -> list[dict[str, Any]]:
     """Write the weights of a run (None: the shipped reader) in each form of `FORMS` that `wanted` has a path for.
 
-    Returns a dict a file: `form`, `file`, `bytes`, and what else its form has to say. RecipeError where nothing is
+    Returns one dict per file: `form`, `file`, `bytes`, and what else its form has to say. RecipeError where nothing is
     wanted; DownstrokeError.
     """
     if not wanted:

@@ -80,7 +80,7 @@ _LINES = {
 def write(subject: Subject, folder: Path) -> dict[str, Any]:
     """Make `weights.npz`, `forward.py` and `facts.json`, run them, write them into a folder; return what is to be said.
 
-    Raises DownstrokeError where the folder holds other files, and that names the layer of a model that is no row.
+    Raises DownstrokeError where the folder holds other files, and that names the layer of a model that is not a row.
     """
     steps = row_of(subject)
     others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []

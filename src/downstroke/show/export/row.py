@@ -29,7 +29,7 @@ class Step:
 def row_of(subject: Subject) -> list[Step]:
     """The steps of its network, from normalised images [N,1,28,28] to logits before the temperature.
 
-    Raises DownstrokeError that names the layer, where the network is no row of the layers below.
+    Raises DownstrokeError that names the layer, where the network is not a row of the layers below.
     """
     return list(_steps(subject.network.net, "", subject.recipe.model))
 
