@@ -14,6 +14,7 @@ from downstroke.cli.options import OUTPUT, common, in_runs_dir, moved_data, trus
 from downstroke.cli.printing import end_items, on_stdout, print_item, print_json, print_reading, say, tell
 from downstroke.cli.program import FAILED, REFUSED, main
 from downstroke.errors import PictureError, counted
+from downstroke.history import told_loss
 
 if TYPE_CHECKING:
     from downstroke.glyphs.picture import Source
@@ -47,7 +48,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as
     )
     tell(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     tell(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")
-    tell(f"NLL        {result['nll']:.4f} nats, calibration error {result['ece']:.2%}")
+    tell(f"NLL        {told_loss(result['nll'])} nats, calibration error {result['ece']:.2%}")
     worst = sorted((share, name) for name, share in result["recall"].items() if not math.isnan(share))[:3]
     tell(f"recall     lowest for {', '.join(f'{name} ({share:.1%})' for share, name in worst)}")
     tell(f"confusion  {result['pictures']['confusion']}")
