@@ -18,7 +18,7 @@ from downstroke.advice.features import ROWS, blocks, features, just_better, leve
 from downstroke.advice.fitted import fitted, probability
 from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import DownstrokeError
-from downstroke.history import told_loss
+from downstroke.history import four_decimals
 
 AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
@@ -67,7 +67,7 @@ class Advice:
         parts = [display.element("p", display.element("b", told)), display.element("p", self.reason)]
         if self.forecast:
             rows = [
-                (f"{one.epochs}", told_loss(one.val_loss), f"{told_loss(one.low)} to {told_loss(one.high)}")
+                (f"{one.epochs}", four_decimals(one.val_loss), f"{four_decimals(one.low)} to {four_decimals(one.high)}")
                 for one in self.forecast
             ]
             parts.append(display.table(("epochs ahead", "val loss", "80% interval"), rows))

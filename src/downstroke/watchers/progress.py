@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from downstroke.errors import shown
-from downstroke.history import told_loss
+from downstroke.history import four_decimals
 from downstroke.learning.events import EpochDone, Event, Note, StepDone
 from downstroke.watchers.notebook import NotebookProgress, in_notebook
 
@@ -35,9 +35,9 @@ def cells(row: EpochRow, images_per_s: float) -> list[str]:
     return [
         str(row.epoch),
         f"{row.step:,}",
-        told_loss(row.batch_loss),
-        told_loss(row.loss),
-        told_loss(row.val_loss) if math.isfinite(row.val_loss) else "-",
+        four_decimals(row.batch_loss),
+        four_decimals(row.loss),
+        four_decimals(row.val_loss) if math.isfinite(row.val_loss) else "-",
         f"{row.accuracy:.2%}",
         f"{row.val_accuracy:.2%}" if math.isfinite(row.val_accuracy) else "-",
         f"{row.lr:.3g}",
@@ -138,7 +138,7 @@ class LiveProgress:
             "epoch": f"epoch {event.epoch} of {event.last_epoch}",
             "bar": ProgressBar(total=event.batches, completed=event.batch, width=24),
             "step": f"step {event.row.step:,}",
-            "batch loss": f"batch loss {told_loss(event.row.batch_loss)}",
+            "batch loss": f"batch loss {four_decimals(event.row.batch_loss)}",
             "lr": f"lr {event.row.lr:.3g}",
             "images/s": f"{self._speed.now():,.0f} images/s",
             "left": f"{_duration(left * self._speed.step_s())} left",
