@@ -31,8 +31,8 @@ from downstroke.learning.optimizers import OPTIMIZERS
 from downstroke.learning.precision import Measured, bfloat16_features, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
-from downstroke.runs import files
 from downstroke.runs.loading import load_data
+from downstroke.runs.outputs import output_json
 from downstroke.runs.parts import Parts
 from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
 from downstroke.runs.training import Training
@@ -59,7 +59,7 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
         for name, part in parts.items():
             if not only or name in only:
                 figures |= part()
-                files.output_json(out, figures)
+                output_json(out, figures)
     return figures
 
 
