@@ -194,8 +194,8 @@ def test_many_logs_damaged_at_random_are_read_or_refused_in_a_line(tmp_path: Pat
 
 DIGITS = "9" * 5000
 FOUND: dict[str, tuple[str, bytes, str]] = {
-    "a list for an epoch": ("metrics_epoch_0.json", b"[1, 2]", "JSON of another kind"),
-    "an epoch of 100,000 brackets": ("metrics_epoch_0.json", b"[" * 100_000, "is no JSON"),
+    "a list for an epoch": ("metrics_epoch_0.json", b"[1, 2]", "does not hold a JSON object"),
+    "an epoch of 100,000 brackets": ("metrics_epoch_0.json", b"[" * 100_000, "is not valid JSON"),
     "an epoch of no number": ("metrics_epoch_x9.json", b"{}", "holds no log"),
     "an epoch of a raised number": ("metrics_epoch_\u00b29.json", b"{}", "holds no log"),
     "an epoch of 200 digits": (f"metrics_epoch_{'9' * 200}.json", b"{}", "holds no log"),
@@ -210,12 +210,12 @@ FOUND: dict[str, tuple[str, bytes, str]] = {
     "a step of MLflow of 5,000 digits": ("metrics/val_loss", f"1691409740901 0.5 {DIGITS}".encode(), "holds no log"),
     "a tree of 5,000 digits": ("history.csv", f"[{DIGITS}]\teval-logloss:0.5\n".encode(), "no val loss"),
     "no trees": ("history.json", b'{"eval": {"logloss": []}}', "no val loss"),
-    "a table without rows": ("history.csv", b"|---|\n|---|\n", "no log that is known"),
-    "a mark and no text": ("history.csv", b"\xef\xbb\xbf", "no log that is known"),
+    "a table without rows": ("history.csv", b"|---|\n|---|\n", "not a known kind of log"),
+    "a mark and no text": ("history.csv", b"\xef\xbb\xbf", "not a known kind of log"),
     "CatBoost's iterations that are lists": (
         "catboost_training.json",
         b'{"meta": {"test_metrics": [], "learn_metrics": []}, "iterations": [[1]]}',
-        "is no catboost_training.json that is whole",
+        "is not a complete catboost_training.json",
     ),
     "an integer of no bytes in events": (
         "events.out.tfevents.1",
@@ -256,7 +256,7 @@ def test_an_integer_too_large_for_a_float_is_infinite_as_1e999_is(tmp_path: Path
 def test_a_fifo_in_the_place_of_a_log_keeps_nobody_waiting(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     os.mkfifo(tmp_path / name)
-    with pytest.raises(LogError, match=r"no regular file|holds no log") as caught:
+    with pytest.raises(LogError, match=r"not a regular file|holds no log") as caught:
         logs.read(tmp_path)
     assert str(caught.value).count(str(tmp_path)) == 1
 

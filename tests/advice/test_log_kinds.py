@@ -101,7 +101,7 @@ def test_the_files_of_allennlp_are_epochs_in_the_order_of_their_numbers(tmp_path
         (lines("Iteration {n}, loss = {t}\nValidation score: 0.9"), "training loss and no val loss"),
         (lines("[{i}]\ttrain-auc:0.8\teval-auc:{v}"), "scores"),
         (lines("[{i}]\ttrain-logloss:{t}"), "training set alone"),
-        (lines("[2026-01-01] step {n} done"), "is no log that is known"),
+        (lines("[2026-01-01] step {n} done"), "is not a known kind of log"),
     ],
 )
 def test_what_has_no_val_loss_is_refused_in_one_line(text: str, said: str, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_training_losses_that_cannot_be_told_apart_are_left_out_and_that_is_said
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("epoch,loss\n1,2\n", "no val loss that can be told by its name; there are loss, epoch: name it"),
+        ("epoch,loss\n1,2\n", "no val loss: no column is named like one; there are loss, epoch: name it"),
         ("epoch,val_a_loss,val_b_loss\n1,2,3\n", "val_a_loss, val_b_loss could each be the val loss; name one"),
         ("epoch,val_loss\n1,0.5\n2,x1\n", "line 3: val_loss is 'x1'; expected a number"),
         ("epoch,val_loss\none,0.5\n", "line 2: epoch is 'one'; expected a number"),
@@ -201,10 +201,10 @@ def test_training_losses_that_cannot_be_told_apart_are_left_out_and_that_is_said
         ("epoch,val_loss\n", "column val_loss is empty"),
         ("", "is empty"),
         (" \n", "is empty"),
-        ("import os\nf(a, b)\n", "is no log that is known: its first line is 'import os'"),
-        ("{", "is no JSON"),
-        ("{}", "is no log that is known"),
-        ("[1, 2]", "is no log that is known"),
+        ("import os\nf(a, b)\n", "is not a known kind of log: its first line is 'import os'"),
+        ("{", "is not valid JSON"),
+        ("{}", "is not a known kind of log"),
+        ("[1, 2]", "is not a known kind of log"),
         ("\x89PNG\0\0", "is a binary file"),
     ],
 )
@@ -388,7 +388,7 @@ def test_evaluations_within_an_epoch_are_counted_and_the_step_is_named(tmp_path:
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS"),
         ("name,epoch,val_loss\nrun-a,20,0.3\nrun-b,30,0.2\n", "table of runs, one a row (run-a, run-b)"),
         ("epoch,accuracy,val_accuracy\n1,0.5,0.4\n", "scores (accuracy, val_accuracy) and no val loss"),
-        ("batch_size: 4\n------\nmax_seq_len: 128\n", "no log that is known: its first line is 'batch_size: 4'"),
+        ("batch_size: 4\n------\nmax_seq_len: 128\n", "not a known kind of log: its first line is 'batch_size: 4'"),
         ('{"mode": "train", "epoch": 1, "loss": 2, "acc": 0.3}\n', "there are loss, mode, epoch: name it"),
     ],
 )

@@ -197,7 +197,7 @@ def test_a_folder_that_is_missing_is_named_before_anything_is_read(folder: Path)
         (["predict", "reader", "images.npz", "--csv", ""], 2, "'--csv': the name is empty"),
         (["read", "seven.png", "--csv", ""], 2, "'--csv': the name is empty"),
         (["plot", "x", "--out", ""], 2, "'--out': the name is empty"),
-        (["export", "reader", "--numpy", "images.npz"], 1, "images.npz is no folder"),
+        (["export", "reader", "--numpy", "images.npz"], 1, "images.npz is not a folder"),
     ],
 )
 def test_a_name_that_cannot_be_is_said_in_a_line(folder: Path, arguments: list[str], status: int, said: str) -> None:

@@ -553,12 +553,12 @@ def test_a_csv_of_emnist_is_said_to_lie_on_its_side_until_it_is_set_upright(tmp_
 def test_digits_on_their_side_are_noticed_by_the_look_of_them_and_upright_ones_are_not(tmp_path, mnist):
     def notices(images, labels, **given):
         np.savez(tmp_path / "d.npz", images=images, labels=labels)
-        return [line for line in load(tmp_path / "d.npz", **given).notices if "on their side" in line]
+        return [line for line in load(tmp_path / "d.npz", **given).notices if "look transposed" in line]
 
     images, labels = mnist.train.images[:300], mnist.train.labels[:300]
     lying = images.transpose(0, 2, 1)
     assert notices(images, labels) == []
-    assert notices(lying, labels) == ["the digits lie on their side, rows and columns exchanged: try --transpose"]
+    assert notices(lying, labels) == ["the digits look transposed, with rows and columns exchanged: try --transpose"]
     assert notices(lying, labels, transpose=True) == []
     assert notices(images, labels, transpose=True)[0].endswith("leave out --transpose")
     assert notices(lying, np.array(list("ABCDEFGHIJ"))[labels]) == []  # nothing is known of how letters look
@@ -601,8 +601,8 @@ NPZ = {
         "image 0 has a pixel of 510; expected",
     ),
     "negative": ({"images": images.astype(int) - 1, "labels": labels}, "a pixel of -1"),
-    "NaN": ({"images": np.where(images > 0, np.nan, 0), "labels": labels}, "image 0 has a pixel that is no number"),
-    "no square": ({"images": images.reshape(30, -1)[:, 1:], "labels": labels}, "783 pixels an image"),
+    "NaN": ({"images": np.where(images > 0, np.nan, 0), "labels": labels}, "image 0 has a pixel that is not a number"),
+    "no square": ({"images": images.reshape(30, -1)[:, 1:], "labels": labels}, "783 pixels per image"),
     "shape": ({"images": images[:, :, :, None].repeat(2, 3), "labels": labels}, "shape [30, 28, 28, 2]"),
     "text for images": ({"images": np.array(["a", "b"]), "labels": labels[:2]}, "images of type <U1"),
     "one-hot": ({"images": images, "labels": np.eye(3)[labels]}, "labels.argmax(1)"),
@@ -611,7 +611,7 @@ NPZ = {
     "bytes for labels": ({"images": images, "labels": labels.astype("S1")}, "labels of type |S1"),
     "no images": ({"images": images[:0], "labels": labels[:0]}, "no images"),
     "too few to test": ({"images": images[:3], "labels": labels[:3]}, "3 images of 3 classes are too few"),
-    "scalar": ({"images": images, "labels": np.int64(3)}, "labels is no array"),
+    "scalar": ({"images": images, "labels": np.int64(3)}, "labels is a single value"),
     "blank image": ({"images": np.zeros((6, 9, 9), np.uint8), "labels": labels[:6]}, "image 0: the picture is blank"),
     "unknown test label": (
         {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels + 1},
@@ -672,7 +672,7 @@ CSV = {
     "NaN label": (f"{HEADER}\nnan,0,9,9,0\n", "a label is NaN"),
     "half label": (f"{HEADER}\n0.5,0,9,9,0\n", "label 0.5"),
     "too bright": (f"{HEADER}\n" + "0,0,99,256,0\n1,9,9,0,0\n" * 9, "a pixel of 256; expected 0 to 255"),
-    "NaN pixel": (f"{HEADER}\n" + "0,0,9,nan,0\n1,9,9,0,0\n" * 9, "a pixel that is no number"),
+    "NaN pixel": (f"{HEADER}\n" + "0,0,9,nan,0\n1,9,9,0,0\n" * 9, "a pixel that is not a number"),
     "no rows": (f"{HEADER}\n", "a header and no rows"),
     "empty first line": ("\n\n", "the file is empty"),
     "nothing": ("", "0 bytes"),

@@ -254,7 +254,7 @@ def test_what_cannot_be_written_is_said_before_anything_is(run: downstroke.Run, 
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     for options, status, line in (
         ([], 2, "nothing to export"),
-        (["--int8", "--page", "w.html"], 2, "--int8 is a form of --onnx"),
+        (["--int8", "--page", "w.html"], 2, "--int8 changes the ONNX file"),
         (["--onnx", str(tmp_path / "not" / "w.onnx")], 1, "there is no folder"),
         (["--page", str(tmp_path)], 1, "is a folder"),
         (["--numpy", str(tmp_path / "mine")], 1, "holds notes.txt"),

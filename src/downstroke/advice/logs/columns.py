@@ -100,7 +100,7 @@ def val_column(table: Table, say: Say) -> str:
                 f"{table.file} has scores ({listed(scores)}) and no val loss; advice needs a loss: log it, too"
             )
         raise LogError(
-            f"{table.file} has no column named like a val loss; there are {listed(left)}: "
+            f"{table.file} has no val loss: no column is named like one; there are {listed(left)}: "
             f"name it with --val-loss, or log one"
         )
     if len(found) > 1:
