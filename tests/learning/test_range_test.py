@@ -231,7 +231,7 @@ def test_options_that_mean_nothing_to_a_sweep_are_not_offered() -> None:
 def test_the_bench_goes_on_where_it_was_stopped(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(range_room, "STEPS", 60)
     monkeypatch.setattr(bench, "FACTORS", (0.1, 1.0))
-    monkeypatch.setattr(bench, "load", lambda *_: sources_load(str(tiny), 0))
+    monkeypatch.setattr(bench, "load_data", lambda *_: sources_load(str(tiny), 0))
     asked: dict[str, Any] = {"models": ["linear"], "optimizers": ["sgd", "adam"], "seeds": 1, "train_size": 300}
     files = {"lines": tmp_path / "lines.jsonl", "out": tmp_path / "figures.json"}
     whole = bench.measure(**asked, **files, say=lambda line: None)
