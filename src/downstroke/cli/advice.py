@@ -59,7 +59,10 @@ def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, a
                 note(line)
 
         last = None
-        for advice in following.watch(lambda: curve_of(run, say=once, **reading)[0], operating_point=operating_point):
+        followed = following.watch(
+            lambda: curve_of(run, say=once, **reading)[0], operating_point=operating_point, say=note
+        )
+        for advice in followed:
             if not as_json and (sys.stdout.isatty() or last is None or advice.verdict != last):
                 tell(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
             last = advice.verdict

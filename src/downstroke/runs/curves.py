@@ -8,7 +8,7 @@ from pathlib import Path
 
 from downstroke.advice import logs
 from downstroke.advice.curve import Curve
-from downstroke.errors import LogError, shown
+from downstroke.errors import NoValLossYetError, shown
 from downstroke.runs.run import RECIPE, Run
 
 Log = Run | str | os.PathLike[str] | None
@@ -39,6 +39,6 @@ def curve_of(
         if is_log(log, runs_dir):
             return logs.read(path, loss, val_loss, say=say), None
         if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
-            raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
+            raise NoValLossYetError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
     run = log if isinstance(log, Run) else Run.open(log, runs_dir)
     return run.curve(loss, val_loss, say=say), run.typed
