@@ -129,10 +129,16 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
     from downstroke.show.log_plot import plot_logs
 
     if any(is_log(run, runs_dir) for run in runs):
-        curves = {run: curve_of(run, runs_dir=runs_dir, say=lambda line: say(f"note: {line}"))[0] for run in runs}
+        notes: list[str] = []
+
+        def note(line: str) -> None:
+            notes.append(line)
+            say(f"note: {line}")
+
+        curves = {run: curve_of(run, runs_dir=runs_dir, say=note)[0] for run in runs}
         path = plot_logs(curves, out or Path("losses.png")).resolve()
         if as_json:
-            print_json({"logs": list(runs), "plot": str(path)})
+            print_json({"logs": list(runs), "plot": str(path), "notes": notes})
         else:
             tell(path)
         return
