@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from downstroke.errors import counted, shown
+from downstroke.history import four_decimals
 
 if TYPE_CHECKING:
     from downstroke.advice.verdict import Advice
@@ -30,7 +31,7 @@ def tell(*lines: object, lead: str = "") -> None:
 
 def on_stdout(paths: Iterable[Path | None], *, as_json: bool) -> bool:
     """Whether one of these outputs goes to our stdout, where nothing else may then be told; UsageError under --json."""
-    from downstroke.runs.files import goes_to
+    from downstroke.runs.outputs import goes_to
 
     ours = next((path for path in paths if path and not path.is_char_device() and goes_to(path, 1)), None)
     if ours and as_json:
@@ -75,7 +76,7 @@ def print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> N
     )
     if summary["best_epoch"] is not None:
         tell(
-            f"best weights: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, "
+            f"best weights: epoch {summary['best_epoch']}, val loss {four_decimals(summary['val_loss'])}, "
             f"val accuracy {summary['val_accuracy']:.2%}"
         )
     if summary["epochs"]:
