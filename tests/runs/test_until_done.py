@@ -17,9 +17,10 @@ from downstroke.bench.core import differences
 from downstroke.cli import main
 from downstroke.errors import RecipeError, RunError
 from downstroke.learning.events import EpochDone, Event, Note, StepDone, StopReason
+from downstroke.learning.learner import Learner
 from downstroke.recipe import Recipe
 from downstroke.runs.training import Training
-from downstroke.runs.until_done import COOL_DOWN, MOST_EPOCHS
+from downstroke.runs.until_done import COOL_DOWN, MOST_EPOCHS, begin_until_done, longest
 
 #: Overfits within a few epochs: 300 images and a large lr.
 FIELDS: dict[str, Any] = {"model": "mlp", "batch_size": 32, "val_size": 100, "optimizer": "adam", "lr": 0.01}
@@ -208,6 +209,16 @@ def test_the_bound_the_outlook_and_the_fall_are_said(
     assert f"after epoch 10: {so_far}; with more epochs one lower by more than" in lines[2]
     assert re.search(r"1% is (less than |more than )?\d+% likely, and [\d.]+% lower is expected", lines[2])
     assert lines[3] == "val loss is on a plateau: lr falls from 0.0003 to 0 over 2 epochs, and training ends"
+
+
+@pytest.mark.parametrize(
+    ("epoch_s", "said"), [(0.0123, "0.012 s"), (9.96, "10 s"), (123.4, "123 s"), (4321, "4,321 s")]
+)
+def test_the_time_of_an_epoch_is_said_in_plain_digits(epoch_s: float, said: str) -> None:
+    learner = Learner(Recipe(**FIELDS), 10, device="cpu")
+    begin_until_done(learner, 10)
+    (line,) = longest(learner, epoch_s)
+    assert line.endswith(f" at {said} an epoch")
 
 
 def test_max_epochs_without_until_done_is_refused_in_a_line(tiny: Path, tmp_path: Path) -> None:
