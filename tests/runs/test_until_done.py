@@ -36,9 +36,20 @@ def test_it_stops_at_the_first_advice_to_stop(tiny: Path, tmp_path: Path) -> Non
     run = train(tiny, tmp_path, "run")
     assert run.stopped is StopReason.FINISHED
     assert 3 < len(run.history) < MOST_EPOCHS
-    said = verdict.advise_every(logs.read(run.folder))
-    assert said[-1].verdict == "overfitting"
-    assert [advice.stop for advice in said] == [False] * (len(said) - 1) + [True]
+    first = next(said for said in verdict.advise_every(logs.read(run.folder)) if said.stop)
+    # Which stop it is hangs on the last bits of W, and they on the processor: after a plateau lr falls for some epochs.
+    fall = max(1, round(COOL_DOWN * first.epoch)) if first.verdict == "plateau" else 0
+    assert len(run.history) == first.epoch + fall
+
+
+@pytest.mark.parametrize("stop", ["overfitting", "unstable"])
+def test_it_stops_at_once_where_more_epochs_would_not_help(
+    tiny: Path, tmp_path: Path, stop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = verdict.Advice(2, stop, 1, 0.1, (), f"Stop: {stop}.", None)
+    on = verdict.Advice(1, "continue", 1, 0.1, (), "Continue.", None)
+    monkeypatch.setattr(downstroke.runs.run.Run, "advice", lambda run: ended if len(run.history) >= 2 else on)
+    assert len(train(tiny, tmp_path, "run").history) == 2
 
 
 def test_on_a_plateau_lr_falls_to_zero_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
