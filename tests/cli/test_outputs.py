@@ -19,7 +19,7 @@ from PIL import Image
 import downstroke
 from downstroke.cli import main
 from downstroke.data.dataset import Dataset
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 from downstroke.show import losses
 
 
@@ -129,7 +129,7 @@ def test_a_device_stays_a_device(folder: Path) -> None:
         pytest.skip("no device can be made here")
     assert predicted("null").exit_code == 0
     assert run("read", "seven.png", "--csv", "null").exit_code == 0
-    files.output_json(folder / "null", {})  # as the measurements write theirs
+    output_json(folder / "null", {})  # as the measurements write theirs
     assert (folder / "null").is_char_device()
 
 

@@ -26,7 +26,7 @@ from downstroke.errors import CheckpointError, DownstrokeError, NonFiniteError, 
 from downstroke.history import ValLosses
 from downstroke.learning.events import EpochDone, StepDone, StopReason
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint, files
+from downstroke.runs import checkpoint, files, outputs
 from downstroke.runs.training import Training
 
 SMALL: dict[str, Any] = {"model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.01}
@@ -596,7 +596,7 @@ def test_an_error_of_writing_names_the_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.ENOSPC, "No space left on device")  # as a write to a full disk: it names nothing
 
     monkeypatch.setattr(files, "sync", full)
-    for write in (files.write_bytes, files.write_output):
+    for write in (files.write_bytes, outputs.write_output):
         with pytest.raises(OSError, match="No space") as caught:
             write(tmp_path / "out", b"-")
         assert caught.value.filename == str(tmp_path / "out")

@@ -16,7 +16,7 @@ from downstroke.bench import hull
 from downstroke.bench import table as tables
 from downstroke.bench.histories import OTHERS, PUBLIC, Recorded, load, others
 from downstroke.errors import LogError
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 Say = Callable[[str], None]
 LATE = 8  # epochs after the best in which a rise should be said
@@ -46,7 +46,7 @@ def measure(*, half: str, points: Sequence[str], out: Path, say: Say, folder: Pa
             if number % 50 == 0 or number == len(curves):
                 say(f"{name}: {number} of {len(curves)} histories")
         figures[name] = score(curves, walks)
-        files.output_json(out, figures)
+        output_json(out, figures)
     return figures
 
 

@@ -29,7 +29,7 @@ from downstroke.bench import table as tables
 from downstroke.bench.timing import Say
 from downstroke.errors import DownstrokeError, counted, to_install
 from downstroke.learning.machine import processor
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 MOST = 200  # epochs
 PATIENCES = (3, 5, 10)
@@ -224,7 +224,7 @@ def measure(*, names: Sequence[str], out: Path, say: Say) -> dict[str, Any]:
                     stopper = "advice" if patience is None else f"patience {patience}"
                     found[stopper] = {"epochs": len(losses), "val_loss": min(losses)}
                     say(f"{name}, {training}, {stopper}: {counted(len(losses), 'epoch')}, val loss {min(losses):.4f}")
-                files.output_json(out, figures)
+                output_json(out, figures)
     return figures
 
 

@@ -31,7 +31,7 @@ from downstroke.learning.optimizers import OPTIMIZERS
 from downstroke.learning.precision import Measured, family
 from downstroke.learning.schedules import SCHEDULES
 from downstroke.recipe import Recipe, named
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
 from downstroke.runs.run import METRICS, STEPS, VAL_LOSSES
@@ -59,7 +59,7 @@ def measure(*, seeds: int, trials: int, only: Sequence[str], out: Path, say: Say
         for name, part in parts.items():
             if not only or name in only:
                 figures |= part()
-                files.output_json(out, figures)
+                output_json(out, figures)
     return figures
 
 

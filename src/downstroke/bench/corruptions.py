@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from downstroke.bench.timing import Say
 from downstroke.data import packed, sources
 from downstroke.reading.reader import Reader
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 Images = NDArray[np.float32]  # [N,28,28], 0..1, ink high
 Corruption = Callable[[Images, np.random.Generator], Images]
@@ -47,7 +47,7 @@ def measure(*, reader: Reader, images: int | None, out: Path, say: Say) -> dict[
         found[name] = float((reader.probabilities(spoiled).argmax(1) == labels).mean())
         say(f"{name}: {found[name]:.2%} read right")
     figures |= {"mean": statistics.mean(found.values()), "corruptions": found}
-    files.output_json(out, figures)
+    output_json(out, figures)
     return figures
 
 

@@ -17,7 +17,7 @@ from downstroke.data import sources
 from downstroke.data.batches import shuffled
 from downstroke.data.dataset import Dataset
 from downstroke.recipe import Recipe, named
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 EPOCH = 12_000  # images of an epoch: the few ones repeated, each varied anew
 _DRAW = 40  # the stream of random bits that a draw is from
@@ -58,7 +58,7 @@ def measure(*, labels: Sequence[int], draws: int, out: Path, say: Say) -> dict[s
                 "test_accuracy": found,
                 "train_seconds_median": statistics.median(seconds),
             }
-            files.output_json(out, figures)
+            output_json(out, figures)
     return figures
 
 

@@ -24,7 +24,7 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.range_test import planned, range_test, remembered, suggest
 from downstroke.recipe import DEFAULT_LR, Recipe
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
 
@@ -87,7 +87,7 @@ def measure(
                 )
                 near = float(np.mean([row["near"] for row in rows]))
                 figures = {"train_size": train_size, "epochs": EPOCHS, "cases": rows, "near_the_best": near}
-                files.output_json(out, figures)
+                output_json(out, figures)
     return figures
 
 

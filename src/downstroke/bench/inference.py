@@ -19,7 +19,7 @@ from downstroke.data import sources
 from downstroke.learning.machine import processor
 from downstroke.learning.models import Network
 from downstroke.reading.reader import Reader
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 from downstroke.show.export.onnx_file import converted, refuse_missing
 
 BATCHES = (1, 32, 256, 1024)
@@ -54,7 +54,7 @@ def measure(*, run: str | None, runs_dir: str, rounds: int, out: Path, say: Say)
             "largest_difference": difference,
         }
         say(f"batch of {batch}: {figures[f'batch of {batch}']['ratio']:.2f} times the images a second of ONNX Runtime")
-        files.output_json(out, figures)
+        output_json(out, figures)
     return figures
 
 

@@ -38,7 +38,7 @@ from downstroke.learning.events import StepDone
 from downstroke.learning.learner import Images
 from downstroke.learning.machine import processor
 from downstroke.recipe import Recipe
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 from downstroke.runs.parts import Parts
 from downstroke.runs.place import load
 from downstroke.runs.training import Training
@@ -124,7 +124,7 @@ def measure(*, names: Sequence[str], steps: int, rounds: int, out: Path, say: Sa
             task = Task.of(recipe, Path(folder))
             able = [name for name in PEERS if name not in missing and model in PEERS[name][2]]
             figures[model] = run_in_turn(task, able, rounds, say)
-            files.output_json(out, figures)
+            output_json(out, figures)
     return figures
 
 

@@ -22,7 +22,7 @@ from downstroke.glyphs.glyph import glyph
 from downstroke.glyphs.picture import open_picture
 from downstroke.learning.evaluate import Evaluation, calibration_error, wilson
 from downstroke.reading.reader import Reader
-from downstroke.runs.files import output_json
+from downstroke.runs.outputs import output_json
 
 MOST_OF_OTHERS = 200  # digits of a set: others take a tenth of a second for each
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from downstroke.bench.timing import Say, median_ratio, program, timed
 from downstroke.learning.machine import processor
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 from downstroke.runs.run import Run
 
 
@@ -37,5 +37,5 @@ def measure(*, recipe: str, images: int, rounds: int, out: Path, say: Say) -> di
         "steps_per_second_1x2": speeds[1],
         "steps_per_second_2x1": speeds[2],
     }
-    files.output_json(out, figures)
+    output_json(out, figures)
     return figures

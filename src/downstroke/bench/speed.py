@@ -22,7 +22,7 @@ from downstroke.data.dataset import Dataset
 from downstroke.learning import models
 from downstroke.learning.evaluate import read_logits
 from downstroke.recipe import named
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 _TOLD = ("accuracy", "accuracy_undisputed", "nll", "ece")  # what `test` tells and is kept
 
@@ -64,7 +64,7 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
                     f"R {r:.2f} s ({r_accuracy:.2%}): {seconds / r:.3f} R"
                 )
             figures[name] = _figures(name, found, run.summary()["steps"], peak) | {"bytes_8_bits": size}
-            files.output_json(out, figures)
+            output_json(out, figures)
     return figures
 
 

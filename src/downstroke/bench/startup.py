@@ -11,7 +11,7 @@ from typing import Any
 
 from downstroke.bench.timing import Say, program, timed
 from downstroke.learning.machine import processor
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 
 def measure(*, rounds: int, out: Path, say: Say) -> dict[str, Any]:
@@ -36,5 +36,5 @@ def measure(*, rounds: int, out: Path, say: Say) -> dict[str, Any]:
         "train_seconds": statistics.median(training),
         "beyond": beyond,
     }
-    files.output_json(out, figures)
+    output_json(out, figures)
     return figures

@@ -28,7 +28,7 @@ from downstroke.data import sources
 from downstroke.errors import DownstrokeError, to_install
 from downstroke.learning.machine import processor
 from downstroke.reading.reader import Reader
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 Address = tuple[str, int]
 IMAGES = 500  # of the training set, each asked for again and again
@@ -114,7 +114,7 @@ def measure(*, seconds: float, clients: int, out: Path, say: Say) -> dict[str, A
             say(f"{name}: {_told(figures[name])}")
         figures["healthz while training"] = asyncio.run(_health(addresses["studio"], seconds / TURNS))
         say(f"/healthz while training: {_told(figures['healthz while training'])}")
-    files.output_json(out, figures)
+    output_json(out, figures)
     return figures
 
 

@@ -13,7 +13,7 @@ from downstroke.api import Run, train
 from downstroke.bench import table as tables
 from downstroke.bench.timing import Say, completed, machine
 from downstroke.errors import counted
-from downstroke.runs import files
+from downstroke.runs.outputs import output_json
 
 
 def measure(
@@ -36,7 +36,7 @@ def measure(
         say(f"seed {seed}: {counted(epochs, 'epoch')}, val loss {losses[0]:.4f}; cosine {losses[1]:.4f}")
         means = {name: statistics.mean(row[name] for row in figures["seeds"]) for name in ("until_done", "cosine")}
         figures |= {"mean": means, "gap": means["until_done"] / means["cosine"] - 1}
-        files.output_json(out, figures)
+        output_json(out, figures)
     return figures
 
 

@@ -30,7 +30,7 @@ def tell(*lines: object, lead: str = "") -> None:
 
 def on_stdout(paths: Iterable[Path | None], *, as_json: bool) -> bool:
     """Whether one of these outputs goes to our stdout, where nothing else may then be told; UsageError under --json."""
-    from downstroke.runs.files import goes_to
+    from downstroke.runs.outputs import goes_to
 
     ours = next((path for path in paths if path and not path.is_char_device() and goes_to(path, 1)), None)
     if ours and as_json:

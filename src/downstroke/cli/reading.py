@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ import click
 from downstroke.cli.options import OUTPUT, common, in_runs_dir, moved_data, trusting
 from downstroke.cli.printing import end_items, on_stdout, print_item, print_json, print_reading, say, tell
 from downstroke.cli.program import FAILED, REFUSED, main
-from downstroke.errors import PictureError, counted
+from downstroke.errors import DownstrokeError, counted
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Set
+
     from downstroke.glyphs.picture import Source
     from downstroke.reading.field import Field
     from downstroke.reading.reader import Reader, Reading
@@ -107,6 +108,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
     refused, as not enough like one, is printed as ?.
     """
     from downstroke.glyphs.picture import sources
+    from downstroke.runs.outputs import identities
     from downstroke.watchers.progress import over
 
     on_stdout([options["csv"], options["show"]], as_json=as_json)
@@ -117,7 +119,7 @@ def read(images: tuple[str, ...], *, run: str | None, runs_dir: str, as_json: bo
     table = _table(options["csv"]) if options["csv"] else None
     found = [source for image in images for source in sources(_stdin() if image == "-" else image)]
     total = len(found) * max(1, len(options["fields"]))
-    inputs = {(made.st_dev, made.st_ino) for source in found if (made := _stat(source.file))}
+    inputs = identities(source.file for source in found if not isinstance(source.file, bytes))
     failed = refused = count = added = 0
 
     def fields(source: Source) -> list[Field]:
@@ -172,7 +174,7 @@ def predict(run: str, data: str, *, runs_dir: str, trust: bool, as_json: bool, *
     from downstroke.data.unlabelled import load_images
     from downstroke.reading import predict as predicting
     from downstroke.recipe import SHIPPED
-    from downstroke.runs.files import refuse_output, write_output
+    from downstroke.runs.outputs import refuse_output, write_output
     from downstroke.runs.run import Run
 
     path, wanted = options["csv"], options["probabilities"]
@@ -231,13 +233,13 @@ def reader_of(run: str | None, runs_dir: str, *, trust: bool = False) -> Reader:
     return Reader.shipped() if run is None else Run.open(run, runs_dir, trust=trust).reader()
 
 
-def _draw_reading(reading: Reading, show: Path | None, explain: bool, inputs: set[tuple[int, int]]) -> bool:
-    """Draw what was asked for; report an error and return False if that failed. `inputs`: files not to be replaced."""
+def _draw_reading(reading: Reading, show: Path | None, explain: bool, inputs: Set[Hashable]) -> bool:
+    """Draw what was asked for; report an error, return False if that failed. `inputs`: identities of what was read."""
+    from downstroke.runs.outputs import refuse_replaced
     from downstroke.show import readings
 
     def target(path: Path) -> Path:
-        if (made := _stat(path)) and (made.st_dev, made.st_ino) in inputs:
-            raise PictureError(f"{path} is what is read, and would be replaced; give another name for the output")
+        refuse_replaced(path, inputs)
         return path
 
     try:
@@ -247,18 +249,10 @@ def _draw_reading(reading: Reading, show: Path | None, explain: bool, inputs: se
             stem = Path(reading.file).stem if reading.file != "-" else "stdin"
             stem += "".join(f"-{part}" for part in (reading.page, reading.field) if part is not None)
             say(f"drawn: {readings.explain(reading, target(Path(f'{stem}-explained.png')))}")
-    except PictureError as error:
+    except DownstrokeError as error:
         say(f"error: {error}")
         return False
     return True
-
-
-def _stat(file: str | bytes | Path) -> os.stat_result | None:
-    """None of what is not there, or comes from stdin."""
-    try:
-        return None if isinstance(file, bytes) else os.stat(file)
-    except (OSError, ValueError):
-        return None
 
 
 def _numbered(path: Path, index: int, total: int) -> Path:

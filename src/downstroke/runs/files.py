@@ -12,12 +12,12 @@ import math
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from downstroke.errors import DownstrokeError, RunError
+from downstroke.errors import RunError
 from downstroke.regular import append_regular, open_regular, read_regular
 
 try:
@@ -57,7 +57,7 @@ def open_new(path: Path) -> BinaryIO:
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, atomically. OSError names `path`."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    with _naming(path):
+    with naming(path):
         try:
             with open_new(beside) as file:
                 file.write(data)
@@ -67,21 +67,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             beside.unlink(missing_ok=True)
 
 
-def write_output(path: Path, data: bytes) -> None:
-    """Write a file that a person named: one that is there is replaced atomically, and so is what a link leads to.
-
-    A device or pipe, and the file that this process' stdout goes to, is written to as it is. OSError names `path`.
-    """
-    with _naming(path):
-        if is_stream(path) or goes_to(path, 1) or goes_to(path, 2):
-            with path.open("ab") as file:
-                file.write(data)
-        else:
-            write_bytes(Path(os.path.realpath(path)), data)
-
-
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Within it, an OSError names `path`: a full disk names nothing, and else it is the file beside `path`."""
     try:
         yield
@@ -96,33 +83,6 @@ def own(path: Path) -> Path:
     return path
 
 
-def output_json(path: Path, value: Any) -> None:
-    """`value` as `write_json` has it, into a file that a person named: see `write_output`."""
-    write_output(path, (dumps(value) + "\n").encode())
-
-
-def refuse_output(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """DownstrokeError where `path` lies in no folder, is one, or is the same file as one of `inputs`.
-
-    To be asked before the work of which the output is the end.
-    """
-    if not Path(os.path.realpath(path)).parent.is_dir():
-        raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
-    if path.is_dir():
-        raise DownstrokeError(f"{path} is a folder; give the name of a file")
-    for given in inputs:
-        if same_file(path, given):
-            raise DownstrokeError(f"{path} is what is read, and would be replaced; give another name for the output")
-
-
-def same_file(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether both name one file or folder, by whatever names; one that is not there yet is known by its path."""
-    try:
-        return os.path.samefile(path, other)
-    except OSError:
-        return os.path.realpath(path) == os.path.realpath(other)
-
-
 def is_stream(path: Path) -> bool:
     """Whether it is there and neither a file nor a folder: a pipe, a terminal, a device."""
     try:
@@ -130,14 +90,6 @@ def is_stream(path: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def goes_to(path: Path, handle: int) -> bool:
-    """Whether our stdout (1) or stderr (2) goes to that very file or pipe, as to /dev/stdout."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except OSError:
-        return False
 
 
 def writer_is_gone(path: Path) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from downstroke.errors import PictureError, counted
 from downstroke.glyphs.colour import coloured
 from downstroke.reading.reader import Digit, Reading
-from downstroke.runs.files import write_output
+from downstroke.runs.outputs import write_output
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -13,7 +13,8 @@ from downstroke.errors import PictureError, shown
 from downstroke.glyphs.picture import Source
 from downstroke.reading.field import Field
 from downstroke.reading.outcome import Line, Reading
-from downstroke.runs.files import is_stream, write_output
+from downstroke.runs.files import is_stream
+from downstroke.runs.outputs import write_output
 
 COLUMNS = ("file", "page", "line", "text", "lowest probability", "refused", "box")
 

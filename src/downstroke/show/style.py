@@ -25,7 +25,7 @@ from matplotlib.ticker import FixedLocator, Locator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from downstroke.errors import DownstrokeError
-from downstroke.runs.files import write_output
+from downstroke.runs.outputs import write_output
 
 INK, MUTED, RULE, PAPER = "#1f2328", "#5f6670", "#d9dce0", "#ffffff"
 DPI = 100  # layouts below are in pixels at this resolution; a PNG is written at twice it, for sharp screens

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from downstroke.errors import DownstrokeError, RecipeError
-from downstroke.runs.files import is_stream, refuse_output, same_file
+from downstroke.runs.files import is_stream
+from downstroke.runs.outputs import identities, identity, refuse_output
 from downstroke.runs.run import Run
 
 FORMS = ("onnx", "page", "numpy", "torchscript")
@@ -43,7 +44,7 @@ def export(
         elif not Path(os.path.realpath(path)).parent.is_dir():
             raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
     for form, other in permutations(wanted, 2):
-        within = any(same_file(wanted[form], place) for place in (wanted[other], wanted[other].absolute().parent))
+        within = identity(wanted[form]) in identities((wanted[other], wanted[other].absolute().parent))
         if within and not is_stream(wanted[form]):
             raise DownstrokeError(
                 f"{wanted[other]} is given as {other}, and as {form} {wanted[form]}: one would replace the other; give "

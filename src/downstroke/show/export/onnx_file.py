@@ -26,7 +26,7 @@ from downstroke.errors import DownstrokeError, to_install
 from downstroke.learning.models import Network
 from downstroke.reading.batch_norm_folding import onnx_layers
 from downstroke.reading.onnx_graph import ACCEPT, INPUT, OPSET, PROBABILITIES, Scales, exported
-from downstroke.runs.files import write_output
+from downstroke.runs.outputs import write_output
 from downstroke.show.export.fault import naming_the_layer, node_at_fault, unfit
 from downstroke.show.export.subject import (
     Subject,

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from downstroke.runs.files import dumps, write_output
+from downstroke.runs.files import dumps
+from downstroke.runs.outputs import write_output
 from downstroke.show.export.row import Step, row_of
 from downstroke.show.export.subject import Subject
 

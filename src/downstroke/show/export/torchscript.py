@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from downstroke.runs.files import dumps, write_output
+from downstroke.runs.files import dumps
+from downstroke.runs.outputs import write_output
 from downstroke.show.export.fault import naming_the_layer
 from downstroke.show.export.subject import Subject, checked_images, refuse_other_answers
 
