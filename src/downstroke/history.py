@@ -184,9 +184,14 @@ def _polars(rows: Sequence[EpochRow | StepRow], columns: tuple[str, ...], whole:
 _FIGURES = ("", "epoch", "step", "batch loss", "train loss", "val loss", "train accuracy", "val accuracy", "lr")
 
 
+def four_decimals(value: float) -> str:
+    """A loss with four decimals; three digits of one so large that these would only be in the way."""
+    return f"{value:.3g}" if 1e5 <= abs(value) < math.inf else f"{value:.4f}"
+
+
 def _figures(row: EpochRow) -> list[str]:
     """An epoch as text; a dash for what was not measured."""
-    told = (f"{row.epoch}", f"{row.step:,}", f"{row.batch_loss:.4f}", f"{row.loss:.4f}", f"{row.val_loss:.4f}")
+    told = (f"{row.epoch}", f"{row.step:,}", *map(four_decimals, (row.batch_loss, row.loss, row.val_loss)))
     shares = (f"{100 * share:.2f}%" for share in (row.accuracy, row.val_accuracy))
     return ["–" if text.startswith("nan") else text for text in (*told, *shares, f"{row.lr:.3g}")]
 

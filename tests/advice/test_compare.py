@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,19 @@ def test_a_finished_sprint_is_complete(tiny: Path, tmp_path: Path) -> None:
     )
     assert "the run is complete" in told.output
     assert "Too early" not in CliRunner().invoke(main, ["advise", "one", *home]).output
+
+
+def test_a_loss_beyond_all_measure_is_told_in_three_digits(tiny: Path, tmp_path: Path) -> None:
+    """It was 93226557893593008.0000."""
+    home = ["--runs-dir", str(tmp_path)]
+    first = ["train", "textbook", "--data", str(tiny), "--model", "cnn", "--val-size", "50", "--optimizer", "sgd"]
+    for name, lr in (("calm", "0.01"), ("wild", "1e8")):
+        done = CliRunner().invoke(main, [*first, "--epochs", "1", "--lr", lr, "--name", name, *home])
+        assert done.exit_code == 0, done.output
+    for command in (["compare", "calm", "wild"], ["runs"], ["test", "wild"]):
+        done = CliRunner().invoke(main, [*command, *home])
+        assert re.search(r"\de\+\d\d", done.stdout), command
+        assert not re.search(r"\d{6}", done.stdout.partition(":")[0] + done.stdout), command
 
 
 # ---- the statistics --------------------------------------------------------------------------------------

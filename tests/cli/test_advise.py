@@ -98,6 +98,12 @@ def test_what_cannot_be_advised_on_is_one_line(args: list[Any], line: str, tmp_p
     assert line in refused.stderr.splitlines()[-1]
 
 
+def test_a_log_that_is_not_there_is_told_alike_by_plot(tmp_path: Path) -> None:
+    refused = run("plot", "nope.csv", "--runs-dir", tmp_path)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "no such file: nope.csv" in refused.stderr.splitlines()[-1]
+
+
 def test_a_log_is_watched_to_its_stop_and_drawn(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("epoch,loss,val_loss\n" + "".join(f"{i},{0.9**i},{0.3 + 0.01 * i}\n" for i in range(1, 30)))

@@ -282,7 +282,9 @@ def test_idx_files_are_found_in_the_raw_folder_below_and_two_sets_are_named(tmp_
     assert "2 data sets (MNIST/raw, Other/raw)" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("names", ["X_{}, Y_{}", "x_{}, y_{}", "{}_images, {}_labels"])
+@pytest.mark.parametrize(
+    "names", ["X_{}, Y_{}", "x_{}, y_{}", "{}_images, {}_labels", "{}X, {}Y", "x{}, y{}", "{}_data, {}-targets"]
+)
 def test_an_npz_is_read_under_every_usual_name_with_its_val_and_the_rest_is_named(tmp_path, names):
     arrays = {"extra": np.arange(3)}
     for part, n in (("train", 30), ("val", 12), ("test", 9)):
@@ -291,6 +293,56 @@ def test_an_npz_is_read_under_every_usual_name_with_its_val_and_the_rest_is_name
     data = load(tmp_path / "d.npz")
     assert (len(data.train), len(data.val), len(data.test), data.own_test) == (30, 12, 9, True)
     assert any("left out extra" in line for line in data.notices)
+
+
+@pytest.mark.parametrize("names", [("X", "y"), ("data", "target"), ("image", "label"), ("images", "labels")])
+def test_an_npz_whose_names_tell_no_part_is_train(tmp_path, names):
+    (x, y), (x_val, y_val) = digits(30), digits(12)
+    np.savez(tmp_path / "d.npz", **dict(zip(names, (x, y), strict=True)), x_valid=x_val, y_valid=y_val)
+    data = load(tmp_path / "d.npz")
+    assert (len(data.train) + len(data.test), len(data.val), data.own_test) == (30, 12, False)
+
+
+def test_of_two_arrays_that_tell_the_same_the_more_usual_is_read_and_the_other_named(tmp_path):
+    images, labels = digits()
+    np.savez(tmp_path / "d.npz", data=np.arange(3), images=images, labels=labels)
+    data = load(tmp_path / "d.npz")
+    assert len(data.train) + len(data.test) == 30
+    assert any("left out data" in line for line in data.notices)
+
+
+def test_a_folder_that_holds_one_thing_alone_is_that_thing(tmp_path):
+    images, labels = digits(30)
+    write_pictures(tmp_path / "pictures" / "set" / "set", images, labels)
+    (tmp_path / "pictures" / "__MACOSX").mkdir()
+    (tmp_path / "table").mkdir()
+    np.savez(tmp_path / "table" / "d.npz", images=images, labels=labels)
+    (tmp_path / "idx").mkdir()
+    write_idx(tmp_path / "idx" / "gzip", "emnist-digits-", train=(images, labels))
+    for name in ("pictures", "table", "idx"):
+        data = load(tmp_path / name)
+        assert (len(data.train) + len(data.test), data.classes) == (30, ("0", "1", "2")), name
+    write_pictures(tmp_path / "alone" / "test", images, labels)
+    assert "test without train" in refusal(tmp_path / "alone")
+
+
+def test_pictures_beside_the_folders_of_the_classes_are_named(tmp_path):
+    images, labels = digits(30)
+    write_pictures(tmp_path, images, labels)
+    Image.fromarray(images[0]).save(tmp_path / "beside.png")
+    assert any("left out 1 picture (beside.png)" in line for line in load(tmp_path).notices)
+
+
+@pytest.mark.parametrize(("turned", "said"), [(0, False), (1, False), (8, True), (15, True)])
+def test_data_of_both_polarities_is_told_once(tmp_path, turned, said):
+    images, labels = digits(30)
+    images[:turned] = 255 - images[:turned]
+    np.savez(tmp_path / "d.npz", images=images, labels=labels)
+    write_pictures(tmp_path / "p", images, labels)
+    for path in (tmp_path / "d.npz", tmp_path / "p"):
+        told = [line for line in load(path).notices if "make them alike" in line]
+        assert len(told) == said
+        assert all(f"{turned} of 30 images looked at seem to have dark ink" in line for line in told)
 
 
 def test_the_val_part_of_the_data_is_the_val_of_a_run(tmp_path):
@@ -653,8 +705,35 @@ def test_the_unlabelled_test_csv_of_kaggle_is_left_out_and_that_is_said(tmp_path
     data = load(tmp_path)
     assert (len(data.train) + len(data.test), data.own_test) == (30, False)
     assert any("test.csv has no labels and was left out" in line for line in data.notices)
-    assert any("sample_submission.csv" in line for line in data.notices)
+    assert any("left out sample_submission.csv" in line for line in data.notices)
+    assert sum("test.csv" in line for line in data.notices) == 1
     assert "no column 'label'" in refusal(tmp_path / "test.csv")
+    (tmp_path / "test.csv").write_text("id,pixel0,pixel1,pixel2,pixel3\n0,1,2,3,4\n")
+    assert any("test.csv has no labels and was left out" in line for line in load(tmp_path).notices)
+
+
+@pytest.mark.parametrize("name", ["target", "digit", "Labels", "y"])
+def test_a_column_of_labels_may_have_any_usual_name(tmp_path, name):
+    write_csv(tmp_path / "d.csv", images, labels)
+    (tmp_path / "e.csv").write_text((tmp_path / "d.csv").read_text().replace("label", name, 1))
+    assert load(tmp_path / "e.csv").fingerprint() == load(tmp_path / "d.csv").fingerprint()
+
+
+def test_a_table_without_a_header_whose_label_is_last_is_not_taken_for_one_class(tmp_path):
+    write_csv(tmp_path / "d.csv", images, labels, header=False)
+    rows = [line.split(",") for line in (tmp_path / "d.csv").read_text().splitlines()]
+    (tmp_path / "e.csv").write_text("\n".join(",".join([*row[1:], row[0]]) for row in rows))
+    assert "the first column is the label, and it is 0 in every row; if the last one is" in refusal(tmp_path / "e.csv")
+
+
+def test_a_tsv_is_read_as_a_csv(tmp_path):
+    write_csv(tmp_path / "d.csv", images, labels)
+    tabbed = (tmp_path / "d.csv").read_text().replace(",", "\t")
+    (tmp_path / "d.tsv").write_text(tabbed)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.tsv").write_text(tabbed)
+    for path in (tmp_path / "d.tsv", tmp_path / "set"):
+        assert load(path).fingerprint() == load(tmp_path / "d.csv").fingerprint()
 
 
 IDX = {

@@ -57,6 +57,9 @@ def test_a_picture_of_bools_is_read(reader: Reader, mnist: Dataset) -> None:
         np.full((28, 28), np.nan),
         np.zeros((2, 28, 28)),
         np.zeros(28),
+        np.zeros((0, 5)),
+        np.zeros((4, 0, 3), np.uint8),
+        [],
         [["a"]],
         [[1], [1, 2]],
         None,
@@ -68,6 +71,12 @@ def test_what_is_no_picture_is_refused_in_one_line(wrong: Any, reader: Reader) -
     with pytest.raises(PictureError) as refused:
         reader.read(wrong)
     assert "\n" not in str(refused.value)
+    assert not str(refused.value).startswith("-")
+
+
+def test_a_picture_in_memory_has_no_name_in_messages(reader: Reader) -> None:
+    with pytest.raises(PictureError, match=r"^no digit found"):
+        reader.read(np.full((200, 200), 255, np.uint8))
 
 
 def test_the_probabilities_of_glyphs_are_those_of_their_levels_in_any_type(reader: Reader, mnist: Dataset) -> None:

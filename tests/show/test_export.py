@@ -18,6 +18,7 @@ from click.testing import CliRunner
 import downstroke
 from downstroke.cli import main
 from downstroke.data.dataset import Dataset
+from downstroke.errors import NonFiniteError, RunError
 from downstroke.learning import models
 from downstroke.learning.models import MODELS
 from downstroke.reading.batch_norm_folding import folded
@@ -266,3 +267,12 @@ def test_what_cannot_be_written_is_said_before_anything_is(run: downstroke.Run, 
         done = CliRunner().invoke(main, ["export", str(run.folder), *options])
         assert (done.exit_code, line in done.stderr) == (status, True), done.stderr
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_has_learned_nothing_is_not_exported(tiny: Path, tmp_path: Path) -> None:
+    first = {"data": str(tiny), "model": "mlp", "optimizer": "sgd", "lr": 1e30, "epochs": 1, "name": "lost"}
+    with pytest.raises(NonFiniteError):
+        downstroke.train("textbook", **first, runs_dir=tmp_path, progress=False)
+    with pytest.raises(RunError, match="lost has learned nothing yet"):
+        downstroke.export(tmp_path / "lost", page=tmp_path / "w.html")
+    assert not (tmp_path / "w.html").exists()

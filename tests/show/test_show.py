@@ -299,6 +299,16 @@ def test_the_noise_of_val_is_a_band_around_it_and_is_said(tmp_path: Path) -> Non
     assert [any(said in text for text in words(path)) for path in (with_band, without)] == [True, False]
 
 
+def test_a_band_is_drawn_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    overlay_plot({"a": learning(4)}, tmp_path / "band.svg", noise={"a": {1: 0.03, 4: 0.02}})
+    val = next(ax for ax in drawn[0].axes if ax.get_ylabel() == "val loss (nats)")
+    low, high = val.get_ylim()
+    band = val.collections[0].get_datalim(val.transData)
+    assert (low < band.y0 < 0.041, 0.149 < band.y1 < high) == (True, True)
+
+
 def test_runs_with_other_val_images_are_overlaid_and_that_is_said(tmp_path: Path) -> None:
     runs = {"a": learning(4), "b": overfitting()}
     for shared in (True, False):
@@ -447,6 +457,17 @@ def test_a_loss_keeps_its_four_decimals() -> None:
         "2.3",
         "5e-4",
     ]
+
+
+@pytest.mark.parametrize("values", [(0.12705, 0.11643), (0.0212, 0.0216), (2.302585, 2.3026), (10234.0, 10235.0)])
+def test_a_tick_says_where_it_is(values: tuple[float, ...]) -> None:
+    """To three digits 0.1275 would be 0.128."""
+    ax = Figure().add_subplot()
+    style.scale_loss(ax, values, None)
+    low, high = ax.get_ylim()
+    told = [(at, ax.yaxis.get_major_formatter()(at, None)) for at in ax.get_yticks() if low <= at <= high]
+    assert len(told) > 1
+    assert [float(said) for _, said in told] == pytest.approx([at for at, _ in told], rel=1e-6)
 
 
 def accuracy_axis(*values: float) -> Axes:

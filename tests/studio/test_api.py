@@ -438,7 +438,7 @@ def test_what_is_no_picture_is_a_megabyte_at_most(client: httpx2.Client) -> None
 
 def test_of_many_faults_the_first_is_told(client: httpx2.Client) -> None:
     answer = client.post("/api/read", json={"images": [[[256] * 28] * 28] * 64})
-    assert answer.json()["error"].startswith("images.0.")
+    assert answer.json()["error"].startswith("images[0]: ")
     assert "more)" not in answer.json()["error"] or int(answer.json()["error"].split("(and ")[1].split()[0]) < 5
 
 
@@ -601,6 +601,25 @@ def test_levels_that_are_floats_are_refused_in_words_of_a_person(client: httpx2.
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"images": ["", 5]},
+            "images[1]: no picture; expected a file's bytes in base64, or 28 rows of 28 whole numbers",
+        ),
+        ({"images": [[[300] * 28] * 28]}, "images[0]: no picture"),
+        ({"images": [[[0, 1], [2]]]}, "images[0]: no picture"),
+        ({"image": ""}, "image: Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_words_of_a_person(
+    client: httpx2.Client, asked: dict[str, Any], said: str
+) -> None:
+    answer = client.post("/api/read", json=asked)
+    assert (answer.status_code, answer.json()["error"][: len(said)]) == (422, said)
+
+
 def test_a_runs_own_w_reads_too(client: httpx2.Client, home: Path, mnist: Dataset) -> None:
     sent = client.post("/api/read", json={"images": [mnist.test.images[0].tolist()], "run": "one"}).json()["readings"][
         0
@@ -687,6 +706,8 @@ def test_a_look_at_the_test_set_is_recorded_and_can_be_seen_again(client: httpx2
     look = client.post("/api/runs/other/test", headers=TOKEN).json()
     assert (look["looks"], look["images"], len(look["misread"])) == (1, 200, look["errors"])
     assert all(entry["label"] != entry["prediction"] for entry in look["misread"])
+    sure = [max(entry["probabilities"]) for entry in look["misread"]]
+    assert (len(set(sure)) > 1, sure) == (True, sorted(sure, reverse=True)), "the most certain come first"
     assert client.get("/api/runs/other/test").json() == look, "and no new look was taken"
     assert len(client.get("/api/runs/other").json()["looks"]) == 1
     assert CliRunner().invoke(main, ["test", str(home / "other")]).exit_code == 0

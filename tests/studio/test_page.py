@@ -339,6 +339,14 @@ def test_two_runs_are_compared_in_curves_fields_and_words(open_page: Any) -> Non
     assert page.url.endswith("#/compare/one/two")
 
 
+def test_of_three_runs_every_pair_is_compared(open_page: Any) -> None:
+    page = open_page("compare/one/two/smooth")
+    said = page.locator(".sentences > div")
+    expect(said).to_have_count(3)
+    for sentences, pair in zip(said.all(), (("one", "two"), ("one", "smooth"), ("two", "smooth")), strict=True):
+        assert all(name in sentences.inner_text() for name in pair)
+
+
 def test_the_sealed_test_is_looked_at_and_a_cell_shows_its_digits(open_page: Any, studio: dict[str, str]) -> None:
     page = open_page("examine/two")
     expect(page.locator("main")).to_contain_text("The test set is sealed")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from downstroke import display
 from downstroke.errors import counted
+from downstroke.history import four_decimals
 
 #: 95% of a normal distribution lies within this many standard deviations.
 Z95 = 1.959963984540054
@@ -72,7 +73,7 @@ class Comparison:
     def losses(self, first: str, second: str) -> str:
         """The val losses in one sentence; `first` and `second` are names."""
         if not self.difference:
-            return f"the val losses are equal, {self.val_loss[0]:.4f}"
+            return f"the val losses are equal, {four_decimals(self.val_loss[0])}"
         low, high = self.interval
         better, worse = first, second
         if self.difference < 0:
@@ -82,9 +83,12 @@ class Comparison:
             chance += f", as far as {counted(self.images, 'image')} can tell"
         # Where the interval leaves 0 out, it is not told as if it began there.
         places = max(4, min(12, -math.floor(math.log10(low)))) if low > 0 else 4
+        by, low_told, high_told = (
+            f"{value:.{places}f}" if places > 4 else four_decimals(value) for value in (abs(self.difference), low, high)
+        )
         return (
-            f"the val loss of {better}, {min(self.val_loss):.4f}, is lower than that of {worse} by "
-            f"{abs(self.difference):.{places}f} (95% interval {low:.{places}f} to {high:.{places}f}); "
+            f"the val loss of {better}, {four_decimals(min(self.val_loss))}, is lower than that of {worse} by "
+            f"{by} (95% interval {low_told} to {high_told}); "
             f"the difference is {chance}"
         )
 
@@ -92,7 +96,7 @@ class Comparison:
 def shown_pair(told: Mapping[str, Any], names: Sequence[str]) -> str:
     """A comparison as a notebook shows it, in HTML; `told` is the JSON of `downstroke compare`."""
     rows = [
-        (name, f"{told['val_loss'][i]:.4f}", f"{100 * told['accuracy'][i]:.2f}%", f"{told['errors'][i]:,}")
+        (name, four_decimals(told["val_loss"][i]), f"{100 * told['accuracy'][i]:.2f}%", f"{told['errors'][i]:,}")
         for i, name in enumerate(names)
     ]
     sentences = [told[key] for key in ("digits", "losses", "lengths", "damage") if told.get(key)]

@@ -18,6 +18,7 @@ from downstroke.advice.features import ROWS, blocks, features, just_better, leve
 from downstroke.advice.fitted import fitted, probability
 from downstroke.advice.judgement import Forecast, Judged
 from downstroke.errors import DownstrokeError
+from downstroke.history import four_decimals
 
 AHEAD = (1, 5, 10)  # epochs that are forecast
 ENOUGH = 3  # rows below which nothing is said
@@ -66,7 +67,8 @@ class Advice:
         parts = [display.element("p", display.element("b", told)), display.element("p", self.reason)]
         if self.forecast:
             rows = [
-                (f"{one.epochs}", f"{one.val_loss:.4f}", f"{one.low:.4f} to {one.high:.4f}") for one in self.forecast
+                (f"{one.epochs}", four_decimals(one.val_loss), f"{four_decimals(one.low)} to {four_decimals(one.high)}")
+                for one in self.forecast
             ]
             parts.append(display.table(("epochs ahead", "val loss", "80% interval"), rows))
         if self.command:

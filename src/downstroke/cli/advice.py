@@ -122,9 +122,11 @@ def compare(runs: tuple[str, ...], *, runs_dir: str, trust: bool, as_json: bool)
 def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: bool) -> None:
     """Draw the losses of a run, or of several in one picture; also of the logs of other programs, with the forecast."""
     from downstroke import api
-    from downstroke.runs.curves import curve_of, is_log
+    from downstroke.runs.curves import check_there, curve_of, is_log
     from downstroke.show.log_plot import plot_logs
 
+    for run in runs:
+        check_there(run, runs_dir)
     if any(is_log(run, runs_dir) for run in runs):
         curves = {run: curve_of(run, runs_dir=runs_dir, say=lambda line: say(f"note: {line}"))[0] for run in runs}
         path = plot_logs(curves, out or Path("losses.png")).resolve()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from downstroke.errors import counted, shown
+from downstroke.history import four_decimals
 
 if TYPE_CHECKING:
     from downstroke.advice.verdict import Advice
@@ -75,7 +76,7 @@ def print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> N
     )
     if summary["best_epoch"] is not None:
         tell(
-            f"best weights: epoch {summary['best_epoch']}, val loss {summary['val_loss']:.4f}, "
+            f"best weights: epoch {summary['best_epoch']}, val loss {four_decimals(summary['val_loss'])}, "
             f"val accuracy {summary['val_accuracy']:.2%}"
         )
     if run.picture:

@@ -13,6 +13,7 @@ from downstroke.cli.options import OUTPUT, common, in_runs_dir, moved_data, trus
 from downstroke.cli.printing import end_items, on_stdout, print_item, print_json, print_reading, say, tell
 from downstroke.cli.program import FAILED, REFUSED, main
 from downstroke.errors import DownstrokeError, counted
+from downstroke.history import four_decimals
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Set
@@ -50,7 +51,7 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as
     tell(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
     where = f": {pictures['misread']}" if pictures["misread"] else ""
     tell(f"misread    {result['errors']:,} of {result['images']:,}{where}")
-    tell(f"NLL        {result['nll']:.4f} nats, calibration error {result['ece']:.2%}")
+    tell(f"NLL        {four_decimals(result['nll'])} nats, calibration error {result['ece']:.2%}")
     worst = sorted((share, name) for name, share in result["recall"].items() if not math.isnan(share))[:3]
     tell(f"recall     lowest for {', '.join(f'{name} ({share:.1%})' for share, name in worst)}")
     if pictures["confusion"]:

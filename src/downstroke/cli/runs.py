@@ -12,6 +12,7 @@ from downstroke.cli.options import common, in_runs_dir
 from downstroke.cli.printing import print_json, tell
 from downstroke.cli.program import main
 from downstroke.errors import counted
+from downstroke.history import four_decimals
 
 if TYPE_CHECKING:
     from downstroke.recipe import About
@@ -50,7 +51,7 @@ def _row(run: Run) -> tuple[dict[str, Any], str]:
     """A run as JSON, and as a line."""
     row = {**run.summary(), "state": run.state, "made": run.environment.get("made"), "error": None}
     best = (
-        f"val loss {row['val_loss']:.4f}, {row['val_accuracy']:.2%} at epoch {row['best_epoch']}"
+        f"val loss {four_decimals(row['val_loss'])}, {row['val_accuracy']:.2%} at epoch {row['best_epoch']}"
         if row["best_epoch"]
         else ("val loss is no number: it diverged" if run.history.lost else "no val")
     )

@@ -10,21 +10,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.raw import Found, Raw, to_glyph, vote
+from downstroke.data.raw import PARTS, Found, Raw, elected, to_glyph, vote
 from downstroke.errors import DataError, PictureError, counted
 from downstroke.glyphs.glyph import SIZE, looks
 from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import SUFFIXES, read_picture
 from downstroke.glyphs.window import seen
 
-_PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 Bad = dict[Path, str]  # a picture that cannot be read, and what is wrong with it
 _LITTER = ("thumbs.db", "desktop.ini")
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The sub-folders that are not hidden, numbers in the order of numbers and before names."""
-    return sorted((p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))), key=_by_name)
+    return sorted((p for p in folder.iterdir() if p.is_dir() and not is_litter(p)), key=_by_name)
+
+
+def is_litter(path: Path) -> bool:
+    """Whether a path is what systems leave behind in folders."""
+    return path.name.startswith((".", "__")) or path.name.lower() in _LITTER
+
+
+def is_part(path: Path) -> bool:
+    """Whether a folder's name tells that it holds the train, val or test part."""
+    return any(path.name.lower() in names for names in PARTS.values())
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -39,7 +48,7 @@ def read_class_folders(folder: Path, least: int = 2) -> Found:
     become glyphs; labels are positions in the class names. Raises DataError.
     """
     below = subfolders(folder)
-    homes = {part: p for part, names in _PARTS.items() for p in below if p.name.lower() in names}
+    homes = {part: p for part, names in PARTS.items() for p in below if p.name.lower() in names}
     if "train" not in homes:
         if "test" in homes and not pictures(homes["test"]):
             raise DataError(f"{folder}: {homes['test'].name} without train; expected train/<class>/... beside it")
@@ -50,6 +59,9 @@ def read_class_folders(folder: Path, least: int = 2) -> Found:
             f"(move its pictures to one of them)"
         )
     notices: list[str] = []
+    for home in dict.fromkeys([folder, *homes.values()]):
+        if beside := [path.name for path in pictures(home)]:
+            notices.append(f"{home}: left out {_some('picture', beside)}; move them to the folders of their classes")
     files = {
         part: _files_by_class(home, notices, least=least if part == "train" else 1) for part, home in homes.items()
     }
@@ -59,7 +71,7 @@ def read_class_folders(folder: Path, least: int = 2) -> Found:
     for part, home in homes.items():
         if unknown := [name for name in files[part] if name not in names]:
             raise DataError(f"{home}: class {unknown[0]} is not in {homes['train']}; expected {', '.join(names[:12])}")
-        polarities[part] = _polarity([path for paths in files[part].values() for path in paths])
+        polarities[part] = _polarity(home, [path for paths in files[part].values() for path in paths], notices)
         if turned := polarities[part] != polarities["train"]:
             notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
         parts[part] = _read_part(home, files[part], names, polarities["train"], notices, turned=turned)
@@ -92,7 +104,7 @@ def _files_by_class(folder: Path, notices: list[str], least: int) -> dict[str, l
 
 def _say_what_is_left_out(folder: Path, notices: list[str]) -> None:
     """Add a line for what a class's folder holds beside pictures."""
-    others = [p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.name.lower() not in _LITTER]
+    others = [p for p in sorted(folder.iterdir()) if not is_litter(p)]
     if inner := [p.name for p in others if p.is_dir()]:
         notices.append(f"{folder}: left out its {_some('sub-folder', inner)}; move the pictures up to read them")
     if files := [p.name for p in others if p.is_file() and p.suffix.lower() not in SUFFIXES]:
@@ -123,13 +135,13 @@ def _noted(bad: Bad | None, path: Path) -> Iterator[None]:
         bad[path] = str(error)
 
 
-def _polarity(files: list[Path], bad: Bad | None = None) -> Polarity:
+def _polarity(folder: Path, files: list[Path], notices: list[str], bad: Bad | None = None) -> Polarity:
     """The polarity of the whole data set, from about 200 pictures spread over it. `bad`: as for `_read_pictures`."""
-    votes = 0
+    votes = []
     for path in files[:: max(1, len(files) // 200)]:
         with _noted(bad, path):
-            votes += vote(_open(path)[0])
-    return "ink-high" if votes >= 0 else "ink-low"
+            votes.append(vote(_open(path)[0]))
+    return elected(votes, str(folder), notices)
 
 
 def _looks(path: Path, glyph: NDArray[np.uint8], polarity: Polarity, *, turned: bool) -> NDArray[np.uint8]:
@@ -158,7 +170,7 @@ def _read_part(
     def look(index: int) -> NDArray[np.uint8]:
         return _looks(paths[index], images[index], polarity, turned=turned)
 
-    return Raw(images, labels, str(folder), look)
+    return Raw(images, labels, str(folder), look, are_glyphs=True)
 
 
 def read_unlabelled(folder: Path, notices: list[str]) -> tuple[NDArray[np.uint8], tuple[str, ...], tuple[str, ...]]:
@@ -171,7 +183,7 @@ def read_unlabelled(folder: Path, notices: list[str]) -> tuple[NDArray[np.uint8]
     if not names:
         raise DataError(f"{folder}: no pictures ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
     paths, bad = [folder / name for name in names], Bad()
-    polarity = _polarity(paths, bad)
+    polarity = _polarity(folder, paths, notices, bad)
     whole = [path for path in paths if path not in bad]
     images = _read_pictures(folder, whole, polarity, notices, turned=False, bad=bad)
     kept = [index for index, path in enumerate(whole) if path not in bad]

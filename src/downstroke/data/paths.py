@@ -8,7 +8,7 @@ from downstroke.data import folders, idx, raw, tables, typed
 from downstroke.errors import DataError
 
 _FORMS = (
-    "a folder of IDX files, an .npz, a .csv (label,pixel0,...), "
+    "a folder of IDX files, an .npz, a .csv or .tsv (label,pixel0,...), "
     "or a folder with a sub-folder of pictures for each class"
 )
 
@@ -49,12 +49,24 @@ def _find_in_folder(folder: Path, least: int) -> tuple[str, raw.Found]:
             held = ", ".join(str(path.relative_to(folder)) for path in below)
             raise DataError(f"{folder}: {len(below)} data sets ({held}); give the path of one of them")
         return below[0].parent.name, idx.read_folder(below[0])
+    if inner := _only_holds(files):
+        return _find_in_folder(inner, least) if inner.is_dir() else _find_in_file(inner)
     if folders.subfolders(folder):
         return name, folders.read_class_folders(folder, least)
     if folders.pictures(folder):
         raise DataError(f"{folder}: pictures without classes; expected a sub-folder for each class, named after it")
     found = ", ".join(sorted(path.name for path in files)[:4])
     raise DataError(f"{folder}: holds {found}{', ...' if len(files) > 4 else ''}; expected {_FORMS}")
+
+
+def _only_holds(files: list[Path]) -> Path | None:
+    """What a folder holds alone, as unpacking leaves it: a data file, or a folder that is no class of pictures."""
+    kept = [path for path in files if not folders.is_litter(path)]
+    if len(kept) != 1:
+        return None
+    if kept[0].is_dir():
+        return None if folders.pictures(kept[0]) or folders.is_part(kept[0]) else kept[0]
+    return kept[0] if kept[0].name.lower().endswith((".npz", *tables.TABLES)) else None
 
 
 def _raw_folders(folder: Path) -> list[Path]:
@@ -69,7 +81,7 @@ def _find_in_file(file: Path) -> tuple[str, raw.Found]:
         raise DataError(f"{file}: the file is empty (0 bytes); expected {_FORMS}")
     if name.endswith(".npz"):
         return file.stem, tables.read_npz(file)
-    if name.endswith((".csv", ".csv.gz")):
+    if name.endswith(tables.TABLES):
         return file.name.split(".")[0], raw.Found(tables.read_csv(file))
     if idx.is_idx_name(file.name):
         return file.name, idx.read_file(file)

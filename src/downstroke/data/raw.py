@@ -20,12 +20,14 @@ from downstroke.glyphs.ink import Polarity
 from downstroke.glyphs.picture import bits_of
 
 MAX_CLASSES = 1000
+PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 MOST_IMAGES = 20_000_000  # which become 16 GB
 MOST_PIXELS = 16_000_000  # of an image, which becomes one of 28x28; those of each colour count
 MOST_NAME = 200  # characters of a class's name
 _MOST_NAMES = 500_000_000  # bytes of all labels that are names
 _MOST = 16_000_000_000  # bytes of all images of a part
 _AT_ONCE = 4096  # images: so many are held beside the others
+_DISSENT = 0.1  # of the votes on polarity: where more are against it, a person should know
 _LARGEST = 2**53  # a label; above it floats merge whole numbers
 
 
@@ -34,13 +36,14 @@ class Raw:
     """Images and labels as a file holds them; `where` names that file in messages.
 
     `look`: all the ways in which a reader looks at the picture of an image, by its index: uint8 [M,28,28]. It opens the
-    picture again; None where there is none. Raises DataError.
+    picture again; None where there is none. Raises DataError. `are_glyphs`: the ink of the images is known to be high.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any]
     where: str
     look: Callable[[int], NDArray[np.uint8]] | None = None
+    are_glyphs: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
     classes = _classes(_check_labels(train), train.where)
     transpose = transpose or found.transposed
     train_images = _levels(_grey(train, transpose), train.where, notices)
-    polarity = find_polarity(train_images)
+    polarity = _polarity(train, train_images, notices)
     train_part = Part(_glyphs(train_images, polarity, train.where), _encode(train, classes, "train"))
     others = {}
     for part, raw in (("val", found.val), ("test", found.test)):
@@ -80,7 +83,7 @@ def assemble(name: str, found: Found, split_seed: int, *, transpose: bool = Fals
         size, expected = ("x".join(map(str, these.shape[1:])) for these in (images, train_images))
         if size != expected:
             raise DataError(f"{raw.where}: the {part} images are {size}; expected {expected}, as in {train.where}")
-        if find_polarity(images) != polarity:
+        if _polarity(raw, images, notices) != polarity:
             notices.append(f"the ink of the {part} images is the other level than in train: they were turned over")
             images = 255 - images
         others[part] = Part(_glyphs(images, polarity, raw.where), _encode(raw, classes, part))
@@ -143,7 +146,7 @@ def part_of(found: Found, classes: tuple[str, ...], *, transpose: bool = False) 
     if unknown := [label for label in labels if label not in classes]:
         raise DataError(f"{raw.where}: class {unknown[0]}; expected {_some(np.array(classes))} alone")
     images = _levels(_grey(raw, transpose or found.transposed), raw.where, notices)
-    glyphs = _glyphs(images, find_polarity(images), raw.where)
+    glyphs = _glyphs(images, _polarity(raw, images, notices), raw.where)
     return Part(glyphs, np.array([classes.index(label) for label in labels], np.int64)), notices
 
 
@@ -151,7 +154,7 @@ def glyphs_of(images: NDArray[Any], where: str, notices: list[str], *, transpose
     """Images as a file holds them, [N, ...], as uint8 [N, 28, 28], ink high on zero; `where`: their file. DataError."""
     grey = _grey(Raw(images, np.zeros(0), where), transpose)
     levels = _levels(grey, where, notices)
-    return _glyphs(levels, find_polarity(levels), where)
+    return _glyphs(levels, find_polarity(levels, where, notices), where)
 
 
 def _parted(whole: Part, kept: NDArray[np.int64], apart: NDArray[np.int64]) -> tuple[Part, Part]:
@@ -191,14 +194,30 @@ def _digest(image: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
-def find_polarity(images: NDArray[np.uint8]) -> Polarity:
+def _polarity(raw: Raw, images: NDArray[np.uint8], notices: list[str]) -> Polarity:
+    """Whether ink is the high or the low level of these images of `raw`, [N, H, W]."""
+    return "ink-high" if raw.are_glyphs else find_polarity(images, raw.where, notices)
+
+
+def find_polarity(images: NDArray[np.uint8], where: str, notices: list[str]) -> Polarity:
     """Whether ink is the high or the low level of a whole data set: [N, H, W]; the border is paper, each image votes.
 
     One answer for all of them: a digit that fills its image would be turned inside out by an answer of its own.
     """
-    sample = images[:: max(1, len(images) // 1000)]
-    votes = np.array([vote(image) for image in sample])
-    return "ink-high" if np.sum(votes) >= 0 else "ink-low"
+    return elected([vote(image) for image in images[:: max(1, len(images) // 1000)]], where, notices)
+
+
+def elected(votes: list[int], where: str, notices: list[str]) -> Polarity:
+    """The polarity that most of some images voted for, as `vote` does; where many did not, that is added to notices."""
+    high, low = (sum(each == side for each in votes) for side in (1, -1))
+    if min(high, low) > _DISSENT * (high + low):
+        ink = ("light ink on dark", "dark ink on light")
+        many, few = ink if high >= low else ink[::-1]
+        notices.append(
+            f"{where}: {min(high, low):,} of {counted(high + low, 'image')} looked at seem to have {few}, the others "
+            f"{many}; all are taken to have {many}: make them alike"
+        )
+    return "ink-high" if high >= low else "ink-low"
 
 
 def vote(image: NDArray[np.uint8]) -> int:

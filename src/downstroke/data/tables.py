@@ -18,19 +18,25 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from downstroke.data.raw import MOST_IMAGES, Found, Raw, check_classes, check_images, check_labels
+from downstroke.data.raw import MOST_IMAGES, PARTS, Found, Raw, check_classes, check_images, check_labels
 from downstroke.errors import DataError, counted, shown
 
-_NPZ = (  # train and, where there are, val and test: the names in common use, in lower case
-    tuple((f"x_{part}", f"y_{part}") for part in ("train", "val", "test")),
-    tuple((f"{part}_images", f"{part}_labels") for part in ("train", "val", "test")),
-    (("images", "labels"),),
-    (("x_val", "y_val"),),  # alone, as --val-data
-    (("val_images", "val_labels"),),
-)
-_UNLABELLED = ("x_test", "test_images", "images", "x", "x_val", "val_images", "x_train", "train_images")
-_CSV = re.compile(r"(?P<set>.*?)(?P<part>train|val|test)\.csv(\.gz)?", re.IGNORECASE)
-_LABELS = ("label", "class")
+_KINDS = {
+    "images": ("x", "images", "image", "imgs", "img", "data"),
+    "labels": ("y", "labels", "label", "targets", "target"),
+}
+_NAMES = {  # what an array's name tells: its part, "" where it names none, and what it holds; the usual names first
+    "".join(name): (part, kind)
+    for kind, words in _KINDS.items()
+    for word in words
+    for part, parts in {"": ("",), **PARTS}.items()
+    for known in parts
+    for name in ((known, word), (word, known))
+}
+_READ = (("test", "images"), ("", "images"), ("val", "images"), ("train", "images"))  # where labels are not asked for
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_TABLE = re.compile(r"(?P<set>.*?)(?P<part>train|val|test)\.[ct]sv(\.gz)?", re.IGNORECASE)
+_LABELS = ("label", "labels", "class", "target", "digit", "y")
 #: Rows and numbers read at a time, so that a table of 42,000 x 785 never stands in memory as floats.
 _ROWS, _NUMBERS = 4096, 4_000_000
 _MOST_COLUMNS = 1024 * 1024 + 1  # of images of 1024x1024, and a label
@@ -39,25 +45,38 @@ _MOST_TEXT = 16_000_000  # characters read at a time
 _MOST_HEADER = 10_000  # bytes of the header of an array, as NumPy has it
 
 
-def read_npz(file: Path) -> Found:
-    """`x_train, y_train` with `_val` and `_test`, `train_images, train_labels`, or `images, labels`; raises DataError.
+def _usual(archive: Any) -> dict[tuple[str, str], str]:
+    """The arrays of an .npz by what their names tell: x_train, trainX, TestImages and y_valid are such names.
 
-    Arrays of Python objects are refused: loading them could run code.
+    Of two that tell the same the more usual one.
+    """
+    plain = {re.sub(r"[\W_]", "", name.lower()): name for name in reversed(archive.files)}
+    found: dict[tuple[str, str], str] = {}
+    for name, told in _NAMES.items():
+        if name in plain:
+            found.setdefault(told, plain[name])
+    return found
+
+
+def read_npz(file: Path) -> Found:
+    """`x_train, y_train` with `x_val, y_val` and `x_test, y_test`, or `images, labels`; raises DataError.
+
+    Other usual names do as well, such as train_images, X_train, trainX, or X, y. Arrays of Python objects are refused:
+    loading them could run code.
     """
     arrays: dict[str, NDArray[Any]] = {}
     with _archive(file) as archive:
-        found = {key.lower(): key for key in archive.files}
-        form = next((pairs for pairs in _NPZ if found.keys() >= set(pairs[0])), None)
-        if form is None:
+        found = _usual(archive)
+        whole = {part: (found[part, "images"], found[part, "labels"]) for part, _ in found if _is_whole(found, part)}
+        # Val images may be alone, as --val-data.
+        train = next((part for part in ("train", "", "val") if part in whole), None)
+        if train is None:
             held = [shown(name) for name in sorted(archive.files)]
             raise DataError(
                 f"{file}: the arrays are {', '.join(held[:8]) or 'none'}{', ...' if len(held) > 8 else ''}; "
                 f"expected x_train, y_train, x_test, y_test, or images, labels"
             )
-        pairs = {
-            key: pair for key, pair in zip(("train", "val", "test"), form, strict=False) if found.keys() >= set(pair)
-        }
-        wanted = {part: (found[pair[0]], found[pair[1]]) for part, pair in pairs.items()}
+        wanted = {"train": whole[train]} | {p: whole[p] for p in ("val", "test") if p in whole and train != "val"}
         used = {key for pair in wanted.values() for key in pair}
         for x, y in wanted.values():
             images, labels = _promised(file, archive, x), _promised(file, archive, y)
@@ -73,21 +92,26 @@ def read_npz(file: Path) -> Found:
     return Found(parts["train"], parts.get("test"), parts.get("val"), notices=notices)
 
 
+def _is_whole(found: dict[tuple[str, str], str], part: str) -> bool:
+    """Whether a part has images and labels."""
+    return (part, "images") in found and (part, "labels") in found
+
+
 def read_unlabelled_npz(file: Path, notices: list[str]) -> NDArray[Any]:
-    """The images of an .npz, [N, ...]: the first of the usual names that is there, or the only array. DataError."""
+    """The images of an .npz, [N, ...]: those of test, else of another part, else its only array. DataError."""
     with _archive(file) as archive:
-        names = {name.lower(): name for name in archive.files}
-        usual = [names[name] for name in _UNLABELLED if name in names]
-        wanted = usual or (archive.files if len(archive.files) == 1 else [])
-        if not wanted:
+        found = _usual(archive)
+        wanted = next((found[told] for told in _READ if told in found), None)
+        if wanted is None and len(archive.files) == 1:
+            wanted = archive.files[0]
+        if wanted is None:
             held = ", ".join(shown(name) for name in sorted(archive.files)[:8]) or "none"
-            raise DataError(f"{file}: the arrays are {held}; expected one of {', '.join(_UNLABELLED)}")
-        if others := [shown(name) for name in sorted(set(archive.files) - {wanted[0]})]:
-            notices.append(
-                f"{file}: {wanted[0]} is read; left out {', '.join(others[:8])}{', ...' * (len(others) > 8)}"
-            )
-        check_images(*_promised(file, archive, wanted[0]), f"{file}, {wanted[0]}")
-        return _array(file, archive, wanted[0])
+            raise DataError(f"{file}: the arrays are {held}; expected one of x_test, images, x_val and x_train")
+        if others := [shown(name) for name in sorted(set(archive.files) - {wanted})]:
+            left_out = f"{', '.join(others[:8])}{', ...' * (len(others) > 8)}"
+            notices.append(f"{file}: {shown(wanted)} is read; left out {left_out}")
+        check_images(*_promised(file, archive, wanted), f"{file}, {wanted}")
+        return _array(file, archive, wanted)
 
 
 @contextmanager
@@ -158,7 +182,7 @@ def _header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 def is_train_csv(name: str) -> bool:
     """Whether a file of this name is the train part of a set of CSV files, such as train.csv or mnist_train.csv."""
-    match = _CSV.fullmatch(name)
+    match = _TABLE.fullmatch(name)
     return match is not None and match["part"].lower() == "train"
 
 
@@ -170,33 +194,33 @@ def read_csv_folder(folder: Path) -> Found:
     paths = sorted((path for path in folder.iterdir() if path.is_file()), reverse=True)  # x.csv comes after x.csv.gz
     sets: dict[str, dict[str, Path]] = {}
     for path in paths:
-        if match := _CSV.fullmatch(path.name):
+        if match := _TABLE.fullmatch(path.name):
             sets.setdefault(match["set"], {})[match["part"].lower()] = path
     trained = [name for name, files in sets.items() if "train" in files]
     if len(trained) != 1:
         held = ", ".join(sorted(sets[name]["train"].name for name in trained))
         raise DataError(f"{folder}: {len(trained)} sets of CSV files ({held}); give the path of the one to use")
     files = sets[trained[0]]
-    notices = []
+    used = {path.name.removesuffix(".gz") for path in files.values()}
+    notices: list[str] = []
     if "test" in files and _lacks_labels(files["test"]):
         notices.append(f"{files['test']} has no labels and was left out: a test part was set apart of train")
         del files["test"]
-    used = {path.name.removesuffix(".gz") for path in sets[trained[0]].values()}
-    if others := [p.name for p in paths if p.name.removesuffix(".gz") not in used and ".csv" in p.suffixes]:
+    if others := [p.name for p in paths if p.name.removesuffix(".gz") not in used and p.name.lower().endswith(TABLES)]:
         notices.append(f"{folder}: left out {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}")
     parts = {part: read_csv(path) for part, path in files.items()}
     return Found(parts["train"], parts.get("test"), parts.get("val"), notices=tuple(notices))
 
 
 def _lacks_labels(file: Path) -> bool:
-    """Whether a CSV has a header of pixels alone."""
+    """Whether a CSV has a header that names pixels and no label."""
     try:
         with _open_text(file) as text:
             header = _fields(line := _first_line(file, text), _delimiter(line))
     except (DataError, OSError, EOFError, UnicodeDecodeError, zlib.error):
         return False  # why it cannot be read is said by whoever reads it
     names = [name.lower() for name in header]
-    return bool(names) and names[0].startswith("pixel") and not set(names) & set(_LABELS)
+    return any(name.startswith("pixel") for name in names) and not set(names) & set(_LABELS)
 
 
 def _delimiter(line: str) -> str:
@@ -302,7 +326,13 @@ def _read_rows(file: Path, text: TextIO, *, labelled: bool = True) -> Raw:
     all_labels = np.concatenate(labels)
     if not np.isfinite(all_labels).all():
         raise DataError(f"{file}: a label is NaN or infinite; expected a whole number in every row")
-    return Raw(images.all(), all_labels, str(file))
+    table = images.all()
+    if labelled and not has_header and np.ptp(all_labels) == 0 and np.ptp(table[:, -1]):
+        raise DataError(
+            f"{file}: without a header the first column is the label, and it is {all_labels[0]:g} in every row; "
+            f"if the last one is, name the columns in a first line: pixel0,pixel1,...,label"
+        )
+    return Raw(table, all_labels, str(file))
 
 
 class _Rows:

@@ -40,7 +40,7 @@ def load_images(data: str | Path, *, transpose: bool = False) -> Unlabelled:
         if not path.is_file():
             raise DataError(f"{path}: no such file or folder; expected {_FORMS}")
         name = path.name.lower()
-        if name.endswith((".csv", ".csv.gz")):
+        if name.endswith(tables.TABLES):
             found = tables.read_unlabelled_csv(path, notices)
         elif name.endswith(".npz"):
             found = tables.read_unlabelled_npz(path, notices)

@@ -326,6 +326,8 @@ def to_grey(picture: Any) -> NDArray[np.uint8]:
     if isinstance(picture, Image.Image):
         return _upright(_to_grey(picture)[0], picture.getexif().get(_ORIENTATION))
     grey = levels(picture)
+    if not grey.size:
+        raise PictureError(f"an array of shape {list(grey.shape)} holds no pixel; expected one picture: [H, W]")
     if grey.ndim == 3 and grey.shape[2] not in (1, 3, 4) and grey.shape[0] in (1, 3, 4):
         grey = np.moveaxis(grey, 0, 2)
     if grey.ndim == 3 and grey.shape[2] == 1:
@@ -334,7 +336,7 @@ def to_grey(picture: Any) -> NDArray[np.uint8]:
         return grey
     if grey.ndim != 3 or grey.shape[2] not in (3, 4):
         raise PictureError(f"an array of shape {list(grey.shape)}; expected one picture: [H, W], or [H, W, 3] of RGB")
-    return _to_grey(Image.fromarray(np.ascontiguousarray(grey)))[0] if grey.size else grey[..., 0]
+    return _to_grey(Image.fromarray(np.ascontiguousarray(grey)))[0]
 
 
 def levels(values: Any) -> NDArray[np.uint8]:

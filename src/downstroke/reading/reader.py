@@ -33,7 +33,8 @@ from downstroke.runs.run import Run
 
 __all__ = ["REFUSED", "Digit", "Line", "Mark", "Reader", "Reading", "Steps"]
 
-_NOTHING = "no digit found in the picture; if it is one digit, say --digit"
+_NOTHING = "no digit found in the picture; if it is one digit, say so: --digit, or digit=True"
+_IN_MEMORY = Source(b"")  # of a picture that is no file; in messages it has no name
 _TOO_MUCH = "far more marks than is read in one picture; cut it down to the digits"
 _TURNED = {1: "by a quarter to the left", 2: "upside down", 3: "by a quarter to the right"}
 _CERTAIN, _BETTER = 0.95, 0.1  # mean of how sure digits are: below the first, a page is looked at turned as well
@@ -160,17 +161,18 @@ class Reader:
         effort: Effort | None = None,
     ) -> Prepared:
         name = shown(source.name if field is None else f"{source.name} {field.name}")
+        where = "" if source is _IN_MEMORY else f"{name}: "
         part = image if field is None else field.of(image)
         try:
             glyphs, lines = self._one(part, explain) if digit else self._page(part, explain, marks, effort or Effort())
         except PictureError as error:
-            raise PictureError(f"{name}: {error}") from None
+            raise PictureError(f"{where}{error}") from None
 
         def read(logits: Floats) -> Reading:
             try:
                 found, said = lines(logits)
             except PictureError as error:
-                raise PictureError(f"{name}: {error}") from None
+                raise PictureError(f"{where}{error}") from None
             if field:
                 return _reading(source, field, lines=field.placed(found), notes=notes + said)
             return _reading(source, lines=found, notes=notes + said)
@@ -348,7 +350,7 @@ def _opened(picture: Picture | InMemory) -> tuple[Source, NDArray[uint8], list[s
     if isinstance(picture, bytes | str | os.PathLike | Source):
         source = Source.of(picture)
         return source, *read_picture(source, name=source.name)
-    return Source(b""), to_grey(picture), []
+    return _IN_MEMORY, to_grey(picture), []
 
 
 def _reading(source: Source, field: Field | None = None, **what: Any) -> Reading:

@@ -21,6 +21,13 @@ def is_log(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs
     return path.is_file() or (path.is_dir() and not any((run / RECIPE).is_file() for run in runs))
 
 
+def check_there(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs") -> None:
+    """LogError for what looks like a file's path, where there is none and no run either."""
+    path, runs = Path(log), (Path(log), Path(runs_dir) / log)
+    if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
+        raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
+
+
 def curve_of(
     log: Log,
     *,
@@ -35,10 +42,8 @@ def curve_of(
     and `val_loss` name its columns, and `say` is given a line for each thing that it had to decide. LogError, RunError.
     """
     if isinstance(log, str | os.PathLike):
-        path, runs = Path(log), (Path(log), Path(runs_dir) / log)
         if is_log(log, runs_dir):
-            return logs.read(path, loss, val_loss, say=say), None
-        if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
-            raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
+            return logs.read(Path(log), loss, val_loss, say=say), None
+        check_there(log, runs_dir)
     run = log if isinstance(log, Run) else Run.open(log, runs_dir)
     return run.curve(loss, val_loss, say=say), run.typed

@@ -140,6 +140,9 @@ def overlay_plot(
         axes = _panels(figure, panels, right=235, top=70)
         if best:
             losses = [v for history in drawn.values() for v in measured(history, "val_loss")]
+            for name, history in drawn.items():  # room for the bands, but a wide one does not flatten the curves
+                _, low, high = _band(history, noise.get(name, {}))
+                losses += [max(v, min(best) / 2) for v in low + high]
             scale_loss(axes["val"], losses, min(best), log_from=2)
             axes["val"].set_ylabel("val loss (nats)")
         if "train" in axes:
@@ -149,7 +152,9 @@ def overlay_plot(
         for index, (name, history) in enumerate(runs.items()):
             look = _run_look(index)
             if best:
-                _band(axes["val"], history, noise.get(name, {}), look["color"])
+                axes["val"].fill_between(
+                    *_band(history, noise.get(name, {})), color=look["color"], alpha=0.2, linewidth=0, zorder=2
+                )
                 _curve(axes["val"], history, "val_loss", look)
             if "train" in axes:
                 _curve(axes["train"], history, "loss", {**look, "linewidth": 1.2, "markersize": 3.5})
@@ -289,13 +294,11 @@ def _curve(ax: Axes, history: History, column: str, look: Mapping[str, Any], cei
     return float(y[-1])
 
 
-def _band(ax: Axes, history: History, noise: Mapping[int, float], color: str) -> None:
-    """Shade the val loss plus and minus its noise, where that is known."""
+def _band(history: History, noise: Mapping[int, float]) -> tuple[list[int], list[float], list[float]]:
+    """Epochs, and the val loss less and plus its noise, where that is known."""
     rows = [row for row in history if row.epoch in noise and math.isfinite(row.val_loss)]
-    x = [row.epoch for row in rows]
     low, high = ([row.val_loss + sign * noise[row.epoch] for row in rows] for sign in (-1, 1))
-    if rows:
-        ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0, zorder=2)
+    return [row.epoch for row in rows], low, high
 
 
 def _every(count: int) -> int:

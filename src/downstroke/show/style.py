@@ -124,12 +124,18 @@ def _as_png(figure: Figure, dpi: float) -> bytes:
     return content.getvalue()
 
 
-def number(value: float) -> str:
-    """Three significant digits, as short as they go: 0.0352, 12, 1.5e-4."""
+def number(value: float, digits: int = 3) -> str:
+    """So many significant digits, as short as they go: 0.0352, 12, 1.5e-4."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{float(f'{value:.3g}'):.10f}".rstrip("0").rstrip(".")
-    mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{float(f'{value:.{digits}g}'):.10f}".rstrip("0").rstrip(".")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def tick(value: float) -> str:
+    """As `number`, with as many digits as it takes to say where the tick is: 0.1275, not 0.128."""
+    told = (number(value, digits) for digits in range(3, 10))
+    return next((words for words in told if math.isclose(float(words), value, rel_tol=1e-6)), number(value, 10))
 
 
 def told_loss(value: float) -> str:
@@ -247,7 +253,7 @@ def _log_axis(ax: Axes, low: float, high: float, most_ticks: int) -> None:
     _ticks(ax, FixedLocator(log_ticks(low / pad, high * pad, most_ticks)))
 
 
-def _ticks(ax: Axes, places: Locator, told: Callable[[float], str] = number) -> None:
+def _ticks(ax: Axes, places: Locator, told: Callable[[float], str] = tick) -> None:
     """Ticks of the y axis and their words; to be called after a scale is set, which brings its own."""
     ax.yaxis.set_major_locator(places)
     ax.yaxis.set_minor_locator(NullLocator())

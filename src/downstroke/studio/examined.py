@@ -29,12 +29,14 @@ def last(run: Run) -> dict[str, Any]:
 
 
 def _misread(run: Run) -> dict[str, Any]:
-    """The classes, and the misread images in order; none where how the images were read was not kept."""
+    """The classes, and the misread images, the most certain first; none where how they were read was not kept."""
     readings = last_readings(run)
     misread: list[dict[str, Any]] = []
     if readings is not None:
         probabilities, data = readings
         predictions, labels = probabilities.argmax(1), data.test.labels
+        wrong = np.flatnonzero(predictions != labels)
+        order = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")]
         misread = [
             {
                 "index": int(index),
@@ -43,6 +45,6 @@ def _misread(run: Run) -> dict[str, Any]:
                 "probabilities": probabilities[index].tolist(),
                 "image": data.test.images[index].tolist(),
             }
-            for index in np.flatnonzero(predictions != labels)[:MOST_MISREAD]
+            for index in order[:MOST_MISREAD]
         ]
     return {"classes": list(run.classes), "misread": misread}

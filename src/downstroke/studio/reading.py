@@ -66,9 +66,9 @@ class _Task:
 
     def failed(self, error: PictureError) -> bytes:
         """The same of a picture that cannot be read."""
-        line = str(error)
-        line = f"{self.picture.name}{line[1:]}" if line.startswith("-: ") else line
-        return dumps(Reading(self.picture.name, error=line).to_dict(), indent=None).encode()
+        line, name = str(error).removeprefix("-: "), self.picture.name  # that is what bytes are called
+        line = line if line.startswith(f"{name}: ") else f"{name}: {line}"
+        return dumps(Reading(name, error=line).to_dict(), indent=None).encode()
 
 
 class Readers:

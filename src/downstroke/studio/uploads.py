@@ -231,14 +231,21 @@ async def from_form(request: Request) -> Wanted:
 
 
 def in_words(errors: Sequence[Any]) -> str:
-    """The first of pydantic's complaints."""
-    for error in errors:  # of a picture each type that it could have had complains; a float says what was meant
-        if error["loc"][:1] == ("images",) and isinstance(error["input"], float):
+    """The first of pydantic's complaints; of a picture each type that it could have had complains."""
+    inner = [error for error in errors if error["loc"][:1] == ("images",) and len(error["loc"]) > 1]
+    for error in inner:  # a float says what was meant
+        if isinstance(error["input"], float):
             return (
                 f"images[{error['loc'][1]}]: the level {error['input']:g} is no whole number; "
                 f"expected 28 rows of 28, 0 to 255 (levels 0 to 1: multiply by 255)"
             )
-    first = errors[0]
+    if inner:
+        return (
+            f"images[{inner[0]['loc'][1]}]: no picture; expected a file's bytes in base64, or 28 rows of 28 whole "
+            f"numbers from 0 to 255"
+        )
+    # A field that is not known says more than one that is therefore missing.
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     where = ".".join(shown(str(part)[:60]) for part in first["loc"] if part != "body")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{where + ': ' if where else ''}{first['msg']}{more}"

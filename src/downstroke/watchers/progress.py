@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from downstroke.errors import shown
+from downstroke.history import four_decimals
 from downstroke.learning.events import EpochDone, Event, Note, StepDone
 from downstroke.watchers.notebook import NotebookProgress, in_notebook
 
@@ -34,11 +35,11 @@ def cells(row: EpochRow, images_per_s: float) -> list[str]:
     return [
         str(row.epoch),
         f"{row.step:,}",
-        f"{row.batch_loss:.4f}",
-        f"{row.loss:.4f}",
-        _number(row.val_loss, ".4f"),
+        four_decimals(row.batch_loss),
+        four_decimals(row.loss),
+        four_decimals(row.val_loss) if math.isfinite(row.val_loss) else "-",
         f"{row.accuracy:.2%}",
-        _number(row.val_accuracy, ".2%"),
+        f"{row.val_accuracy:.2%}" if math.isfinite(row.val_accuracy) else "-",
         f"{row.lr:.3g}",
         f"{images_per_s:,.0f}",
     ]
@@ -137,7 +138,7 @@ class LiveProgress:
             "epoch": f"epoch {event.epoch} of {event.last_epoch}",
             "bar": ProgressBar(total=event.batches, completed=event.batch, width=24),
             "step": f"step {event.row.step:,}",
-            "batch loss": f"batch loss {event.row.batch_loss:.4f}",
+            "batch loss": f"batch loss {four_decimals(event.row.batch_loss)}",
             "lr": f"lr {event.row.lr:.3g}",
             "images/s": f"{self._speed.now():,.0f} images/s",
             "left": f"{_duration(left * self._speed.step_s())} left",
@@ -239,10 +240,6 @@ def _redraws() -> bool:
     A notebook's `!command` has a terminal, too, but keeps all that is ever written to it.
     """
     return sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ and os.environ.get("TERM") != "dumb"
-
-
-def _number(value: float, form: str) -> str:
-    return format(value, form) if math.isfinite(value) else "-"
 
 
 def _duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from downstroke.data import sources
 from downstroke.data.dataset import Part
-from downstroke.errors import DownstrokeError
+from downstroke.errors import DownstrokeError, RunError
 from downstroke.learning.models import Network
 from downstroke.reading.batch_norm_folding import folded
 from downstroke.reading.shipped import shipped
@@ -72,6 +72,8 @@ class Subject:
             told = {key: record["val"][key] for key in ("images", "accuracy", "loss")}
             return cls(SHIPPED, folded(one.network), one.classes, one.threshold, recipe, record["epoch"], told, None)
         weights = run.weights()
+        if not weights.step:
+            raise RunError(f"{run.name} has learned nothing yet; train it for an epoch before it is exported")
         threshold = -math.inf if weights.least_score is None else weights.least_score
         row = next((row for row in run.history if row.epoch == weights.epoch), None)
         known = row is not None and row.val_loss is not None and math.isfinite(row.val_loss)

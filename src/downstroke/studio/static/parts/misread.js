@@ -6,14 +6,15 @@ import { count, percent, several } from "../lib/format.js";
 const AT_FIRST = 30; // images that are shown before one asks for all
 
 // `again(label, prediction, everything)` shows another choice of them.
-export function misread({ misread: all, classes }, label, prediction, everything, again) {
+export function misread({ misread: all, classes, errors }, label, prediction, everything, again) {
   const some = all.filter(
     (one) => (label === null || one.label === label) && (prediction === null || one.prediction === prediction),
   );
   const shown = everything ? some : some.slice(0, AT_FIRST);
   const what =
     label === null
-      ? `${several(all.length, "misread image")}, the most certain first`
+      ? `${several(errors, "misread image")}, the most certain first` +
+        (all.length < errors ? `; the other ${count(errors - all.length)} are not shown` : "")
       : `${several(some.length, "image")} of ${classes[label]} read as ${classes[prediction]}`;
   if (!all.length) return h("p", {}, "No image was misread.");
   return [
@@ -28,9 +29,7 @@ export function misread({ misread: all, classes }, label, prediction, everything
     h(
       "ul",
       { class: "misread" },
-      shown
-        .sort((a, b) => Math.max(...b.probabilities) - Math.max(...a.probabilities))
-        .map((one) => card(one, classes)),
+      shown.map((one) => card(one, classes)),
     ),
     shown.length < some.length
       ? h(

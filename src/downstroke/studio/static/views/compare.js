@@ -39,7 +39,7 @@ const muted = (text) => h("p", { class: "muted" }, text);
 class Page {
   constructor(names, signal) {
     Object.assign(this, { signal, wanted: names });
-    this.ticked = null; // names in the order in which they were ticked: the others are compared with the first
+    this.ticked = null; // names in the order in which they were ticked
     this.runs = [];
     this.histories = new Map(); // name -> epochs
     this.asked = 0;
@@ -136,8 +136,8 @@ class Page {
       ),
     );
     const told = [];
-    for (const other of ticked.slice(1)) {
-      told.push(await paired(ticked[0], other, signal));
+    for (const [first, second] of pairs(ticked)) {
+      told.push(await paired(first, second, signal));
       if (mine !== this.asked) return;
       replace(this.sentences, told);
     }
@@ -172,6 +172,9 @@ function choices(rows) {
     rows,
   );
 }
+
+// Every two of the names.
+const pairs = (names) => names.flatMap((first, index) => names.slice(index + 1).map((second) => [first, second]));
 
 async function paired(first, second, signal) {
   try {
