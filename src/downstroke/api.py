@@ -9,12 +9,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from downstroke.errors import DownstrokeError, RecipeError, RunError, saying_what_is_missing
+from downstroke.errors import DownstrokeError, RecipeError, RunError, saying_what_is_missing, shown
 from downstroke.recipe import Recipe, named
 from downstroke.runs import run as run_room
 
@@ -36,11 +37,12 @@ class Run(run_room.Run):
     """A run, and all that can be done with one.
 
     `stopped` says why this process' training of it ended; None where it was only opened. `notices`: one line
-    for each thing to know about how it was continued.
+    for each thing to know about how it was continued. `picture`: the losses as they were drawn at the end, or None.
     """
 
     stopped: StopReason | None = None
     notices: tuple[str, ...] = ()
+    picture: Path | None = None
 
     def __init__(self, folder: str | os.PathLike[str], *, trust: bool = False) -> None:
         """The run in that folder; `Run.open` finds one by its name. `trust`: as there."""
@@ -344,7 +346,13 @@ def _follow(training: Training, run: Run, progress: bool, watch: Watcher | None,
         with suppress(DownstrokeError):  # the first error is the one to report, not that the plot failed as well
             _draw(run, first)
         raise
-    _draw(run, first)
+    try:
+        _draw(run, first)
+    except DownstrokeError as error:  # what was trained is whole, and is reported, with its picture or without
+        line = f"{error}; to draw the losses later: downstroke plot {run.typed}"
+        run.notices = (*run.notices, line)
+        if progress:
+            print(f"note: {shown(line)}", file=sys.stderr)
 
 
 def _draw(run: Run, first: bool) -> None:
@@ -352,3 +360,4 @@ def _draw(run: Run, first: bool) -> None:
         from downstroke.show import losses
 
         losses.AHEAD.draw(run)
+        run.picture = run.folder / run_room.LOSS_PICTURE

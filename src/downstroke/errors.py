@@ -133,6 +133,10 @@ class LogError(DownstrokeError, ValueError):
     """A training log that cannot be read, or that has no val loss."""
 
 
+class NoValLossYetError(LogError):
+    """A log that is missing, empty, half written, or has no val loss so far: more lines may bring one."""
+
+
 class RunError(DownstrokeError):
     """A run folder that is missing, taken, in use or damaged."""
 

@@ -40,6 +40,34 @@ READ = {
     "xgboost-evals": json.dumps({"train": {"logloss": TRAIN}, "eval": {"logloss": VAL}}),
     "ludwig": json.dumps({name: {"combined": {"loss": held}, "label": {"loss": held}}
                           for name, held in (("training", TRAIN), ("validation", VAL))}),
+    "bars": lines("{n}|{t}|{v}", "epoch|loss|val_loss\n"),
+    "separator-at-the-end": lines("{n},{t},{v},", "epoch,loss,val_loss\n"),
+    "names-of-two-words": lines("{n}      {t}      {v}", "epoch  train loss  val loss\n"),
+    "pandas-printed": lines("{i}  {t}  {v}", "     loss  val_loss\n"),
+    "pandas-index": lines("{i},{n},{t},{v}", "Unnamed: 0,epoch,loss,val_loss\n"),
+    "skorch-printed": lines("    {n}    {t}  0.5  {v}  0.01",
+                            "  epoch    train_loss  valid_acc  valid_loss  dur\n-------  ------  ---  ---  ---\n"),
+    "numpy-savetxt": lines("{n} {t} {v}", "# epoch loss val_loss\n"),
+    "model-card": "---\nlicense: mit\n---\n# A model\n\n- Loss: 0.4\n\n" + lines(
+        "| {t} | {n}.0 | {n}00 | {v} |",
+        "| Training Loss | Epoch | Step | Validation Loss |\n|:---:|:---:|:---:|:---:|\n") + "\n### Versions\n",
+    "percent-and-an-lr-in-brackets": lines("{n},{t},{v},50.0%,[0.1]", "epoch,loss,val_loss,val_acc,lr\n"),
+    "fairseq-json": lines(
+        '2023-01-01 | INFO | train | {{"epoch": {n}, "train_loss": "{t}", "train_nll_loss": "9", "train_lr": "0.1"}}\n'
+        '2023-01-01 | INFO | valid | {{"epoch": {n}, "valid_loss": "{v}", "valid_best_loss": "0.1"}}'),
+    "hugging-face-5": lines("{{'loss': '{t}', 'epoch': '{n}'}}\n{{'eval_loss': '{v}', 'epoch': '{n}'}}"),
+    "informer": lines("Epoch: {n}, Steps: 9 | Train Loss: {t} Vali Loss: {v} Test Loss: 9.9\n"
+                      "Validation loss decreased (0.6 --> {v}).  Saving model ..."),
+    "means": lines("Epoch {n} - avg_train_loss: {t}  avg_val_loss: {v}"),
+    "loss-first": lines("Epoch {n}, loss(train): {t}, loss(val): {v}"),
+    "loss-after-epoch": lines("Training loss after epoch {n}: {t}\nValidation loss after epoch {n}: {v}"),
+    "pytorch-example": lines("Train Epoch: {n} [0/60 (0%)]\tLoss: {t}\n\nTest set: Average loss: {v}, Acc: 9/10\n"),
+    "keras-str": str({"loss": TRAIN, "val_loss": VAL}),
+    "history-of-sets": json.dumps({"train": {"loss": TRAIN}, "val": {"loss": VAL}}),
+    "wandb-chart-of-a-run-named-eval": lines(
+        '"{n}","{t}","0","9","{v}","0","9"',
+        '"Step","eval-run - loss","eval-run - loss__MIN","eval-run - loss__MAX",'
+        '"eval-run - val/loss","eval-run - val/loss__MIN","eval-run - val/loss__MAX"\n'),
     "pandas": json.dumps({name: {str(i): loss for i, loss in enumerate(held)}
                           for name, held in (("loss", TRAIN), ("val_loss", VAL))}),
 }  # fmt: skip
@@ -54,6 +82,38 @@ def test_a_log_as_a_program_writes_it_is_read(kind: str, tmp_path: Path) -> None
     assert curve.loss is not None
     np.testing.assert_allclose(curve.loss, TRAIN)
     np.testing.assert_allclose(curve.epoch, np.arange(1, len(VAL) + 1))
+
+
+def test_a_metric_of_mlflow_with_a_slash_lies_in_a_folder(tmp_path: Path) -> None:
+    for name, held in (("val/loss", VAL), ("train/loss", TRAIN)):
+        path = tmp_path / "run" / "metrics" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(f"{1691409746901 + i} {loss} {i}\n" for i, loss in enumerate(held)))
+    for folder in ("run", "run/metrics"):
+        curve = logs.read(tmp_path / folder)
+        np.testing.assert_allclose(curve.val_loss, VAL)
+        np.testing.assert_allclose(curve.loss, TRAIN)
+
+
+def test_a_folder_without_a_log_names_what_may_be_one(tmp_path: Path) -> None:
+    for name in ("out/version_0/metrics.csv", "out/training.log", "out/weights.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("epoch,val_loss\n1,0.5\n")
+    with pytest.raises(LogError, match=r"it has training\.log, version_0/metrics\.csv: name one$"):
+        logs.read(tmp_path / "out")
+
+
+def test_a_pointer_of_git_lfs_is_told_in_a_folder_too(tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    with pytest.raises(LogError, match="pointer of Git LFS"):
+        logs.read(tmp_path)
+
+
+def test_histories_of_folds_are_no_boosted_trees(tmp_path: Path) -> None:
+    log = tmp_path / "folds.json"
+    log.write_text(json.dumps({fold: {"loss": TRAIN, "val_loss": VAL} for fold in ("fold_1", "fold_2")}))
+    with pytest.raises(LogError, match="fold_1/val_loss, fold_2/val_loss could each be the val loss"):
+        logs.read(log)
 
 
 def test_what_is_taken_for_the_val_loss_of_trees_is_said(tmp_path: Path) -> None:

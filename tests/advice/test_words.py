@@ -196,3 +196,18 @@ def test_a_loss_that_was_no_number_throughout_is_told_from_one_that_was_not_meas
     path.write_text(f"{header}\n1,8,1.0,0.1,2.0,2.0,0.1,,\n")
     with pytest.raises(logs.LogError, match="no val loss was measured"):
         logs.read(path)
+
+
+def test_a_small_rise_is_no_swing() -> None:
+    falling = [0.02, 0.018, 0.0171, 0.0135, 0.0128, 0.0124, 0.0082, 0.0084, 0.0081]  # steps down of unequal size
+    seen = curve([3 * loss for loss in falling], lr=np.full(len(falling), 0.03))
+    assert seen.noise is not None
+    assert "swings" not in advise(seen).reason
+    assert "too large" not in advise(seen).reason
+
+
+def test_a_loss_that_climbs_in_small_steps_is_said_to_have_gone_up() -> None:
+    climbs = [175 * 1.04**epoch for epoch in range(15)]
+    for said in advise_every(curve(climbs, climbs, lr=np.full(15, 0.006))):
+        if said.verdict == "unstable":
+            assert "swings" not in said.reason

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,57 @@ def test_a_loss_that_is_no_number_is_unstable_and_a_wrong_state_is_named() -> No
         AdviceStopper("hasty")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"val_loss": None}, {"val_loss": "low"}, {"val_loss": np.zeros(2)}, {"val_loss": 0.5, "loss": "low"}],
+    ids=["nothing", "a word", "two numbers", "a word for loss"],
+)
+def test_what_is_no_number_is_one_line_and_leaves_no_trace(given: dict[str, Any]) -> None:
+    stopper = AdviceStopper()
+    stopper.update(0.5)
+    before = stopper.state_dict()
+    with pytest.raises(DownstrokeError, match=r"loss is .*; expected a number$"):
+        stopper.update(**given)
+    np.testing.assert_equal(stopper.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        {"val_loss": [0.5], "loss": [], "lr": []},
+        {"val_loss": ["low"], "loss": [0.5], "lr": [0.5]},
+        {"val_loss": [0.5], "loss": [0.5], "lr": [0.5], "operating_point": "hasty"},
+    ],
+    ids=["nothing", "lists of two lengths", "a word", "no operating point"],
+)
+def test_a_state_that_is_none_is_one_line_and_leaves_no_trace(wrong: Any) -> None:
+    stopper = AdviceStopper()
+    stopper.update(0.5)
+    before = stopper.state_dict()
+    with pytest.raises(DownstrokeError, match=r"expected|there are"):
+        stopper.load_state_dict(wrong)
+    np.testing.assert_equal(stopper.state_dict(), before)
+
+
+def test_whether_the_last_epoch_was_the_best_is_known_after_a_state_was_loaded() -> None:
+    first, second = AdviceStopper(), AdviceStopper()
+    assert not first.improved
+    for val_loss, best in ((0.5, True), (math.nan, False), (0.6, False), (0.4, True)):
+        first.update(val_loss)
+        second.load_state_dict(first.state_dict())
+        assert first.improved is second.improved is best
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
+@pytest.mark.parametrize("name", ["KerasAdvice", "LightningAdvice", "TransformersAdvice"])
+def test_a_score_is_not_monitored_as_if_it_were_a_loss(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip(callbacks._HOME[name])
+    with pytest.raises(DownstrokeError, match=r"accuracy is a score by its name \(accuracy\), not a loss"):
+        getattr(callbacks, name)(monitor="val_accuracy")
+
+
 @pytest.mark.parametrize("name", sorted(set(callbacks.__all__) - {"AdviceStopper"}))
 def test_a_framework_that_is_not_installed_is_named_with_how_to_install_it(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -98,6 +150,22 @@ def test_keras_is_stopped_and_gets_its_best_weights_back(noise: Noise, monkeypat
     assert callback.stopper.advice.stop
     best = model.evaluate(x[40:], y[40:], verbose=0)
     assert best == pytest.approx(min(told.history["val_loss"]), rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
+def test_keras_may_measure_val_at_some_epochs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    from downstroke.callbacks import KerasAdvice
+
+    for every, measured in ((2, 3), ([1, 4], 2)):
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        rows = np.ones((4, 1), np.float32)
+        callback = KerasAdvice(validation_freq=every, operating_point="thorough")
+        model.fit(rows, rows, validation_data=(rows, rows), validation_freq=every, epochs=6, verbose=0,
+                  callbacks=[callback])  # fmt: skip
+        assert len(callback.stopper) == measured
 
 
 @pytest.mark.filterwarnings("ignore")  # of the framework itself
@@ -148,6 +216,22 @@ def test_lightning_is_stopped_and_its_checkpoint_holds_the_state(
 
 
 @pytest.mark.filterwarnings("ignore")  # of the framework itself
+def test_lightning_may_measure_val_across_epochs_and_another_training_begins_anew(
+    lightning_module: Any, loaders: Callable[[int], list[Any]]
+) -> None:
+    lightning = pytest.importorskip("lightning")
+    from downstroke.callbacks import LightningAdvice
+
+    callback = LightningAdvice()
+    for _ in range(2):  # 5 batches an epoch, val after every 8: in the epochs 2, 4 and 5
+        trainer = lightning.Trainer(max_epochs=5, val_check_interval=8, check_val_every_n_epoch=None, logger=False,
+                                    callbacks=[callback], enable_checkpointing=False, enable_progress_bar=False,
+                                    enable_model_summary=False, accelerator="cpu")  # fmt: skip
+        trainer.fit(lightning_module, *loaders(8))
+        assert len(callback.stopper) == 3
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
 def test_the_trainer_of_hugging_face_is_stopped_and_its_state_comes_back() -> None:
     transformers = pytest.importorskip("transformers")
     from downstroke.callbacks import TransformersAdvice
@@ -163,3 +247,28 @@ def test_the_trainer_of_hugging_face_is_stopped_and_its_state_comes_back() -> No
     assert number <= 17
     again = TransformersAdvice.from_state(json.loads(json.dumps(callback.state())))
     assert again.stopper.advice == callback.stopper.advice
+
+
+@pytest.mark.filterwarnings("ignore")  # of the framework itself
+def test_the_trainer_of_hugging_face_goes_on_from_its_log_and_a_wrong_metric_is_named() -> None:
+    transformers = pytest.importorskip("transformers")
+    from downstroke.callbacks import TransformersAdvice
+
+    args, control = SimpleNamespace(eval_strategy="epoch"), transformers.TrainerControl()
+    state = transformers.TrainerState(global_step=8, epoch=8.0)
+    for number, (val_loss, loss) in enumerate(overfitting(8), start=1):
+        state.log_history += [{"loss": loss, "step": number}, {"eval_loss": val_loss, "step": number}]
+    resumed, other = TransformersAdvice(monitor="loss"), TransformersAdvice(monitor="val_loss")
+    resumed.on_train_begin(args, state, control)
+    assert len(resumed.stopper) == 8
+    resumed.on_train_end(args, state, control)
+    resumed.on_evaluate(args, state, control, metrics={"eval_loss": 9.0})
+    assert len(resumed.stopper) == 8, "an evaluation after training is no part of it"
+    resumed.on_train_begin(args, transformers.TrainerState(epoch=0), control)
+    resumed.on_evaluate(args, transformers.TrainerState(epoch=0), control, metrics={"eval_loss": 9.0})
+    assert len(resumed.stopper) == 0, "nor is one of the W before training"
+    other.on_evaluate(args, state, control, metrics={"eval_loss": 0.5})
+    with pytest.raises(DownstrokeError, match=r"measured eval_loss; expected eval_val_loss$"):
+        other.on_step_begin(args, state, control)
+    with pytest.raises(DownstrokeError, match="eval_strategy is 'no'"):
+        other.on_train_begin(SimpleNamespace(eval_strategy="no"), state, control)

@@ -114,6 +114,10 @@ def test_a_log_is_watched_to_its_stop_and_drawn(tmp_path: Path) -> None:
     assert run("advise", log, "--watch", "--every").exit_code == 2
     drawn = json.loads(run("plot", log, "--out", tmp_path / "loss.svg", "--json").stdout)
     assert Path(drawn["plot"]).read_text().startswith("<?xml")
+    assert drawn["notes"] == []
+    log.write_text(log.read_text().replace("\n1,", "\n0,"))
+    [note] = json.loads(run("plot", log, "--out", tmp_path / "loss.svg", "--json").stdout)["notes"]
+    assert "counts epochs from 0" in note
 
 
 def test_train_ends_with_advice(tiny: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import downstroke
 from downstroke.cli import main
 from downstroke.learning import precision, threads
+from downstroke.learning.events import Note
 from downstroke.learning.machine import choose
 from downstroke.learning.threads import CoreUse, Watch, fitting
 from downstroke.runs import environment, files
@@ -85,9 +86,11 @@ def test_threads_that_changed_are_in_the_state_and_said(
     with Training.start(_recipe(tiny), runs_dir=tmp_path, name="run") as begun:
         left = iter(_seen(0, *[1.0] * 100))
         begun.learner.watch = Watch(2, 2, lambda: next(left), every_s=0)
-        list(begun)
+        *_, last = begun
     assert begun.run.position["threads"] == [[2, 1]]
-    assert any("1 from step 3" in notice for notice in begun.notices)
+    assert isinstance(last, Note)  # what shows the training shows it
+    assert "1 from step 3" in last.text
+    assert last.text in begun.notices
     assert torch.get_num_threads() == before
     assert files.read_json(begun.run.folder / "environment.json")["threads"] == 2
 

@@ -423,6 +423,18 @@ def test_an_environment_that_lacks_what_is_only_told_continues_and_says_so(runs:
     assert f"{key} was not recorded and is " in _said(["continue", str(runs / "hurt"), "--epochs", "1"])
 
 
+@pytest.mark.parametrize(("harm", "said"), [(b"", "it is empty"), (bytes(99), "it holds zeros only"), (b'{"', "")])
+def test_what_a_crash_left_of_a_json_file_is_said_in_words(runs: Path, harm: bytes, said: str) -> None:
+    for file, command in (("recipe.json", "advise"), ("environment.json", "test"), ("test.json", "test")):
+        kept = (runs / "hurt" / file).read_bytes()
+        (runs / "hurt" / file).write_bytes(harm)
+        assert f"{file} is damaged ({said}" in (line := _said([command, str(runs / "hurt")]))
+        assert "; restore it from a copy" in line
+        (runs / "hurt" / file).write_bytes(kept)
+    (runs / "hurt" / "last" / "state.json").write_bytes(harm)
+    assert f"last is damaged ({said}" in _said(["continue", str(runs / "hurt"), "--epochs", "1"])
+
+
 @pytest.mark.parametrize("value", [None, [], 3, 10**400, {"a": 1}])
 def test_a_device_that_is_no_text_is_damage_in_a_line(runs: Path, value: Any) -> None:
     path = runs / "hurt" / "environment.json"

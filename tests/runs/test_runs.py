@@ -26,7 +26,7 @@ from downstroke.errors import CheckpointError, DownstrokeError, NonFiniteError, 
 from downstroke.history import ValLosses
 from downstroke.learning.events import EpochDone, StepDone, StopReason
 from downstroke.recipe import Recipe
-from downstroke.runs import checkpoint, files
+from downstroke.runs import checkpoint, files, outputs
 from downstroke.runs.training import Training
 
 SMALL: dict[str, Any] = {"model": "mlp", "batch_size": 64, "val_size": 50, "lr": 0.01}
@@ -504,6 +504,28 @@ def test_a_training_whose_folder_is_gone_ends_in_a_line_and_leaves_another_run_a
     assert contents(tmp_path / "run") == before
 
 
+@pytest.mark.parametrize("file", ["metrics.csv", "steps.csv"])
+@pytest.mark.parametrize("then", ["removed", "replaced"])
+def test_rows_are_never_appended_to_a_file_that_was_removed_or_replaced(
+    tiny: Path, tmp_path: Path, file: str, then: str
+) -> None:
+    def go() -> None:
+        with Training.start(Recipe(data=str(tiny), **LINEAR), runs_dir=tmp_path, name="run") as training:
+            for event in training:
+                if isinstance(event, EpochDone) and event.row.epoch == 2:
+                    path = training.run.folder / file
+                    if then == "replaced":  # as an editor does that saves it
+                        shutil.copy(path, tmp_path / "copy")
+                        (tmp_path / "copy").replace(path)
+                    else:
+                        path.unlink()
+
+    with pytest.raises(RunError, match=rf"{file} was removed or replaced.*downstroke continue .*run$") as caught:
+        go()
+    assert "\n" not in str(caught.value)
+    assert Run.open("run", tmp_path).extend().history[-1].epoch == 3
+
+
 def test_a_disk_that_refuses_at_continue_names_the_run_what_is_kept_and_what_to_type(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -514,9 +536,94 @@ def test_a_disk_that_refuses_at_continue_names_the_run_what_is_kept_and_what_to_
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "write_bytes", full)
-        with pytest.raises(RunError, match=r"run cannot be written \(No space.*checkpoint is kept.*continue .*run"):
+        with pytest.raises(RunError, match=r"run cannot be written \(No space.*checkpoint is kept.*run --epochs 1$"):
             run.extend(epochs=1)
+        with pytest.raises(RunError, match=r"run --until-done --max-epochs 9 --lr 0.5$"):
+            run.extend(until_done=True, max_epochs=9, lr=0.5)
     assert run.extend(epochs=1).history[-1].epoch == 4
+
+
+def test_a_full_disk_costs_the_picture_of_a_training_and_not_its_report(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise DownstrokeError("cannot write loss.png: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("downstroke.show.losses.draw", full)
+        run = train(tiny, tmp_path, "run", **LINEAR)
+        assert run.stopped is StopReason.FINISHED
+        assert run.picture is None
+        assert "loss.png: No space left on device; to draw the losses later: downstroke plot " in run.notices[-1]
+        assert "note: cannot write loss.png" in capsys.readouterr().err
+    assert run.extend(epochs=1).picture == run.folder / "loss.png"
+
+
+def test_a_look_that_cannot_be_recorded_is_not_shown_and_one_that_is_recorded_is(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(tiny, tmp_path, "run", **LINEAR)
+    write, full = files.write_bytes, [""]
+
+    def refuse(path: Path, data: bytes) -> None:
+        if path.name in full:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, data)
+
+    def undrawn(*_: object) -> None:
+        raise DownstrokeError("cannot write confusion.png: No space left on device")
+
+    monkeypatch.setattr(files, "write_bytes", refuse)
+    full[:] = ["test.json"]
+    with pytest.raises(RunError, match=r"test.json cannot be written \(No space.*not recorded is not shown"):
+        run.test()
+    assert run.looks == []
+    full[:] = ["examined.npz"]
+    monkeypatch.setattr("downstroke.show.look.confusion_picture", undrawn)
+    look = run.test()
+    assert look["looks"] == len(run.looks) == 1
+    assert look["pictures"] == {"confusion": None, "misread": str(run.folder / "misread.png")}
+    assert look["undrawn"] == ["cannot write confusion.png: No space left on device"]
+    said = CliRunner().invoke(main, ["test", str(run.folder)])
+    assert said.exit_code == 0
+    assert "note: cannot write confusion.png" in said.stderr
+    assert "accuracy  " in said.stdout
+    assert "confusion" not in said.stdout
+
+
+def test_an_error_of_writing_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write to a full disk: it names nothing
+
+    monkeypatch.setattr(files, "sync", full)
+    for write in (files.write_bytes, outputs.write_output):
+        with pytest.raises(OSError, match="No space") as caught:
+            write(tmp_path / "out", b"-")
+        assert caught.value.filename == str(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["optimizer", "val"])
+def test_damage_to_what_only_training_or_compare_needs_costs_no_weights(tiny: Path, tmp_path: Path, file: str) -> None:
+    run = train(tiny, tmp_path, "run", **{**LINEAR, "optimizer": "adam"})
+    best = run.weights()
+    other = train(tiny, tmp_path, "other", **{**LINEAR, "seed": 1, "epochs": 1})
+    compared = downstroke.compare(run, other)
+    (run.folder / "best" / f"{file}.safetensors").write_bytes(b"")
+    weights = run.weights()
+    assert (weights.epoch, weights.damage) == (best.epoch, None)
+    assert downstroke.compare(run, other) == compared
+    run.extend(epochs=1, lr=1e-9)
+    assert "damaged" not in " ".join(run.notices)
+
+
+def test_a_hole_in_the_record_is_said_in_a_few_words(tiny: Path, tmp_path: Path) -> None:
+    run = train(tiny, tmp_path, "run", **{**LINEAR, "epochs": 9})
+    path = run.folder / "metrics.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], lines[1], lines[3], lines[7]]))
+    run.extend(epochs=1)
+    assert "metrics.csv lacks epoch 2, 4 to 6, 8 to 9 of 9" in run.notices[0]
 
 
 def edit_recipe(run: Run, **fields: Any) -> None:

@@ -1,5 +1,6 @@
 """Logs of other programs are drawn as runs are, with the forecast."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,3 +29,17 @@ def test_several_logs_are_named_in_one_picture(tmp_path: Path) -> None:
         assert picture.size == (1800, 1000)
     with pytest.raises(DownstrokeError, match="expected"):
         plot_logs({"a.csv": Curve(T, 1 / T)}, tmp_path / "loss.gif")
+
+
+def test_logs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    logs = {f"/a/long/way/to/{run}/metrics.csv": Curve(T, 1 / T) for run in ("one", "two")}
+    drawn = plot_logs(logs, tmp_path / "loss.svg").read_text()
+    assert ">one/metrics.csv" in drawn
+    assert ">two/metrics.csv" in drawn
+
+
+def test_one_row_has_ticks_of_whole_epochs(tmp_path: Path) -> None:
+    drawn = plot_logs({"a.csv": Curve(T[:1], T[:1])}, tmp_path / "loss.svg").read_text()
+    ticks = re.findall(r'id="xtick_\d+">.*?<text[^>]*>([^<]*)</text>', drawn, re.DOTALL)
+    assert ticks
+    assert all(float(tick.replace("\N{MINUS SIGN}", "-")).is_integer() for tick in ticks)

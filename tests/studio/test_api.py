@@ -597,7 +597,8 @@ def test_levels_that_are_floats_are_refused_in_words_of_a_person(client: httpx2.
     answer = client.post("/api/read", json={"images": [[[0.5] * 28] * 28]})
     assert answer.status_code == 422
     assert answer.json()["error"] == (
-        "images[0]: the level 0.5 is not a whole number; expected 28 rows of 28, 0 to 255 (levels 0 to 1: multiply by 255)"
+        "images[0]: the level 0.5 is not a whole number; "
+        "expected 28 rows of 28, 0 to 255 (levels 0 to 1: multiply by 255)"
     )
 
 

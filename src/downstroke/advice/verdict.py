@@ -41,9 +41,9 @@ LEARNED = 0.002  # relative: a fall below it is no learning
 class Advice:
     """A verdict: continue and too-early go on; plateau, overfitting and unstable stop."""
 
-    epoch: int
+    epoch: float  # an int where it is whole
     verdict: str
-    best_epoch: int | None
+    best_epoch: float | None
     best_val_loss: float | None
     forecast: tuple[Forecast, ...]
     reason: str
@@ -216,9 +216,9 @@ def _answer(
     finite = np.isfinite(curve.val_loss)
     best = int(np.nanargmin(np.where(finite, curve.val_loss, np.nan))) if finite.any() else None
     return Advice(
-        epoch=round(float(curve.epoch[-1])),
+        epoch=_whole(curve.epoch[-1]),
         verdict=verdict,
-        best_epoch=None if best is None else round(float(curve.epoch[best])),
+        best_epoch=None if best is None else _whole(curve.epoch[best]),
         best_val_loss=None if best is None else float(curve.val_loss[best]),
         forecast=forecast,
         reason=words.counted_in(curve, " ".join([reason, *words.warnings(curve, ROWS)])),
@@ -226,3 +226,8 @@ def _answer(
         step=None if curve.step is None else round(float(curve.step[-1])),
         likely_better=None if judged is None else judged.better,
     )
+
+
+def _whole(epoch: float) -> float:
+    """An epoch as it is told: an int, unless val was measured within it."""
+    return int(epoch) if epoch == int(epoch) else float(epoch)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from downstroke.advice.curve import Curve
+from downstroke.advice.logs.table import Say
 from downstroke.advice.verdict import Advice, advise
-from downstroke.errors import LogError
+from downstroke.errors import LogError, NoValLossYetError
 
 PAUSE = 1.0  # seconds between two looks
 
@@ -17,21 +21,28 @@ def watch(
     *,
     operating_point: str = "balanced",
     pause: Callable[[], None] = lambda: time.sleep(PAUSE),
+    say: Say = lambda line: None,
 ) -> Iterator[Advice]:
     """Advice after every row that `read` gives anew, the last of them a stop; between two looks `pause` is called.
 
-    A log that cannot be read once it could is being written, and is looked at again; one that cannot from the first is
-    waited for too where it has no row yet, else LogError.
+    A log that has no val loss yet is waited for, and `say` is told so once; LogError for a file that will never have
+    one. A log that could be read before and cannot now is being written, and is looked at again. Where another training
+    begins in it, its rows are told from the first.
     """
-    told = 0
+    told, waiting, first = 0, False, math.nan
     while True:
         try:
             curve = read()
         except LogError as error:
-            if not told and not _waits(error):
+            if not told and not isinstance(error, NoValLossYetError):
                 raise
+            if not told and not waiting:
+                say(f"waiting for a val loss: {error}")
+                waiting = True
             pause()
             continue
+        if not np.array_equal(curve.val_loss[0], first, equal_nan=True):
+            told, first = 0, float(curve.val_loss[0])
         for rows in range(told + 1, len(curve) + 1):
             said = advise(curve.first(rows), operating_point=operating_point)
             yield said
@@ -39,8 +50,3 @@ def watch(
                 return
         told = max(told, len(curve))
         pause()
-
-
-def _waits(error: LogError) -> bool:
-    """Whether the log has not begun yet."""
-    return any(words in str(error) for words in ("no such file", "No such file", "is empty", "holds no log"))

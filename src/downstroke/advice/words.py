@@ -124,13 +124,11 @@ def flat(curve: Curve, judged: Judged) -> str:
 
 def swings(curve: Curve) -> str:
     """That steps are too large."""
-    best = _least(curve)
-    if curve.val_loss[-1] > 2 * curve.val_loss[best]:
+    best, said = _least(curve), _swing(curve)
+    if said is None or curve.val_loss[-1] > 2 * curve.val_loss[best]:
         said = f"val loss went from {_at(curve, best)} to {_at(curve, -1)}"
         if curve.loss is not None and curve.loss[-1] > curve.loss[best]:
             said += f", and training loss from {_n(curve.loss[best])} to {_n(curve.loss[-1])}"
-    else:
-        said = _swing(curve)
     return f"Stop: unstable: {said}.{_smaller_lr(curve, -1)} {_kept(curve)}"
 
 
@@ -181,17 +179,18 @@ def _moved(curve: Curve) -> str:
         beside = f", well outside the noise (±{noise:.2g})" if clear else _noise(curve)
         return f"Val loss still falls: {moves}{beside}."
     told = f"Val loss does not fall at every epoch: {moves}{_noise(curve)}, the lowest {_at(curve, _least(curve))}."
-    if noise is not None and noise > SWINGS * float(np.median(last)):
-        swing = _swing(curve)
+    swing = _swing(curve)
+    if swing and noise is not None and noise > SWINGS * float(np.median(last)):
         told += f" {swing[0].upper()}{swing[1:]}.{_smaller_lr(curve, -1)}"
     return told
 
 
-def _swing(curve: Curve) -> str:
-    """The largest rise from one epoch to the next among the last ones."""
+def _swing(curve: Curve) -> str | None:
+    """The largest rise from one epoch to the next among the last ones; None where it is too small to be called that."""
     begin = max(0, len(curve) - RECENT)
-    rises = np.diff(curve.val_loss[begin:])
-    row = begin + int(np.argmax(rises))
+    row = begin + int(np.argmax(np.diff(curve.val_loss[begin:])))
+    if curve.val_loss[row + 1] - curve.val_loss[row] <= SWINGS * abs(curve.val_loss[row]):
+        return None
     return f"val loss swings: {_at(curve, row)}, {_at(curve, row + 1)}"
 
 

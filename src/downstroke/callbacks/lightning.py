@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning
 
-from downstroke.callbacks.stopper import AdviceStopper
+from downstroke.callbacks.stopper import AdviceStopper, loss_named
 from downstroke.errors import DownstrokeError
 
 
@@ -14,25 +14,37 @@ class LightningAdvice(lightning.Callback):  # type: ignore[misc]
     """Stops `Trainer.fit` when the advice is to stop; a checkpoint of the trainer holds its state.
 
     `Trainer(callbacks=[LightningAdvice(), ModelCheckpoint(monitor="val_loss")])`: the second keeps the best weights.
-    `monitor` and `train` name what the module logs with `self.log`; `train` may be missing.
+    `monitor` and `train` name what the module logs with `self.log`; `train` may be missing. It asks at the end of each
+    epoch in which val was measured. A new training begins anew.
     """
 
     def __init__(self, monitor: str = "val_loss", train: str = "train_loss", operating_point: str = "balanced") -> None:
         super().__init__()
-        self.monitor, self.train = monitor, train
+        self.monitor, self.train = loss_named(monitor), train
         self.stopper = AdviceStopper(operating_point)
+        self._measured = False  # val, since it was last asked
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Forget another training; a checkpoint to go on from is loaded after this."""
+        if stage == "fit" and not trainer.current_epoch:
+            self.stopper = AdviceStopper(self.stopper.operating_point)
+        self._measured = False
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Val was measured."""
+        self._measured = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Ask, where val was measured in this epoch; DownstrokeError where `monitor` was not logged."""
-        if (
-            trainer.fast_dev_run
-            or trainer.sanity_checking
-            or (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch
-        ):
+        if trainer.fast_dev_run or (trainer.enable_validation and not self._measured):
             return
+        self._measured = False
         logged = trainer.callback_metrics
         if self.monitor not in logged:
-            raise DownstrokeError(f"the module logged {', '.join(logged) or 'nothing'}; expected {self.monitor}")
+            raise DownstrokeError(
+                f"the module logged {', '.join(logged) or 'nothing'}; expected {self.monitor}: log it in "
+                f"validation_step, and give fit a loader of val"
+            )
         loss = logged.get(self.train)
         lr = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else None
         advice = self.stopper.update(

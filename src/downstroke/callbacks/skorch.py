@@ -7,7 +7,7 @@ from typing import Any
 
 import skorch.callbacks
 
-from downstroke.callbacks.stopper import AdviceStopper
+from downstroke.callbacks.stopper import AdviceStopper, loss_named
 from downstroke.errors import DownstrokeError
 
 
@@ -23,7 +23,8 @@ class SkorchAdvice(skorch.callbacks.Callback):  # type: ignore[misc]
         self.monitor, self.operating_point, self.load_best, self.sink = monitor, operating_point, load_best, sink
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Begin with what the net's history holds: `partial_fit` goes on."""
+        """Begin with what the net's history holds, as `partial_fit` goes on. DownstrokeError for a score."""
+        loss_named(self.monitor)
         self.stopper_ = AdviceStopper(self.operating_point)
         self.best_weights_: dict[str, Any] | None = None
         for row in net.history:
@@ -34,7 +35,8 @@ class SkorchAdvice(skorch.callbacks.Callback):  # type: ignore[misc]
         """Ask; DownstrokeError where `monitor` was not measured."""
         row = net.history[-1]
         if self.monitor not in row:
-            raise DownstrokeError(f"skorch measured no {self.monitor}; expected a train_split, to have a val loss")
+            measured = ", ".join(name for name, value in row.items() if isinstance(value, float)) or "nothing"
+            raise DownstrokeError(f"skorch measured {measured}; expected {self.monitor}: it needs a train_split")
         lr = net.optimizer_.param_groups[0]["lr"]
         advice = self.stopper_.update(row[self.monitor], loss=row.get("train_loss"), lr=float(lr))
         if self.stopper_.improved and self.load_best:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import reprlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from downstroke.advice.curve import Curve, Floats
+from downstroke.advice.logs.columns import score_in
 from downstroke.advice.verdict import OPERATING_POINTS, Advice, advise
 from downstroke.errors import DownstrokeError
 
@@ -29,27 +32,32 @@ class AdviceStopper:
 
     def __init__(self, operating_point: str = "balanced") -> None:
         """`operating_point`: quick, balanced or thorough; DownstrokeError for another."""
-        if operating_point not in OPERATING_POINTS:
-            raise DownstrokeError(f"no operating point {operating_point!r}; there are {', '.join(OPERATING_POINTS)}")
-        self.operating_point = operating_point
+        self.operating_point = _point(operating_point)
         self.advice: Advice | None = None
-        self.improved = False
         self._held: dict[str, list[float]] = {name: [] for name in _COLUMNS}
 
     def __len__(self) -> int:
         return len(self._held["val_loss"])
 
+    @property
+    def improved(self) -> bool:
+        """Whether the last val loss is lower than all before."""
+        *before, last = self._held["val_loss"] or [math.nan]
+        return math.isfinite(last) and last < min(filter(math.isfinite, before), default=math.inf)
+
     def update(self, val_loss: float, *, loss: float | None = None, lr: float | None = None) -> Advice:
         """What to do after one more epoch; `.stop` is True where training should end.
 
         `val_loss` may be nan or infinite, which is told as unstable. `loss` (of training) and `lr` make the advice
-        better; leave them out where they are not known.
+        better; leave them out where they are not known. DownstrokeError for what is no number; it leaves no trace.
         """
-        before = [value for value in self._held["val_loss"] if math.isfinite(value)]
-        value = float(val_loss)
-        self.improved = math.isfinite(value) and value < min(before, default=math.inf)
-        for name, given in zip(_COLUMNS, (value, loss, lr), strict=True):
-            self._held[name].append(math.nan if given is None else float(given))
+        given = {"val_loss": val_loss, "loss": loss, "lr": lr}
+        row = {
+            name: math.nan if value is None and name != "val_loss" else _number(name, value)
+            for name, value in given.items()
+        }
+        for name, value in row.items():
+            self._held[name].append(value)
         self.advice = advise(self.curve, operating_point=self.operating_point)
         return self.advice
 
@@ -71,9 +79,35 @@ class AdviceStopper:
         return {"operating_point": self.operating_point, **{name: list(values) for name, values in self._held.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict()`. DownstrokeError for a dict that is none."""
-        if not all(isinstance(state.get(name), list) for name in _COLUMNS):
-            raise DownstrokeError(f"the state has {', '.join(state) or 'nothing'}; expected what state_dict() gave")
-        self.operating_point = str(state.get("operating_point", self.operating_point))
-        self._held = {name: [float(value) for value in state[name]] for name in _COLUMNS}
+        """Go on from a `state_dict()`. DownstrokeError for what is none; it leaves no trace."""
+        if not isinstance(state, Mapping) or not all(isinstance(state.get(name), list) for name in _COLUMNS):
+            raise DownstrokeError(f"the state is {reprlib.repr(state)}; expected what state_dict() gave")
+        lengths = sorted({len(state[name]) for name in _COLUMNS})
+        if len(lengths) > 1:
+            raise DownstrokeError(
+                f"the state has lists of {', '.join(map(str, lengths))} numbers; expected what state_dict() gave"
+            )
+        held = {name: [_number(name, value) for value in state[name]] for name in _COLUMNS}
+        self.operating_point = _point(state.get("operating_point", self.operating_point))
+        self._held = held
         self.advice = advise(self.curve, operating_point=self.operating_point) if len(self) else None
+
+
+def loss_named(monitor: str) -> str:
+    """`monitor`, where it may name a loss. DownstrokeError where it names a score, of which the highest is the best."""
+    if score := score_in(monitor):
+        raise DownstrokeError(f"{monitor} is a score by its name ({score}), not a loss; monitor a loss")
+    return monitor
+
+
+def _point(operating_point: Any) -> str:
+    if operating_point not in OPERATING_POINTS:
+        raise DownstrokeError(f"no operating point {operating_point!r}; there are {', '.join(OPERATING_POINTS)}")
+    return str(operating_point)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last of a tensor of several numbers
+        raise DownstrokeError(f"{name} is {reprlib.repr(value)}; expected a number") from None

@@ -59,7 +59,10 @@ def advise(run: str | None, *, every: bool, watch: bool, operating_point: str, a
                 note(line)
 
         last = None
-        for advice in following.watch(lambda: curve_of(run, say=once, **reading)[0], operating_point=operating_point):
+        followed = following.watch(
+            lambda: curve_of(run, say=once, **reading)[0], operating_point=operating_point, say=note
+        )
+        for advice in followed:
             if not as_json and (sys.stdout.isatty() or last is None or advice.verdict != last):
                 tell(f"epoch {advice.epoch:<4} {advice.verdict:12} {advice.reason}")
             last = advice.verdict
@@ -128,10 +131,16 @@ def plot(runs: tuple[str, ...], *, out: Path | None, runs_dir: str, as_json: boo
     for run in runs:
         check_there(run, runs_dir)
     if any(is_log(run, runs_dir) for run in runs):
-        curves = {run: curve_of(run, runs_dir=runs_dir, say=lambda line: say(f"note: {line}"))[0] for run in runs}
+        notes: list[str] = []
+
+        def note(line: str) -> None:
+            notes.append(line)
+            say(f"note: {line}")
+
+        curves = {run: curve_of(run, runs_dir=runs_dir, say=note)[0] for run in runs}
         path = plot_logs(curves, out or Path("losses.png")).resolve()
         if as_json:
-            print_json({"logs": list(runs), "plot": str(path)})
+            print_json({"logs": list(runs), "plot": str(path), "notes": notes})
         else:
             tell(path)
         return

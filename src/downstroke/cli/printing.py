@@ -79,8 +79,8 @@ def print_summary(run: Run, summary: dict[str, Any], advice: Advice | None) -> N
             f"best weights: epoch {summary['best_epoch']}, val loss {four_decimals(summary['val_loss'])}, "
             f"val accuracy {summary['val_accuracy']:.2%}"
         )
-    if summary["epochs"]:
-        tell(f"plot:   {run.typed}/loss.png")
+    if run.picture:
+        tell(f"plot:   {run.typed}/{run.picture.name}")
     if summary["stopped"] == "interrupted":
         return
     if advice:

@@ -37,22 +37,25 @@ def test(run: str | None, *, weights: str | None, runs_dir: str, trust: bool, as
 
     opened = Run.open(run, runs_dir, trust=trust)
     result = opened.test(weights, **moved)
-    if result["damage"]:
-        say(f"note: {result['damage']}")
+    for line in [*([result["damage"]] if result["damage"] else []), *result["undrawn"]]:
+        say(f"note: {line}")
     if as_json:
         print_json(result)
         return
+    pictures = result["pictures"]
     low, high = result["accuracy_interval"]
     tell(
         f"look {result['looks']} at the test set of {opened.typed}, "
         f"with its {result['weights']} weights, epoch {result['epoch']}"
     )
     tell(f"accuracy   {result['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%})")
-    tell(f"misread    {result['errors']:,} of {result['images']:,}: {result['pictures']['misread']}")
+    where = f": {pictures['misread']}" if pictures["misread"] else ""
+    tell(f"misread    {result['errors']:,} of {result['images']:,}{where}")
     tell(f"NLL        {four_decimals(result['nll'])} nats, calibration error {result['ece']:.2%}")
     worst = sorted((share, name) for name, share in result["recall"].items() if not math.isnan(share))[:3]
     tell(f"recall     lowest for {', '.join(f'{name} ({share:.1%})' for share, name in worst)}")
-    tell(f"confusion  {result['pictures']['confusion']}")
+    if pictures["confusion"]:
+        tell(f"confusion  {pictures['confusion']}")
 
 
 def _fields(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Field]:

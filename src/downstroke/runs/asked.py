@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from downstroke.errors import DownstrokeError, counted
 from downstroke.runs import files
 from downstroke.runs.run import MOST_COUNTED, Run
 
 ASKED = "asked.json"
+
+
+def typed(**options: Any) -> str:
+    """Options of `continue` as one types them; those that are None or False are left out.
+
+    >>> typed(epochs=3, until_done=False, lr=None), typed(until_done=True, max_epochs=9)
+    ('--epochs 3', '--until-done --max-epochs 9')
+    """
+    words = []
+    for name, value in options.items():
+        if value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
 
 
 @contextmanager
@@ -37,6 +52,6 @@ def _unbegun(run: Run) -> list[str]:
         return []
     if epochs is not None and not (type(epochs) is int and 0 < epochs <= MOST_COUNTED):
         return []
-    asked = "--until-done" if epochs is None else f"--epochs {epochs}"
     done = "0 epochs" if epochs is None else f"0 of {counted(epochs, 'epoch')}"
+    asked = typed(epochs=epochs, until_done=epochs is None)
     return [f"an earlier continue {asked} was killed before it began, {done} done: run it again if you want them"]

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ _FILE = re.compile(r"[a-z]{1,40}\.safetensors")
 NOT_COMPARED = ("name", "data", "val_data", "epochs")
 #: What torch and the learner raise where tensors and a state do not fit a recipe or its network.
 MISFIT = (RuntimeError, LookupError, TypeError, ValueError, AttributeError, OverflowError)
+OPTIMIZER = "optimizer"  # the tensors that only training goes on with
 VAL = "val"  # of `best`, beside the weights: how they read the val images, `losses` and `right`, [N] each
 
 
@@ -112,15 +114,18 @@ def exists(run: Path, name: str) -> bool:
     return (run / name).exists() or (run / f"{name}.previous").exists()
 
 
-def load(run: Path, name: str) -> Checkpoint:
-    """Read checkpoint `name`, or the one before it where that is damaged. CheckpointError where neither is whole."""
+def load(run: Path, name: str, *, to_train: bool = True) -> Checkpoint:
+    """Read checkpoint `name`, or the one before it where that is damaged. CheckpointError where neither is whole.
+
+    With `to_train` False without what only training needs, the optimizer's state: damage there does not matter then.
+    """
     complaints: list[str] = []
     # Between two renames, `last` of a run that is being written is missing for an instant: look again.
     if not (run / name).exists():
         time.sleep(LOOK_AGAIN_S)
     for candidate in (run / name, run / f"{name}.previous", run / name):
         try:
-            tensors, state = _read(candidate)
+            tensors, state = _read(candidate, (VAL,) if to_train else (VAL, OPTIMIZER))
         except FileNotFoundError:
             if candidate.name == name and not complaints:
                 complaints.append(f"{candidate} is missing")
@@ -153,7 +158,7 @@ def val_readings(run: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | 
     from safetensors.numpy import load as arrays
 
     try:
-        held, state = _verified(run / "best")
+        held, state = _verified(run / "best", (OPTIMIZER,))
         found = arrays(held[VAL])
         losses, right = found["losses"], found["right"]
     except (FileNotFoundError, CheckpointError, KeyError, safetensors.SafetensorError):
@@ -162,23 +167,26 @@ def val_readings(run: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | 
     return (found, state) if whole else None
 
 
-def _read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
+def _read(folder: Path, without: Collection[str]) -> tuple[Tensors, dict[str, Any]]:
     import safetensors.torch as torch_format
 
-    held, state = _verified(folder)
+    held, state = _verified(folder, without)
     try:
-        return {name: torch_format.load(data) for name, data in held.items() if name != VAL}, state
+        return {name: torch_format.load(data) for name, data in held.items()}, state
     except (ValueError, TypeError, AttributeError, LookupError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{folder} is damaged ({' '.join(str(error).split())})") from None
 
 
-def _verified(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The bytes of each file by its name without `.safetensors`, and the state; every checksum fits."""
+def _verified(folder: Path, without: Collection[str] = ()) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The bytes of each file by its name without `.safetensors`, but for those `without`, and the state.
+
+    The checksum of each fits.
+    """
     path = folder / "state.json"
     if not folder.is_dir():
         raise FileNotFoundError(folder)
     try:
-        state = json.loads(_held(folder, "state.json", files.MOST_JSON))
+        state = files.parse_json(_held(folder, "state.json", files.MOST_JSON))
         if state.get("format") != FORMAT:
             raise CheckpointError(f"{path} has format {state.get('format')!r}; this downstroke reads {FORMAT}")
         if state.pop("checksum", None) != _checksum(state):
@@ -189,10 +197,12 @@ def _verified(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
                 raise CheckpointError(
                     f"{path} names {shown(file)[:100]!r}; expected the name of a .safetensors file here"
                 )
+            if (tensors := file.removesuffix(".safetensors")) in without:
+                continue
             data = _held(folder, file, MOST_BYTES)
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{folder / file} is damaged (its checksum does not fit)")
-            found[file.removesuffix(".safetensors")] = data
+            found[tensors] = data
         refuse_absurd(state)
     except FileNotFoundError as error:
         if not folder.is_dir():

@@ -8,7 +8,7 @@ from pathlib import Path
 from downstroke.advice import logs
 from downstroke.advice.curve import Curve
 from downstroke.advice.logs.table import Say
-from downstroke.errors import LogError, shown
+from downstroke.errors import NoValLossYetError, shown
 from downstroke.runs.run import RECIPE, Run
 
 Log = Run | str | os.PathLike[str] | None
@@ -21,10 +21,10 @@ def is_log(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs
 
 
 def check_there(log: str | os.PathLike[str], runs_dir: str | os.PathLike[str] = "runs") -> None:
-    """LogError for what looks like a file's path, where there is none and no run either."""
+    """NoValLossYetError for what looks like a file's path, where there is none and no run either."""
     path, runs = Path(log), (Path(log), Path(runs_dir) / log)
     if not path.exists() and (path.suffix or len(path.parts) > 1) and not any(run.is_dir() for run in runs):
-        raise LogError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
+        raise NoValLossYetError(f"no such file: {shown(str(path))}; expected a run, or the log of another program")
 
 
 def curve_of(

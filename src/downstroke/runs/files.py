@@ -55,15 +55,25 @@ def open_new(path: Path) -> BinaryIO:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, atomically."""
+    """Replace `path` by `data`, atomically. OSError names `path`."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    with naming(path):
+        try:
+            with open_new(beside) as file:
+                file.write(data)
+                sync(file)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within it, an OSError names `path`: a full disk names nothing, and else it is the file beside `path`."""
     try:
-        with open_new(beside) as file:
-            file.write(data)
-            sync(file)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def own(path: Path) -> Path:
@@ -104,13 +114,20 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, folder: Path | None = None) -> Any:
     """What `path` holds. RunError where it is missing or no JSON, or leads out of `folder` (`inside`)."""
     try:
-        return json.loads(read_inside(path, MOST_JSON, folder).decode())
+        return parse_json(read_inside(path, MOST_JSON, folder))
     except FileNotFoundError:
         raise RunError(f"{path} is missing; is {path.parent} a run's folder?") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror or error})") from None
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} cannot be read ({error})") from None
+        raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
+
+
+def parse_json(data: bytes) -> Any:
+    """What the UTF-8 JSON `data` says. ValueError that names what a crash leaves; RecursionError."""
+    if not data.strip(b"\0"):
+        raise ValueError("it holds zeros only" if data else "it is empty")
+    return json.loads(data.decode())
 
 
 def dumps(value: Any, indent: int | None = 2) -> str:
@@ -170,7 +187,7 @@ def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def still_at(file: IO[bytes], path: Path) -> bool:
+def still_at(file: IO[Any], path: Path) -> bool:
     """Whether `path` is the very file that is open as `file`, neither removed nor replaced since."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from downstroke.errors import DownstrokeError
-from downstroke.runs.files import dumps, is_stream, write_bytes
+from downstroke.runs.files import dumps, is_stream, naming, write_bytes
 
 
 def refuse_output(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
@@ -48,14 +48,12 @@ def write_output(path: Path, data: bytes) -> None:
 
     A device or pipe, and the file that this process' stdout goes to, is written to as it is. OSError names `path`.
     """
-    try:
+    with naming(path):
         if is_stream(path) or goes_to(path, 1) or goes_to(path, 2):
             with path.open("ab") as file:
                 file.write(data)
         else:
             write_bytes(Path(os.path.realpath(path)), data)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def output_json(path: Path, value: Any) -> None:

@@ -38,7 +38,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -152,7 +152,10 @@ class Record:
                 for file in (METRICS, STEPS)
             )
             self._saved = time.monotonic()
-            yield
+            try:
+                yield
+            finally:
+                self._metrics = self._steps = None
 
     def add_step(self, row: StepRow) -> None:
         """Append a step. Only within `appending`."""
@@ -236,8 +239,8 @@ class Record:
             self._write_rows(file, columns, [])
 
     @contextmanager
-    def reported(self) -> Iterator[None]:
-        """Within it, an OSError becomes one line: the run, what is kept, and what to type."""
+    def reported(self, flags: str = "") -> Iterator[None]:
+        """Within it, an OSError becomes one line: the run, what is kept, and what to type, `flags` included."""
         try:
             yield
         except OSError as error:
@@ -245,13 +248,22 @@ class Record:
                 raise RunError(self._gone) from None
             raise RunError(
                 f"{self.folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
-                f"Make room, then: downstroke continue {shlex.quote(str(self.folder))}"
+                f"Make room, then: {self._again(flags)}"
             ) from None
 
     def refuse_another_run(self) -> None:
-        """RunError where the folder is no longer that of this run."""
+        """RunError where the folder is no longer that of this run, or a file that rows are appended to is another."""
         if not files.still_at(self._lock, self._lock_path):
             raise RunError(self._gone)
+        for file, rows in ((METRICS, self._metrics), (STEPS, self._steps)):
+            if rows and not files.still_at(rows, self.folder / file):
+                raise RunError(
+                    f"{self.folder / file} was removed or replaced during training, and its rows would be lost: "
+                    f"training ends, and its last checkpoint is kept. To go on from there: {self._again('')}"
+                )
+
+    def _again(self, flags: str) -> str:
+        return f"downstroke continue {shlex.quote(str(self.folder))} {flags}".rstrip()
 
     @property
     def _gone(self) -> str:
@@ -286,14 +298,25 @@ class Record:
 
 
 def add_look(run: Run, look: dict[str, Any], probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    """Record a look at the test images, with the probabilities [N,C] of each; returns it with its number and time."""
-    with files.locked(run.folder / f".{LOOKS}.lock", f"{run.name} is being tested by another process; try again"):
-        before = run.looks
-        look = {"look": len(before) + 1, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **look}
-        files.write_json(run.folder / LOOKS, {"looks": [*before, look]})
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, look=look["look"], probabilities=probabilities)
-        files.write_bytes(run.folder / READINGS, buffer.getvalue())
+    """Record a look at the test images, with the probabilities [N,C] of each; returns it with its number and time.
+
+    RunError where the look cannot be recorded: then it must not be shown. The probabilities can be done without.
+    """
+    busy = f"{run.name} is being tested by another process; try again"
+    try:
+        with files.locked(run.folder / f".{LOOKS}.lock", busy):
+            before = run.looks
+            look = {"look": len(before) + 1, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **look}
+            files.write_json(run.folder / LOOKS, {"looks": [*before, look]})
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, look=look["look"], probabilities=probabilities)
+            with suppress(OSError):
+                files.write_bytes(run.folder / READINGS, buffer.getvalue())
+    except OSError as error:
+        raise RunError(
+            f"{run.folder / LOOKS} cannot be written ({error.strerror or error}), and a look at the test set that is "
+            f"not recorded is not shown. Make room, or make the folder writable, then test again"
+        ) from None
     return look
 
 

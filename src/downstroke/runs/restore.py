@@ -6,6 +6,8 @@ else gives way: rows after that position are removed, damaged records are set as
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from downstroke.errors import CheckpointError, RunError, shown
 from downstroke.learning.learner import Images, Learner
 from downstroke.runs import checkpoint
@@ -70,10 +72,11 @@ def _take_recipe(record: Record, learner: Learner, found: checkpoint.Checkpoint,
 
 def _report_gaps(record: Record, done: int) -> None:
     """Report the epochs of the first `done` that `metrics.csv` lacks."""
-    recorded = {row.epoch for row in record.run.history}
-    missing = [str(epoch) for epoch in range(1, done + 1) if epoch not in recorded]
-    if missing:
-        record.say(f"{METRICS} lacks epoch {', '.join(missing)} of {done}: it was cut or changed; no weights are lost")
+    recorded = sorted({row.epoch for row in record.run.history if row.epoch <= done})
+    gaps = [(before + 1, after - 1) for before, after in pairwise([0, *recorded, done + 1]) if after - before > 1]
+    if gaps:
+        missing = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in gaps)
+        record.say(f"{METRICS} lacks epoch {missing} of {done}: it was cut or changed; no weights are lost")
 
 
 def _keep_the_best(record: Record, learner: Learner) -> None:
@@ -85,7 +88,7 @@ def _keep_the_best(record: Record, learner: Learner) -> None:
         return
     at = learner.at
     try:
-        found = checkpoint.load(record.folder, "best")
+        found = checkpoint.load(record.folder, "best", to_train=False)
     except CheckpointError as error:  # training can go on without it
         record.say(f"{error}; the next epoch is the best so far")
         checkpoint.set_aside(record.folder, "best")

@@ -378,11 +378,11 @@ def _load(folder: Path, source: str, *, or_last: bool) -> tuple[Checkpoint, str]
     from downstroke.runs import checkpoint
 
     try:
-        return checkpoint.load(folder, source), source
+        return checkpoint.load(folder, source, to_train=False), source
     except CheckpointError as error:
         if source == "last" or not or_last:
             raise
-        last = checkpoint.load(folder, "last")
+        last = checkpoint.load(folder, "last", to_train=False)
         return replace(last, damage=f"{error}; the last one is used"), "last"
 
 

@@ -21,7 +21,7 @@ from downstroke.learning.learner import Images, Learner
 from downstroke.learning.loop import learn
 from downstroke.learning.threads import Watch, given_threads
 from downstroke.recipe import Recipe
-from downstroke.runs import loading, names
+from downstroke.runs import asked, loading, names
 from downstroke.runs.environment import describe, first_threads, same_machine, threads_again
 from downstroke.runs.parts import Parts
 from downstroke.runs.record import Record, new_folder, remove_unbegun
@@ -129,6 +129,17 @@ class Training:
         where the run is in use elsewhere, its data or its recipe changed, or no whole checkpoint is left.
         """
         refuse_foreign_code(run)
+        typed = asked.typed(
+            epochs=epochs,
+            until_done=until_done,
+            max_epochs=max_epochs,
+            lr=lr,
+            schedule=schedule,
+            threads=threads,
+            data=data,
+            val_data=val_data,
+            accept_recipe=accept_recipe,
+        )
         recipe, environment = run.recipe, run.environment
         changes = {key: value for key, value in (("lr", lr), ("schedule", schedule)) if value is not None}
         if until_done and epochs is not None:
@@ -157,7 +168,7 @@ class Training:
         self.notices.extend(notices)
         try:
             if self.record:
-                with self.record.reported():
+                with self.record.reported(typed):  # what was asked for is on disk at the end of it
                     restore(self.record, learner, train, accept_recipe=accept_recipe)
                     self._record_threads(environment["threads"])
                     self._set_goal(self.record, epochs, changes, most if until_done else None)
@@ -207,7 +218,7 @@ class Training:
                         record.save("best", learner, event.val)
                     record.save("last", learner, event.val)
                 elif isinstance(event, Stopped):
-                    self._report_threads(threads_before)
+                    said = self._threads_changed(threads_before)
                     if event.reason is StopReason.INTERRUPTED:
                         record.save_within_epoch(learner)
                 yield event
@@ -219,8 +230,8 @@ class Training:
         if epochs is None:
             return
         if most is not None:
-            asked, changes = changes, without_end(self.learner.recipe, at.leg.changes, changes)
-            if changes != asked:
+            wanted, changes = changes, without_end(self.learner.recipe, at.leg.changes, changes)
+            if changes != wanted:
                 self._say(
                     f"the {at.leg.changes['schedule']} schedule brings lr to 0 and ends: a new leg begins on the "
                     f"{changes['schedule']} schedule, from lr {changes['lr']:.3g}"
@@ -265,16 +276,19 @@ class Training:
         if now != (at.threads[-1][1] if at.threads else begun_with):
             at.threads.append([at.step, now])
 
-    def _report_threads(self, known: int) -> None:
-        """Add a line about the changes of threads in this training: those after the first `known` of the record."""
+    def _threads_changed(self, known: int) -> list[str]:
+        """A line about the changes of threads in this training: those after the first `known` of the record."""
         changes = self.learner.at.threads[known:]
-        if changes:
-            steps = ", ".join(f"{threads} from step {step + 1}" for step, threads in changes[:3])
-            more = f", and {counted(len(changes) - 3, 'change')} more" if len(changes) > 3 else ""
-            self._say(
-                f"threads changed as other programs used the cores: {steps}{more}; the weights' last bits depend on "
-                f"them. --threads N keeps them"
-            )
+        if not changes:
+            return []
+        steps = ", ".join(f"{threads} from step {step + 1}" for step, threads in changes[:3])
+        more = f", and {counted(len(changes) - 3, 'change')} more" if len(changes) > 3 else ""
+        line = (
+            f"threads changed as other programs used the cores: {steps}{more}; the weights' last bits depend on "
+            f"them. --threads N keeps them"
+        )
+        self._say(line)
+        return [line]
 
     def _say(self, line: str) -> None:
         if line not in self.notices:

@@ -86,13 +86,17 @@ def longest(learner: Learner, epoch_s: float) -> list[str]:
     left = (leg.max_epoch or 0) - learner.at.epoch
     if left < 1:
         return []
-    most = f"{counted(left, 'epoch')} more, {_minutes(left * epoch_s)} at {epoch_s:.2g} s an epoch"
+    most = f"{counted(left, 'epoch')} more, {_minutes(left * epoch_s)} at {_seconds(epoch_s)} an epoch"
     return [f"until done: at most {most}"]
 
 
 def _cool_down(epoch: int) -> int:
     """Over how many epochs lr falls to 0 after `epoch` epochs."""
     return max(1, round(COOL_DOWN * epoch))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 99.5 else f"{seconds:,.0f} s"
 
 
 def _minutes(seconds: float) -> str:

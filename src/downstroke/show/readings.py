@@ -188,5 +188,7 @@ def _save(image: Image.Image, path: Path) -> Path:
         image.save(content, Image.registered_extensions().get(path.suffix.lower(), path.suffix))
         write_output(path, content.getvalue())
     except (OSError, ValueError, KeyError) as error:  # of a suffix that names no kind of picture
+        if isinstance(error, OSError) and error.errno:
+            raise PictureError(f"{path}: cannot be written ({error.strerror})") from None
         raise PictureError(f"{path}: cannot be written ({error}); expected a name such as out.png") from None
     return path.resolve()

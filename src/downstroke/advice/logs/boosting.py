@@ -33,8 +33,13 @@ def table_of(path: Path, text: str, say: Say) -> Table | None:
 
 
 def evaluated(path: Path, found: Any, say: Say) -> Table | None:
-    """A dict of sets, each a dict of metrics, each a list, a number for every tree; None for others."""
+    """A dict of sets, each a dict of metrics, each a list, a number for every tree; None for others.
+
+    None of these programs calls a metric `loss` (`logloss` is another word): what does is the history of a network.
+    """
     if not isinstance(found, Mapping) or not found:
+        return None
+    if any("loss" in words_of(str(name)) for held in found.values() if isinstance(held, Mapping) for name in held):
         return None
     columns = {
         joined(place, name, "-"): values

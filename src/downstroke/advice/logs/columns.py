@@ -6,14 +6,14 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from downstroke.advice.logs.table import Say, Table
-from downstroke.errors import LogError, shown
+from downstroke.errors import LogError, NoValLossYetError, shown
 
-VAL = {"val", "valid", "validation", "eval", "evaluation", "dev"}
+VAL = {"val", "vali", "valid", "validation", "eval", "evaluation", "dev"}
 _TRAIN = {"train", "training"}
 #: Words in the name of a score: higher is better, and advice is drawn from losses.
 SCORES = {
@@ -64,6 +64,14 @@ def _number(table: Table, place: str, name: str, value: Any) -> float | None:
         ) from None
 
 
+def if_numbers(table: Table, name: str) -> list[float | None] | None:
+    """A column that advice can do without, row by row; None where something in it is no number."""
+    try:
+        return numbers(table, name)
+    except LogError:
+        return None
+
+
 def words_of(name: str) -> list[str]:
     """The words of a column's name, small: valLoss has two."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
@@ -71,12 +79,17 @@ def words_of(name: str) -> list[str]:
     return " ".join(_MEANS.get(word, word) for word in found).split()
 
 
+def score_in(name: str) -> str | None:
+    """The word that tells that a column holds a score: higher is better. None where there is none."""
+    return min(SCORES & set(words_of(name)), default=None)
+
+
 def asked(table: Table, name: str) -> str:
+    """The column that was asked for by name. LogError where there is none, or where it holds a score."""
     if name in table.names:
-        scores = SCORES & set(words_of(name))
-        if scores:
+        if score := score_in(name):
             raise LogError(
-                f"{table.file}: {column_name(name)} is a score by its name ({min(scores)}), not a loss; name a loss"
+                f"{table.file}: {column_name(name)} is a score by its name ({score}), not a loss; name a loss"
             )
         return name
     near = difflib.get_close_matches(name, table.names, 1)
@@ -85,10 +98,13 @@ def asked(table: Table, name: str) -> str:
 
 
 def val_column(table: Table, say: Say) -> str:
-    names = [name for name in table.names if not name.endswith(("__MIN", "__MAX"))]
-    found = _plainest(names, lambda words: "loss" in words and bool(VAL & words), {"epoch", "total", "combined"})
+    if not any(table.names):
+        raise LogError(f"{table.file} has no val loss: no number stands under a name; expected a row for each epoch")
+    metrics = _metrics(table)
+    names = list(metrics)
+    found = _plainest(metrics, lambda words: "loss" in words and bool(VAL & words), {"epoch", "total", "combined"})
     if not found:
-        found = _plainest(names, lambda words: "loss" in words and "test" in words, {"epoch"})
+        found = _plainest(metrics, lambda words: "loss" in words and "test" in words, {"epoch"})
         if len(found) == 1:
             say(f"{column_name(found[0])} is taken for the val loss")
     if not found:
@@ -99,7 +115,7 @@ def val_column(table: Table, say: Say) -> str:
             raise LogError(
                 f"{table.file} has scores ({listed(scores)}) and no val loss; advice needs a loss: log it, too"
             )
-        raise LogError(
+        raise NoValLossYetError(
             f"{table.file} has no val loss: no column is named like one; there are {listed(left)}: "
             f"name it with --val-loss, or log one"
         )
@@ -123,7 +139,7 @@ def _sum(table: Table, parts: Sequence[str], name: str, say: Say) -> str:
 
 def train_column(table: Table, say: Say) -> str | None:
     found = _plainest(
-        table.names,
+        _metrics(table),
         lambda words: "loss" in words and not (VAL | {"test"}) & words,
         {"epoch", "total", "combined", *_TRAIN},
     )
@@ -143,15 +159,28 @@ def lr_column(table: Table) -> str | None:
     groups = [name for name in table.names if re.fullmatch(r"lr/pg\d|x/lr\d", name)]
     if groups:
         return groups[-1]
-    found = _plainest(table.names, lambda words: "lr" in words or {"learning", "rate"} <= words, {"epoch", *_TRAIN})
+    found = _plainest(_metrics(table), lambda words: "lr" in words or {"learning", "rate"} <= words, {"epoch", *_TRAIN})
     return found[0] if found else None
 
 
-def _plainest(names: Sequence[str], fits: Callable[[set[str]], bool], neutral: set[str]) -> list[str]:
-    """The names that fit and have the fewest words besides `neutral` ones; among equals, the fewest words at all."""
+def _metrics(table: Table) -> dict[str, str]:
+    """The columns, each with the metric that it names.
+
+    W&B's export of a chart writes the run before it, `eval-run - train/loss`, and has two more columns for each, of its
+    lowest and highest.
+    """
+    bounds = ("__MIN", "__MAX")
+    of_runs = any(name.endswith(bounds) for name in table.names)
+    plain = [name for name in table.names if not name.endswith(bounds)]
+    return {name: name.rpartition(" - ")[2] if of_runs else name for name in plain}
+
+
+def _plainest(metrics: Mapping[str, str], fits: Callable[[set[str]], bool], neutral: set[str]) -> list[str]:
+    """The columns that fit and have the fewest words besides `neutral` ones; among equals, the fewest words at all."""
+    names = list(metrics)
     ranked = sorted(
         (len([word for word in words if word not in neutral]), len(words), index)
-        for index, words in enumerate(map(words_of, names))
+        for index, words in enumerate(map(words_of, metrics.values()))
         if fits(set(words))
     )
     return [names[index] for *rank, index in ranked if rank == list(ranked[0][:2])]

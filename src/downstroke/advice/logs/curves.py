@@ -16,7 +16,7 @@ from downstroke.advice.curve import Curve
 from downstroke.advice.logs import columns
 from downstroke.advice.logs.columns import column_name
 from downstroke.advice.logs.table import Say, Table
-from downstroke.errors import LogError, counted
+from downstroke.errors import LogError, NoValLossYetError, counted
 from downstroke.history import EPOCH_COLUMNS
 from downstroke.regular import read_regular
 
@@ -37,7 +37,7 @@ def curve_of(table: Table, loss: str | None, val_loss: str | None, say: Say) -> 
     val = columns.numbers(table, val_name)
     closing = [i for i, value in enumerate(val) if value is not None]
     if not closing:
-        raise LogError(
+        raise NoValLossYetError(
             f"{table.file}: no val loss was measured, column {column_name(val_name)} is empty; advice needs a val loss"
         )
     at, unit = _epochs(table, closing, say), table.unit
@@ -56,11 +56,15 @@ def curve_of(table: Table, loss: str | None, val_loss: str | None, say: Say) -> 
     stretch = np.searchsorted(epoch, at)
     kept = [closing[len(closing) - 1 - i] for i in last]
     _tell_of_scores(table, kept, [val[i] for i in kept], say)
+    lr_name = columns.lr_column(table)
+    if lr_name is not None and columns.if_numbers(table, lr_name) is None:
+        say(f"{column_name(lr_name)} is not a number in every row; it is left out")
+        lr_name = None
     return Curve(
         epoch=epoch,
         val_loss=np.array([val[i] for i in kept], dtype=np.float64),
         loss=_by_stretch(table, loss_name, stretch, len(epoch), np.mean),
-        lr=_by_stretch(table, columns.lr_column(table), stretch, len(epoch), lambda values: values[-1]),
+        lr=_by_stretch(table, lr_name, stretch, len(epoch), lambda values: values[-1]),
         classes=_classes(table),
         unit=unit,
         step=_steps(table, kept),
@@ -93,9 +97,9 @@ def _steps(table: Table, kept: Sequence[int]) -> NDArray[np.float64] | None:
         None,
     )
     if name is not None:
-        held = columns.numbers(table, name)
-        found = [held[i] for i in kept]
-        return None if None in found else np.array(found, dtype=np.float64)
+        held = columns.if_numbers(table, name)
+        found = [] if held is None else [held[i] for i in kept]
+        return None if held is None or None in found else np.array(found, dtype=np.float64)
     if table.places and table.places[0].startswith("step"):
         return np.array([float(table.places[i].removeprefix("step ")) for i in kept])
     return None
@@ -132,8 +136,8 @@ def _tell_of_scores(table: Table, kept: Sequence[int], val: Sequence[float | Non
         words = set(columns.words_of(name))
         # A name that one row lacks is passed over at once: each row of JSON lines may bring names of its own.
         if columns.SCORES & words and columns.VAL & words and all(name in table.rows[i] for i in kept):
-            column = columns.numbers(table, name)
-            held = [value for value in (column[i] for i in kept) if value is not None]
+            column = columns.if_numbers(table, name)
+            held = [] if column is None else [value for value in (column[i] for i in kept) if value is not None]
             if len(held) == len(kept) and max(held[-2:]) > max(held[:-2]):
                 said = (
                     f"{column_name(name)} still rises (at most {max(held):g} so far), though the val loss does not fall"

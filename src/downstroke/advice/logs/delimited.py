@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from typing import Any
 
 from downstroke.advice.logs.columns import listed, words_of
 from downstroke.advice.logs.table import Say, Table
-from downstroke.errors import LogError, counted
+from downstroke.errors import LogError, NoValLossYetError, counted
 from downstroke.history import EPOCH_COLUMNS
 
 #: What stands in a cell for a value that was not measured; Keras writes NA, Hugging Face's tables No log.
 _NOTHING = {"", "na", "n/a", "none", "null", "no log"}
 MOST_CELLS = 20_000_000
 _DECIMAL_COMMA = re.compile(r"^(-?\d+),(\d+(?:[eE][-+]?\d+)?)$")
+_DRAWN = set("|:-+= ")  # what lines are drawn with between the rows of a table
 _THOUSANDS = re.compile(r"^-?[1-9]\d{0,2}(?:,\d{3})+$")
 
 
@@ -42,13 +44,14 @@ def table_of(path: Path, text: str, say: Say) -> Table:
 def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Say, *, whole: bool) -> Table:
     """The rows of `reader`, which reads `lines`. `whole`: the last line has its end, and is not still being written."""
     names = [name.strip() for name in next(reader)]
-    if any(": " in name or "=" in name for name in names) or (len(names) == 1 and not _is_column(lines)):
+    if not _are_names(names) or (len(names) == 1 and not (_names_a_loss(names[0]) or _is_column(lines))):
         raise _unknown(path, lines)
     own = tuple(names) == EPOCH_COLUMNS
     rows: list[dict[str, Any]] = []
     places: list[str] = []
     headers: list[int] = []  # rows before which a line of names stands
-    for cells in filter(None, reader):
+    for found in filter(None, reader):
+        cells = _trimmed(found, len(names))
         place = f"line {reader.line_num}"
         if _is_header(cells):
             if [cell.strip() for cell in cells] != names:
@@ -60,6 +63,8 @@ def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Sa
         if len(cells) != len(names):
             if reader.line_num == len(lines) and not whole:
                 break  # still being written
+            if not rows and not any(map(_names_a_loss, names)):
+                raise _unknown(path, lines)  # two lines of prose
             raise LogError(
                 f"{path}, {place}: {counted(len(cells), 'field')}; expected {len(names)}, as in the first line"
             )
@@ -78,7 +83,7 @@ def _read(path: Path, reader: Any, lines: Sequence[str], separator: str, say: Sa
 
 
 def _unknown(path: Path, lines: Sequence[str]) -> LogError:
-    return LogError(
+    return NoValLossYetError(
         f"{path} is not a known kind of log: its first line is {lines[0][:60]!r}; expected the names of columns, such "
         f"as epoch,loss,val_loss, or lines that name a val loss and its value"
     )
@@ -89,17 +94,58 @@ def _lines_of(text: str) -> tuple[list[str], str]:
 
     Of a table in Markdown, or one drawn with bars, the lines that are rows.
     """
-    lines = [line for line in text.splitlines() if not line.startswith("#")] or [""]
-    bars = [line.strip() for line in lines if line.strip().startswith("|")]
-    if len(bars) > 1 and lines[0].lstrip()[:1] in ("|", "+"):
-        rows = [line.strip("|") for line in bars if set(line) - set("|:-+= ")]
+    every = text.splitlines()
+    lines = [line for line in every if not line.startswith("#")] or [""]
+    bars = [line.strip() for line in _barred(lines)]
+    if bars:
+        rows = [line.strip("|") for line in bars if set(line) - _DRAWN]
         return ["\t".join(cell.strip() for cell in row.split("|")) for row in rows] or [""], "\t"
-    separator = max(",;\t", key=lines[0].count)
+    above = _commented_head(every)
+    lines = [*([above] if above else []), *(line for line in lines if not line.strip() or set(line.strip()) - _DRAWN)]
+    separator = max(",;\t|", key=lines[0].count)
     if separator not in lines[0]:
-        words = [line.split() for line in lines if line.strip()]
-        if len({len(row) for row in words}) == 1 and _is_number(words[-1][0]):
-            return ["\t".join(line.split()) for line in lines], "\t"
+        for split in (r"\s+", r"\s{2,}"):  # the second for names of two words
+            words = [re.split(split, line.strip()) for line in lines if line.strip()]
+            if not text.endswith("\n") and len(words) > 2 and len(words[-1]) < len(words[-2]):
+                words.pop()  # still being written
+            width = len(words[-1]) if words else 0
+            if width and _is_number(words[-1][0]) and {len(row) for row in words[1:]} == {width}:
+                # pandas prints no name above the numbers of the rows
+                head = ["", *words[0]] if len(words[0]) == width - 1 else words[0]
+                if len(head) == width:
+                    return ["\t".join(row) for row in (head, *words[1:])], "\t"
     return lines, separator
+
+
+def _barred(lines: Sequence[str]) -> Sequence[str]:
+    """The lines of a table drawn with bars: of the first that names a loss, where prose stands around it."""
+    if lines[0].lstrip()[:1] in ("|", "+"):
+        barred = [line for line in lines if line.lstrip().startswith("|")]
+        return barred if len(barred) > 1 else []
+    for row, (line, below) in enumerate(itertools.pairwise(lines)):
+        if line.startswith("|") and "loss" in line.lower() and below.startswith("|") and not set(below) - _DRAWN:
+            return list(itertools.takewhile(lambda line: line.startswith("|"), lines[row:]))
+    return []
+
+
+def _commented_head(lines: Sequence[str]) -> str | None:
+    """The names of the columns in the comment above the first line, as numpy's savetxt writes them; None elsewhere."""
+    for above, line in itertools.pairwise(lines):
+        if not line.startswith("#") and line.strip():
+            cells = re.split(r"[,;\s]+", line.strip())
+            named = above.startswith("#") and "loss" in above and all(map(_is_number, cells))
+            return above.lstrip("# ") if named else None
+    return None
+
+
+def _names_a_loss(name: str) -> bool:
+    """Whether a cell is the name of a column of losses, and does not end in a value as a line of text does."""
+    return "loss" in words_of(name) and not re.search(r"(?:[:=]\s*\S+|\s[-+]?\d\S*)$", name)
+
+
+def _trimmed(cells: list[str], width: int) -> list[str]:
+    """The cells of a line without the empty one that a separator at its end makes."""
+    return cells[:-1] if len(cells) == width + 1 and not cells[-1].strip() else cells
 
 
 def _row(names: Sequence[str], cells: Sequence[str], separator: str) -> dict[str, Any]:
@@ -133,7 +179,7 @@ def _is_header(cells: Sequence[str]) -> bool:
     """Whether a line names columns: two at least, none of them a number."""
     if len(cells) < 2 or any(map(_is_number, cells)):
         return False
-    return any("loss" in words_of(cell) for cell in cells)
+    return any(map(_names_a_loss, cells))
 
 
 def _begins_again(rows: Sequence[dict[str, Any]], row: int, names: Sequence[str]) -> bool:
@@ -143,10 +189,17 @@ def _begins_again(rows: Sequence[dict[str, Any]], row: int, names: Sequence[str]
     return not (_is_number(before) and _is_number(now)) or float(now or 0) <= float(before or 0)
 
 
+def _are_names(cells: Sequence[str]) -> bool:
+    """Whether the first line names columns: it holds no number, and is none of a text's, such as `lr=0.1, on: cuda`."""
+    if any(map(_is_number, cells)):
+        return False
+    return not any(": " in cell or "=" in cell for cell in cells) or any(map(_names_a_loss, cells))
+
+
 def _is_column(lines: Sequence[str]) -> bool:
-    """Whether a number stands on each line but the first."""
+    """Whether a number stands on each line but the first, and there is one."""
     held = [line.strip() for line in lines[1:] if line.strip()]
-    return all(_is_number(line) or line.lower() in _NOTHING for line in held)
+    return bool(held) and all(_is_number(line) or line.lower() in _NOTHING for line in held)
 
 
 def _refuse_runs(path: Path, rows: list[dict[str, Any]], names: Sequence[str]) -> None:

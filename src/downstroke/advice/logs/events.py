@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from downstroke.advice.logs import tfevents
-from downstroke.advice.logs.table import Table, opened
-from downstroke.errors import LogError
+from downstroke.advice.logs.table import Table, opened, refuse_pointer
+from downstroke.errors import LogError, NoValLossYetError
 
 
 def table_of(source: Path, files: Mapping[str, Path], unzipped: BinaryIO | None = None) -> Table:
@@ -21,6 +21,8 @@ def table_of(source: Path, files: Mapping[str, Path], unzipped: BinaryIO | None 
     names: dict[str, None] = {}
     for prefix, path in files.items():
         with opened(path) if unzipped is None else nullcontext(unzipped) as file:
+            refuse_pointer(path, file.read(tfevents.HEAD))
+            file.seek(0)
             try:
                 for step, tag, value in tfevents.scalars(file):
                     names[prefix + tag] = None
@@ -28,6 +30,6 @@ def table_of(source: Path, files: Mapping[str, Path], unzipped: BinaryIO | None 
             except ValueError as error:
                 raise LogError(f"{path} is a damaged event file ({error})") from None
     if not names:
-        raise LogError(f"{source}: the event file holds no scalars; expected a val loss among them")
+        raise NoValLossYetError(f"{source}: the event file holds no scalars; expected a val loss among them")
     rows = [steps[step] for step in sorted(steps)]
     return Table(source, rows, [f"step {step}" for step in sorted(steps)], list(names))

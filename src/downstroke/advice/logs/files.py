@@ -9,8 +9,9 @@ import zlib
 from pathlib import Path
 
 from downstroke.advice.logs import boosting, catboost, delimited, events, json_files, mlflow, text, tfevents
-from downstroke.advice.logs.table import MOST_BYTES, Say, Table, bytes_of, opened
-from downstroke.errors import LogError, counted
+from downstroke.advice.logs.columns import listed
+from downstroke.advice.logs.table import MOST_BYTES, Say, Table, bytes_of, opened, refuse_pointer
+from downstroke.errors import LogError, NoValLossYetError, counted
 
 #: The files that are looked for in a folder, in this order.
 _FILES = (
@@ -21,7 +22,10 @@ _FILES = (
     "results.csv",
     "summary.csv",
     catboost.TRAINING,
+    catboost.ERRORS[0],
 )
+#: Endings of files that may be logs, though their names do not tell.
+_LIKELY = {".csv", ".tsv", ".json", ".jsonl", ".log", ".txt", ".gz"}
 #: What is parsed at most; event files are read record by record, and are not bounded.
 MOST_JSON, MOST_LINES, MOST_LINE = 64_000_000, 5_000_000, 1_000_000
 _ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # of lines, as str.splitlines has them
@@ -38,9 +42,8 @@ def table_of(path: Path, say: Say) -> Table:
     if data[:2] == b"\x1f\x8b":
         data = _unzipped(path, data)
     if not data.strip():
-        raise LogError(f"{path} is empty; expected a row for each epoch")
-    if data.startswith(b"version https://git-lfs"):
-        raise LogError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`")
+        raise NoValLossYetError(f"{path} is empty; expected a row for each epoch")
+    refuse_pointer(path, data)
     if tfevents.is_event_file(data):
         return events.table_of(path, {"": path}, io.BytesIO(data))
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -57,7 +60,7 @@ def table_of(path: Path, say: Say) -> Table:
         return catboost.errors(path, held, say)
     lines = mlflow.table_of(path, held) or boosting.table_of(path, held, say) or text.table_of(path, held)
     if not lines and text.of_training_alone(held):
-        raise LogError(f"{path} names a training loss and no val loss; advice needs a val loss: log it, too")
+        raise NoValLossYetError(f"{path} names a training loss and no val loss; advice needs a val loss: log it, too")
     return lines or delimited.table_of(path, held, say)
 
 
@@ -104,5 +107,17 @@ def folder_of(folder: Path, say: Say) -> Table:
             say(f"{path.parent} holds several event files; reading the newest, {path.name}")
         found[place] = path
     if not found:
-        raise LogError(f"{folder} holds no log; looked for {', '.join(_FILES)} and TensorBoard event files")
+        likely = _likely(folder)
+        hint = f"; it has {listed(likely, 3)}: name one" if likely else ""
+        raise NoValLossYetError(
+            f"{folder} holds no log; looked for {', '.join(_FILES)}, checkpoint-* and TensorBoard event files{hint}"
+        )
     return events.table_of(folder, {"" if place == "." else f"{place}/": path for place, path in found.items()})
+
+
+def _likely(folder: Path) -> list[str]:
+    """What may be a log in a folder that holds none by the names looked for, or in a folder in it."""
+    here = (path for path in folder.iterdir() if path.suffix in _LIKELY and path.is_file())
+    below = (path for name in _FILES for path in folder.glob(f"*/{name}") if path.is_file())
+    saved = {path.parent for path in folder.glob("*/checkpoint-*")}
+    return [path.relative_to(folder).as_posix() for path in (*sorted(here), *sorted(below), *sorted(saved))]

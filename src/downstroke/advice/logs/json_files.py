@@ -10,7 +10,7 @@ from typing import Any
 
 from downstroke.advice.logs import boosting, catboost, text
 from downstroke.advice.logs.table import MOST_ROWS, Say, Table, bytes_of, joined
-from downstroke.errors import LogError
+from downstroke.errors import LogError, NoValLossYetError
 
 _EPOCH = re.compile(r"metrics_epoch_([0-9]{1,15})\.json")
 
@@ -31,7 +31,9 @@ def _table_of(path: Path, held: str, say: Say) -> Table:
         if found is None and (told := text.table_of(path, held)):
             return told  # Hugging Face prints its rows as Python's dicts
         if found is None:
-            raise LogError(
+            found = _of_python(held)
+        if found is None:
+            raise NoValLossYetError(
                 f"{path} is not valid JSON ({' '.join(str(error).split())}); is it still being written?"
             ) from None
     if catboost.is_training(found):
@@ -104,6 +106,17 @@ def _of_its_mode(row: dict[str, Any]) -> dict[str, Any]:
     if row.get("mode") != "val":
         return row
     return {joined("val", name) if "loss" in name else name: value for name, value in row.items()}
+
+
+def _of_python(text: str) -> Any:
+    """What Python printed, such as str(history.history) of Keras; None where it is something else."""
+    if not re.match(r"\s*[\[{]\s*[{']", text):
+        return None
+    plain = re.sub(r"\bnan\b", "NaN", re.sub(r"\binf\b", "Infinity", text.replace("'", '"')))
+    try:
+        return json.loads(plain)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _lines(text: str) -> list[dict[str, Any]] | None:

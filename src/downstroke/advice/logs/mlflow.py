@@ -15,14 +15,16 @@ def folder_of(folder: Path) -> Table | None:
     """MLflow's folder of metrics: a file each, joined by their steps; None where the folder is none."""
     rows: dict[int, dict[str, Any]] = {}
     names = []
-    for path in sorted(folder.iterdir()):
+    # The metric val/loss is the file loss in the folder val; below another folder anything may lie.
+    for path in sorted(folder.rglob("*") if folder.name == "metrics" else folder.iterdir()):
         if not path.is_file() or path.suffix or path.stat().st_size > MOST_BYTES:
             continue
         told = table_of(path, bytes_of(path).decode(errors="replace"))
         if told:
-            names.append(path.name)
+            name = path.relative_to(folder).as_posix()
+            names.append(name)
             for row in told.rows:
-                rows.setdefault(int(row[STEP]), {})[path.name] = row[path.name]
+                rows.setdefault(int(row[STEP]), {})[name] = row[path.name]
     if not names:
         return None
     return Table(folder, [rows[step] for step in sorted(rows)], [f"step {step}" for step in sorted(rows)], names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from downstroke.errors import LogError
+from downstroke.errors import LogError, NoValLossYetError
 from downstroke.regular import open_regular, read_regular
 
 Say = Callable[[str], None]
@@ -49,7 +49,14 @@ def bytes_of(path: Path) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> LogError:
-    return LogError(f"{path}: {error.strerror or error}; expected a log of training, or a run")
+    kind = NoValLossYetError if isinstance(error, FileNotFoundError) else LogError
+    return kind(f"{path}: {error.strerror or error}; expected a log of training, or a run")
+
+
+def refuse_pointer(path: Path, start: bytes) -> None:
+    """LogError where a file begins as what Git LFS leaves in place of a file that it has not fetched."""
+    if start.startswith(b"version https://git-lfs"):
+        raise LogError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`")
 
 
 def joined(name: str, key: str, by: str = "/") -> str:

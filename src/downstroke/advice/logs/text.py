@@ -12,16 +12,29 @@ from downstroke.advice.logs.table import STEP, Table
 # A repeat that can end in one place only is possessive (`*+`): tried again from each of its characters, a line of
 # 240,000 blanks would take minutes.
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
-_IS = r"(?: value)?['\"]?\s*+[:=]?\s*+"  # Megatron: lm loss value: 2.3
-_VAL = r"(?:val|valid|validation|eval|evaluation|dev)"
+# Megatron: lm loss value: 2.3; fairseq's JSON: "valid_loss": "2.3"; the epoch of `loss after epoch 3` is taken out.
+_IS = r"(?: (?:value|is|was|after|at|in))?['\"]?\s*+[:=]?\s*+['\"]?"
+_VAL = r"(?:vali?|valid|validation|eval|evaluation|dev)"
+_TRAIN = r"(?:train(?:ing)?|trn)"
+_MEAN = r"(?:average|avg|mean|epoch)"
+#: Where a name may begin: at a word, also where avg_ and its like stand before it.
+_BEGIN = r"(?:\b|(?<=avg_)|(?<=mean_)|(?<=average_)|(?<=epoch_))"
+
+
+def _loss_of(kind: str, *, needed: bool = True) -> str:
+    """`val loss`, `val_loss`, `Val. Loss`, `Test set: Average loss`; the other way round `loss/val`, `loss (val)`."""
+    before = rf"(?:{kind}(?: set)?[\s_.:-]*+(?:{_MEAN}[\s_]*+)?)"
+    return rf"{_BEGIN}(?:{before}{'' if needed else '?'}loss|loss(?:[_/.-]|\s?\(){kind}\b\)?){_IS}({_NUMBER})"
+
+
 #: What a line may name, in the order in which it is looked for; what is found is taken out of the line.
 _FOUND = {
-    "val_loss": re.compile(rf"\b{_VAL}[\s_.-]*+loss{_IS}({_NUMBER})", re.IGNORECASE),
-    "test_loss": re.compile(rf"\btest(?:ing)?[\s_.-]*+loss{_IS}({_NUMBER})", re.IGNORECASE),
-    "loss": re.compile(rf"\b(?:train(?:ing)?[\s_.-]*+)?loss{_IS}({_NUMBER})", re.IGNORECASE),
-    "epoch": re.compile(r"\bep(?:och|\.)['\"]?\s*+[:=#\[]?\s*+(\d+(?:\.\d+)?)", re.IGNORECASE),
+    "epoch": re.compile(r"\bep(?:och|\.)['\"]?\s*+[:=#\[]?\s*+['\"]?(\d+(?:\.\d+)?)", re.IGNORECASE),
+    "val_loss": re.compile(_loss_of(_VAL), re.IGNORECASE),
+    "test_loss": re.compile(_loss_of("test(?:ing)?"), re.IGNORECASE),
+    "loss": re.compile(_loss_of(_TRAIN, needed=False), re.IGNORECASE),
     "step": re.compile(r"\b(?:step|iter|iteration|up\.)\s*+[:=#\[]?\s*+(\d+)", re.IGNORECASE),
-    "lr": re.compile(rf"\b(?:lr|learning[ _]rate){_IS}({_NUMBER})", re.IGNORECASE),
+    "lr": re.compile(rf"(?:\b|(?<=train_))(?:lr|learning[ _]rate){_IS}({_NUMBER})", re.IGNORECASE),
 }
 #: A line about val that names its loss further on: fairseq's `| valid | epoch 001 | loss 9.6`, Marian's cross-entropy.
 _OF_VAL = re.compile(
