@@ -24,8 +24,10 @@ def last(run: Run) -> dict[str, Any]:
     if not taken:
         raise Refused(404, f"nobody has looked at the test set with {run.name} yet")
     shown = {key: value for key, value in taken[-1].items() if key not in ("look", "at")}
-    pictures = {name: str(run.folder / f"{name}.png") for name in ("confusion", "misread")}
-    return {"run": str(run.folder), **shown, "looks": taken[-1]["look"], "pictures": pictures, **_misread(run)}
+    paths = {name: run.folder / f"{name}.png" for name in ("confusion", "misread")}
+    pictures = {name: str(path) if path.is_file() else None for name, path in paths.items()}
+    told = {"looks": taken[-1]["look"], "pictures": pictures, "undrawn": []}  # why they were not drawn is not recorded
+    return {"run": str(run.folder), **shown, **told, **_misread(run)}
 
 
 def _misread(run: Run) -> dict[str, Any]:
