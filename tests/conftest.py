@@ -25,6 +25,10 @@ from downstroke.data.dataset import Dataset
 from downstroke.runs.files import write_bytes
 from downstroke.runs.run import LOSS_PICTURE, Run
 
+# What a run writes is flushed to the disk, which saves it when power fails. No test can see that, and it waits for
+# milliseconds, nine thousand times. Not in the processes that tests start.
+os.fsync = lambda handle: None
+
 #: The files that take longest. With two processes, one of them begun last would run alone at the end.
 LONGEST = "studio/test_page.py runs/test_runs.py reading/test_fuzz.py studio/test_api.py docs/test_walk.py".split()
 
