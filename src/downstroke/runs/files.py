@@ -167,7 +167,7 @@ def sync_folder(folder: Path) -> None:
 def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
     """Hold `path` as a lock. RunError(busy) where another process holds it; the system frees it when a process dies.
 
-    Gives the open file: while it is open the system gives its identity to no other (`still_at`).
+    Gives the open file.
     """
     with append_regular(path) as file:
         if fcntl is not None:
@@ -187,12 +187,21 @@ def locked(path: Path, busy: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def still_at(file: IO[Any], path: Path) -> bool:
-    """Whether `path` is the very file that is open as `file`, neither removed nor replaced since."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError:
-        return False
+class Place:
+    """The path of an open file, to see whether it is still there. A training asks at each step: it is one system call.
+
+    While the file is open the system gives its identity to no other.
+    """
+
+    def __init__(self, file: IO[Any], path: Path) -> None:
+        self._identity, self._path = os.fstat(file.fileno()), os.fspath(path)
+
+    def is_kept(self) -> bool:
+        """Whether the path is that very file, neither removed nor replaced since."""
+        try:
+            return os.path.samestat(self._identity, os.stat(self._path))
+        except OSError:
+            return False
 
 
 def held(path: Path) -> bool:

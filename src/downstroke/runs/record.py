@@ -111,11 +111,11 @@ class Record:
         self.run, self.folder, self.say = run, run.folder, say
         self._open = ExitStack()
         busy = f"{run.folder} is being trained by another process; wait for it, or stop it first"
-        self._lock = self._open.enter_context(files.locked(run.folder / LOCK, busy))
-        self._lock_path = run.folder / LOCK
+        self._place = files.Place(self._open.enter_context(files.locked(run.folder / LOCK, busy)), run.folder / LOCK)
         self._saved = time.monotonic()
         self._metrics: TextIO | None = None
         self._steps: TextIO | None = None
+        self._rows: dict[str, files.Place] = {}  # of the two files that rows are appended to
 
     def close(self) -> None:
         """Close the files and release the run."""
@@ -129,7 +129,7 @@ class Record:
             self.save("last", learner)  # also holds the goal, so that a run killed before its first step keeps it
             files.write_json(self.folder / RECIPE, recipe.to_dict())
         except BaseException as error:
-            if files.still_at(self._lock, self._lock_path):
+            if self._place.is_kept():
                 shutil.rmtree(self.folder, ignore_errors=True)
             if isinstance(error, OSError):
                 raise RunError(
@@ -151,11 +151,15 @@ class Record:
                 opened.enter_context(io.TextIOWrapper(append_regular(self.folder / file), encoding="utf-8", newline=""))
                 for file in (METRICS, STEPS)
             )
+            self._rows = {
+                file: files.Place(rows, self.folder / file)
+                for file, rows in ((METRICS, self._metrics), (STEPS, self._steps))
+            }
             self._saved = time.monotonic()
             try:
                 yield
             finally:
-                self._metrics = self._steps = None
+                self._rows = {}
 
     def add_step(self, row: StepRow) -> None:
         """Append a step. Only within `appending`."""
@@ -244,7 +248,7 @@ class Record:
         try:
             yield
         except OSError as error:
-            if not files.still_at(self._lock, self._lock_path):
+            if not self._place.is_kept():
                 raise RunError(self._gone) from None
             raise RunError(
                 f"{self.folder} cannot be written ({error.strerror or error}); its last checkpoint is kept. "
@@ -253,10 +257,10 @@ class Record:
 
     def refuse_another_run(self) -> None:
         """RunError where the folder is no longer that of this run, or a file that rows are appended to is another."""
-        if not files.still_at(self._lock, self._lock_path):
+        if not self._place.is_kept():
             raise RunError(self._gone)
-        for file, rows in ((METRICS, self._metrics), (STEPS, self._steps)):
-            if rows and not files.still_at(rows, self.folder / file):
+        for file, place in self._rows.items():
+            if not place.is_kept():
                 raise RunError(
                     f"{self.folder / file} was removed or replaced during training, and its rows would be lost: "
                     f"training ends, and its last checkpoint is kept. To go on from there: {self._again('')}"
