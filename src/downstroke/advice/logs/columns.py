@@ -108,8 +108,8 @@ def val_column(table: Table, say: Say) -> str:
         if len(found) == 1:
             say(f"{column_name(found[0])} is taken for the val loss")
     if not found:
-        scores = [name for name in names if SCORES & set(words_of(name))]
-        others = dict.fromkeys(name for name in names if not SCORES & set(words_of(name)))
+        scores = [name for name in names if score_in(name)]
+        others = [name for name in names if not score_in(name)]
         left = sorted(others, key=lambda name: "loss" not in words_of(name))
         if scores and not any("loss" in words_of(name) for name in left):
             raise LogError(

@@ -56,15 +56,16 @@ def curve_of(table: Table, loss: str | None, val_loss: str | None, say: Say) -> 
     stretch = np.searchsorted(epoch, at)
     kept = [closing[len(closing) - 1 - i] for i in last]
     _tell_of_scores(table, kept, [val[i] for i in kept], say)
+    loss_held = None if loss_name is None else columns.numbers(table, loss_name)
     lr_name = columns.lr_column(table)
-    if lr_name is not None and columns.if_numbers(table, lr_name) is None:
+    lr_held = None if lr_name is None else columns.if_numbers(table, lr_name)
+    if lr_name is not None and lr_held is None:
         say(f"{column_name(lr_name)} is not a number in every row; it is left out")
-        lr_name = None
     return Curve(
         epoch=epoch,
         val_loss=np.array([val[i] for i in kept], dtype=np.float64),
-        loss=_by_stretch(table, loss_name, stretch, len(epoch), np.mean),
-        lr=_by_stretch(table, lr_name, stretch, len(epoch), lambda values: values[-1]),
+        loss=_by_stretch(loss_held, stretch, len(epoch), np.mean),
+        lr=_by_stretch(lr_held, stretch, len(epoch), lambda values: values[-1]),
         classes=_classes(table),
         unit=unit,
         step=_steps(table, kept),
@@ -135,7 +136,7 @@ def _tell_of_scores(table: Table, kept: Sequence[int], val: Sequence[float | Non
     for name in table.names:
         words = set(columns.words_of(name))
         # A name that one row lacks is passed over at once: each row of JSON lines may bring names of its own.
-        if columns.SCORES & words and columns.VAL & words and all(name in table.rows[i] for i in kept):
+        if columns.VAL & words and columns.score_in(name) and all(name in table.rows[i] for i in kept):
             column = columns.if_numbers(table, name)
             held = [] if column is None else [value for value in (column[i] for i in kept) if value is not None]
             if len(held) == len(kept) and max(held[-2:]) > max(held[:-2]):
@@ -147,13 +148,13 @@ def _tell_of_scores(table: Table, kept: Sequence[int], val: Sequence[float | Non
 
 
 def _by_stretch(
-    table: Table, name: str | None, stretch: NDArray[np.int64], count: int, of: Callable[[list[float]], Any]
+    held: list[float | None] | None, stretch: NDArray[np.int64], count: int, of: Callable[[list[float]], Any]
 ) -> NDArray[np.float64] | None:
-    """`of` what column `name` holds in each stretch, [count]; NaN where it holds nothing. None where it never does."""
-    if name is None:
+    """`of` what a column holds in each stretch, [count]; NaN where it holds nothing. None where it never does."""
+    if held is None:
         return None
     found: list[list[float]] = [[] for _ in range(count + 1)]  # the last: after the last val loss
-    for where, value in zip(stretch.tolist(), columns.numbers(table, name), strict=True):
+    for where, value in zip(stretch.tolist(), held, strict=True):
         if value is not None:
             found[where].append(value)
     if not any(found[:count]):
