@@ -16,11 +16,16 @@ def refuse_output(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> 
 
     To be asked before the work of which the output is the end.
     """
-    if not Path(os.path.realpath(path)).parent.is_dir():
-        raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
+    refuse_missing_folder(path)
     if path.is_dir():
         raise DownstrokeError(f"{path} is a folder; give the name of a file")
     refuse_replaced(path, identities(inputs))
+
+
+def refuse_missing_folder(path: Path) -> None:
+    """DownstrokeError where `path` lies in no folder."""
+    if not Path(os.path.realpath(path)).parent.is_dir():
+        raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
 
 
 def refuse_replaced(path: Path, inputs: Set[Hashable]) -> None:

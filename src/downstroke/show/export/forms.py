@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from downstroke.errors import DownstrokeError, RecipeError
 from downstroke.runs.files import is_stream
-from downstroke.runs.outputs import identities, identity, refuse_output
+from downstroke.runs.outputs import identities, identity, refuse_missing_folder, refuse_output
 from downstroke.runs.run import Run
 
 FORMS = ("onnx", "page", "numpy", "torchscript")
@@ -41,8 +40,8 @@ def export(
             refuse_output(path, read)
         elif path.exists() and not path.is_dir():
             raise DownstrokeError(f"{path} is not a folder; give numpy the name of a new or an empty one")
-        elif not Path(os.path.realpath(path)).parent.is_dir():
-            raise DownstrokeError(f"{path}: there is no folder {path.parent}; make it first")
+        else:
+            refuse_missing_folder(path)
     for form, other in permutations(wanted, 2):
         within = identity(wanted[form]) in identities((wanted[other], wanted[other].absolute().parent))
         if within and not is_stream(wanted[form]):
