@@ -17,6 +17,7 @@ QUIET = 1e-4  # relative noise below it is that of the digits logged
 TINY = 1e-9
 JUST = 2  # rows
 LR_ROWS = 60  # of lr, looked ahead
+EARLY = 8  # rows: before them val loss may still rise or stay, and fall only later
 CLOSE = float(np.log(1.01))  # what counts as equally good
 
 
@@ -107,6 +108,7 @@ def _of_val(z: Floats) -> dict[str, float]:
     half, quarter = max(6, rows // 2), max(5, rows // 4)
     slopes = {name: slope(z, over) for name, over in (("4", 4), ("quarter", quarter), ("half", half))}
     return {
+        "early": max(0.0, 1 - rows / EARLY),
         "rows": np.log(rows),
         "near": np.log(near),
         "best": np.log(best),

@@ -20,7 +20,8 @@ from downstroke.recipe import Recipe
 FILE = Path(__file__).with_name("histories.jsonl.gz")
 #: Made by other programs: tools/make_other_histories.py.
 OTHERS = Path(__file__).with_name("others.jsonl.gz")
-#: The losses of logs in public repositories, each with its repository and path; of a long log the first 150 rows.
+#: The losses of logs in public repositories, each with its repository and path, empty where a search by text did not
+#: tell them; of a long log the first 150 rows.
 PUBLIC = Path(__file__).with_name("public.jsonl.gz")
 HALVES = ("develop", "report")
 _NOT_CONFIGURATION = ("name", "seed", "split_seed")
