@@ -170,7 +170,7 @@ def fit(
 
 @dataclass(frozen=True)
 class Walks:
-    """The rows of H histories side by side, L at most, from ENOUGH on; behind a history's end its last one again."""
+    """The rows of H histories side by side, L at most, from ENOUGH on; behind a history's end none stops."""
 
     at: Tensor  # [H, L, F + 1]
     may_stop: Tensor  # [H, L] 0 or 1
