@@ -136,27 +136,23 @@ def fit(
     points: Sequence[str] = tuple(OPERATING_POINTS),
 ) -> dict[str, Any]:
     """The weights, from the rows whose history is `kept` [H]; stops at `points`, balanced among them."""
-    chosen = (kept & np.array([WEIGHTS[history.corpus] > 0 for history in found]))[table.history]
-    scaled = (kept & np.array([STOP_WEIGHTS[history.corpus] > 0 for history in found]))[table.history]
+    of_all, of_stop = (by_corpus(found, weights) for weights in (WEIGHTS, STOP_WEIGHTS))
+    chosen, scaled = ((kept & (weights > 0))[table.history] for weights in (of_all, of_stop))
     mean = np.nanmean(table.told[scaled], 0)
     filled = np.where(np.isfinite(table.told), table.told, mean)
     spread = filled[scaled].std(0) + 1e-9
     x = np.append(np.clip((filled - mean) / spread, -CUT, CUT), np.ones((len(filled), 1)), 1)
     rows = np.bincount(table.history, minlength=len(found))
-    weight, of_rise = (
-        np.array([weights[h.corpus] for h in found])[table.history] / rows[table.history]
-        for weights in (WEIGHTS, STOP_WEIGHTS)
-    )
+    weight, of_rise = ((weights / rows)[table.history] for weights in (of_all, of_stop))
     at = torch.tensor(x[chosen])
     told: dict[str, Any] = {"names": list(names), "mean": mean, "spread": spread, "stop": {}}
-    all_rows = np.ones(len(x), dtype=bool)
-    balanced = OPERATING_POINTS["balanced"]
-    start = stop(walks_of(found, table, x, kept, balanced, all_rows, STOP_WEIGHTS), balanced)
+    every_row = np.ones(len(x), dtype=bool)
+    start = stop(walks_of(found, table, x, kept, every_row, STOP_WEIGHTS), OPERATING_POINTS["balanced"])
+    walks, with_public = (walks_of(found, table, x, kept, ~table.fresh, w) for w in (STOP_WEIGHTS, EARLY_WEIGHTS))
     for name in points:
         price = OPERATING_POINTS[name]
-        weights = stop(walks_of(found, table, x, kept, price, ~table.fresh, STOP_WEIGHTS), price, start)
-        with_public = walks_of(found, table, x, kept, price, ~table.fresh, EARLY_WEIGHTS)
-        told["stop"][name] = later_at_first(with_public, weights, names.index("early"))
+        weights = stop(walks, price, start)
+        told["stop"][name] = later_at_first(with_public, price, weights, names.index("early"))
     for name, given in (("better", weight), ("lower", weight), ("risen", of_rise)):
         w = torch.tensor(given[chosen] / given[chosen].sum())
         told[name] = logistic(at, torch.tensor(getattr(table, name)[chosen]), w)
@@ -174,15 +170,17 @@ class Walks:
 
     at: Tensor  # [H, L, F + 1]
     may_stop: Tensor  # [H, L] 0 or 1
-    worth: Tensor  # [H, L] regret + price * cost of a stop there
+    regret: Tensor  # [H, L] of a stop there
+    cost: Tensor  # [H, L]
     weight: Tensor  # [H], 1 in all
 
-    def lost(self, score: Tensor, sharp: float) -> Tensor:
+    def lost(self, score: Tensor, sharp: float, price: float) -> Tensor:
         """What the first stop is expected to lose where a row of that score [H, L] stops with its logistic."""
         stops = torch.sigmoid(score * sharp) * self.may_stop
         still = torch.exp(torch.cumsum(torch.log1p(-stops.clamp(max=1 - 1e-6)), 1))
         first = stops * torch.cat([torch.ones_like(still[:, :1]), still[:, :-1]], 1)
-        return (self.weight * ((first * self.worth).sum(1) + still[:, -1] * self.worth[:, -1])).sum()
+        worth = self.regret + price * self.cost
+        return (self.weight * ((first * worth).sum(1) + still[:, -1] * worth[:, -1])).sum()
 
 
 def walks_of(
@@ -190,27 +188,32 @@ def walks_of(
     table: Table,
     x: Floats,
     kept: NDArray[np.bool_],
-    price: float,
     open_: NDArray[np.bool_],
     weights: Mapping[str, float],
 ) -> Walks:
     """The histories `kept` [H] whose corpus has a weight; `open_` [N]: the rows at which a training may be stopped."""
-    ids = np.flatnonzero(kept & np.array([weights[history.corpus] > 0 for history in found]))
+    weight = by_corpus(found, weights)
+    ids = np.flatnonzero(kept & (weight > 0))
     place = np.full(len(found), -1)
     place[ids] = np.arange(len(ids))
     longest = max(len(found[i].curve) for i in ids) - ENOUGH + 1
     at, may_stop = np.zeros((len(ids), longest, x.shape[1])), np.zeros((len(ids), longest))
-    worth = np.zeros((len(ids), longest))
+    regret, cost = np.zeros((len(ids), longest)), np.zeros((len(ids), longest))
     mine = np.isin(table.history, ids)
     where = (place[table.history[mine]], table.rows[mine] - ENOUGH)
     at[where], may_stop[where] = x[mine], open_[mine]
     for k, i in enumerate(ids):
         losses = found[i].curve.val_loss + shift(found[i].curve.val_loss)
         ends = np.minimum(np.arange(ENOUGH, ENOUGH + longest), len(losses))
-        regret = np.minimum(MOST, (np.minimum.accumulate(losses) / losses.min() - 1)[ends - 1])
-        worth[k] = regret + price * ends / hull.needed(losses)
-    weight = np.array([weights[found[i].corpus] for i in ids])
-    return Walks(*(torch.tensor(v, dtype=torch.float32) for v in (at, may_stop, worth, weight / weight.sum())))
+        regret[k] = np.minimum(MOST, (np.minimum.accumulate(losses) / losses.min() - 1)[ends - 1])
+        cost[k] = ends / hull.needed(losses)
+    arrays = (at, may_stop, regret, cost, weight[ids] / weight[ids].sum())
+    return Walks(*(torch.tensor(array, dtype=torch.float32) for array in arrays))
+
+
+def by_corpus(found: Sequence[History], weights: Mapping[str, float]) -> Floats:
+    """The weight of each history, [H]."""
+    return np.array([weights[history.corpus] for history in found])
 
 
 def stop(walks: Walks, price: float, start: Floats | None = None) -> Floats:
@@ -223,7 +226,7 @@ def stop(walks: Walks, price: float, start: Floats | None = None) -> Floats:
     steps = 400
     for step in range(steps):
         score = walks.at @ weights if known is None else known + weights
-        lost = walks.lost(score, 1 + 3 * step / steps)
+        lost = walks.lost(score, 1 + 3 * step / steps, price)
         if known is None:
             lost = lost + price * (1e-3 * weights.square().sum() + 5e-3 * weights.abs().sum())
         optimizer.zero_grad()
@@ -235,11 +238,11 @@ def stop(walks: Walks, price: float, start: Floats | None = None) -> Floats:
     return fitted if start is None else np.append(start[:-1], start[-1] + fitted[0])
 
 
-def later_at_first(walks: Walks, weights: Floats, early: int) -> Floats:
+def later_at_first(walks: Walks, price: float, weights: Floats, early: int) -> Floats:
     """The weights [F + 1] with as much less for the feature `early` as loses least; rows without it stop as before."""
     known, here = walks.at @ torch.tensor(weights, dtype=torch.float32), walks.at[:, :, early]
     least = float(here[walks.may_stop > 0].min())  # how the feature is taken where it is 0
-    lost = {less: float(walks.lost(known - less * (here - least), 4.0)) for less in np.arange(0, 3.01, 0.1)}
+    lost = {less: float(walks.lost(known - less * (here - least), 4.0, price)) for less in np.arange(0, 3.01, 0.1)}
     less = min(lost, key=lambda one: lost[one])
     moved = weights.copy()
     moved[early] -= less

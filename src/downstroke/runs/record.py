@@ -159,6 +159,7 @@ class Record:
             try:
                 yield
             finally:
+                self._metrics = self._steps = None
                 self._rows = {}
 
     def add_step(self, row: StepRow) -> None:
