@@ -35,7 +35,7 @@ class EpochRow:
     step: int  # updates of W so far
     elapsed_s: float  # seconds of training so far, without loading and saving
     lr: float  # of the epoch's last step
-    batch_loss: float  # mean over the epoch's images of the criterion, as they were trained on
+    batch_loss: float  # mean over the epoch's images of the criterion, as they came, while W was moving
     loss: float  # mean cross-entropy, nats
     accuracy: float  # 0..1
     val_loss: float  # mean cross-entropy on the val images, nats

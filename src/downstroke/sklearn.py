@@ -159,7 +159,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = ("epochs", "model", "optimizer", "lr", "batch_size", "augment")
         asked = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if features != PIXELS:  # what they are is not known: no picture that could be shifted
-            plain = {"model": "mlp", "augment": "none", "first_layer": "random", "negatives": 0.0}
+            plain = {"model": "mlp", "augment": "none", "first_layer": "random", "negatives": 0.0, "uncertain": 1.0}
             if base.optimizer == "muon":  # its steps are as long as its own network bears: the mlp diverges
                 plain |= {name: getattr(STANDARD, name) for name in ("optimizer", "lr", "momentum", "beta2")}
             asked = {**plain, **asked}

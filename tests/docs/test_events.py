@@ -32,7 +32,7 @@ def test_the_example_runs_and_prints_each_event(
     exec(compile(code, "docs/events.md", "exec"), session)
     said = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"epoch 1: train [\d.]+, val [\d.]+ \*; 500 val images", said[0]), said
-    assert said[-1] == "watched finished after 16 steps"
+    assert said[-1] == "watched finished after 8 steps"
     assert session["batches"] == [step.batch_loss for step in session["run"].steps]
 
 

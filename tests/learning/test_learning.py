@@ -491,6 +491,14 @@ def test_a_batch_with_strays_holds_the_digits_first_and_is_the_same_wherever_it_
     torch.testing.assert_close(torch.cat([again[:4], again[4:]]), torch.cat([images[:4], images[8:9]]))
 
 
+@pytest.mark.parametrize("fields", [{"negatives": 0.5}, {"negatives": 0.001}, {"negatives": 0.5, "windows": 0.5}])
+def test_a_batch_of_one_image_has_one_of_what_is_added(fields: dict[str, float]) -> None:
+    digits = Part(np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8), np.arange(40) % 10)
+    learner = Learner(Recipe(augment="shift", epochs=1, **fields), 10, device="cpu")  # type: ignore[arg-type]
+    images, labels = Variation(learner, Images(digits, "cpu"), 1)(torch.arange(7, 8))
+    assert len(images) == len(labels) == 1 + len(fields)
+
+
 def test_strays_are_refused_where_they_make_no_sense() -> None:
     with pytest.raises(RecipeError, match="the data has 26 classes"):
         Learner(Recipe(negatives=0.2), 26)

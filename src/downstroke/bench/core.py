@@ -83,7 +83,9 @@ def loop_overhead(home: Path, say: Say, rounds: int = 12) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     precisions = ["float32", "bfloat16"] if bfloat16_features() else ["float32"]
     for precision in precisions:
-        recipe = named("standard").replace(augment="none", average=0.0, label_smoothing=0.0, epochs=rounds)
+        recipe = named("standard").replace(
+            augment="none", average=0.0, label_smoothing=0.0, batch_size=128, uncertain=1.0, epochs=rounds
+        )
         threads = torch.get_num_threads()  # both loops are in this process: its threads stay as they are
         with Training.start(
             recipe, runs_dir=home, name=f"loop-{precision}", precision=precision, threads=threads
@@ -269,6 +271,7 @@ def _small(chance: random.Random) -> Recipe:
         model=chance.choice(list(models.MODELS)),
         train_size=1500,
         val_size=500,
+        batch_size=32,
         lr=0.002,
         dropout=0.2,
         lr_decay=0.7,

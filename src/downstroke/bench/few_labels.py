@@ -25,7 +25,7 @@ _DRAW = 40  # the stream of random bits that a draw is from
 
 def recipe() -> Recipe:
     """Varied handwriting and half of the last layer dropped: chosen on val images and other draws."""
-    return named("standard").replace(
+    return named("best").replace(
         name="few-labels", model="wide", dropout=0.5, augment="handwriting", label_smoothing=0.1, epochs=8
     )
 

@@ -21,7 +21,8 @@ from downstroke.data import sources
 from downstroke.data.dataset import Dataset
 from downstroke.learning import models
 from downstroke.learning.evaluate import read_logits
-from downstroke.recipe import named
+from downstroke.learning.uncertain import WHOLE_STEPS
+from downstroke.recipe import Recipe, named
 from downstroke.runs.outputs import output_json
 
 _TEST_FIGURES = ("accuracy", "accuracy_undisputed", "nll", "ece")  # what `test` tells and is kept
@@ -73,7 +74,7 @@ def measure(*, recipes: Sequence[str], seeds: int, out: Path, say: Say) -> dict[
 def _figures(name: str, found: dict[str, list[float]], steps: int, peak: float) -> dict[str, Any]:
     recipe = named(name)
     images = recipe.epochs * round(60_000 * (recipe.train_size or 1))
-    work = images * flops.training_flops(models.build(recipe, 10).net)
+    work = images * flops.training_flops(models.build(recipe, 10).net) * _of_whole(recipe, steps)
     seconds = statistics.median(found["train_seconds"])
     return {
         **{f"test_{key}_mean": statistics.mean(found[key]) for key in (*_TEST_FIGURES, "accuracy_8_bits")},
@@ -84,6 +85,12 @@ def _figures(name: str, found: dict[str, list[float]], steps: int, peak: float) 
         "share_of_peak": work / seconds / peak,
         **found,
     }
+
+
+def _of_whole(recipe: Recipe, steps: int) -> float:
+    """The operations of a training as a share of those with whole batches: forward is a third of a step."""
+    chosen = max(0, steps - WHOLE_STEPS) / steps if recipe.uncertain < 1 else 0.0
+    return 1 - chosen + chosen * (1 / 3 + recipe.uncertain)
 
 
 def _accuracy(network: models.Network, data: Dataset) -> float:

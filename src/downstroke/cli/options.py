@@ -120,7 +120,17 @@ def recipe_fields(command: Command, without: Sequence[str] = ()) -> Command:
 
 
 #: Fields that a sweep of lr does not look at: it has an lr of its own at every step, and judges no W.
-_NOT_SWEPT = ("lr", "schedule", "lr_decay", "lr_decay_epochs", "warmup_steps", "epochs", "average", "start_from")
+_NOT_SWEPT = (
+    "lr",
+    "schedule",
+    "lr_decay",
+    "lr_decay_epochs",
+    "warmup_steps",
+    "epochs",
+    "uncertain",
+    "average",
+    "start_from",
+)
 
 
 def swept_fields(command: Command) -> Command:

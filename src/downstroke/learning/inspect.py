@@ -128,9 +128,9 @@ def noise(
     """How far the gradient of a batch is from the gradient over all the `images` given, by batch size.
 
     `images`: [N,28,28], uint8 or float32 in 0..1; `labels`: int64 [N]. Each size has at most 8 batches, cut one after
-    another from one order of the images that is a function of `seed`; sizes above N are left out. Gradients are taken
-    as in training, with the batch's own statistics in batch normalisation, but without dropout, which has a noise of
-    its own.
+    another from one order of the images that is a function of `seed`; sizes above N are left out. Gradients are of
+    whole batches, as in training with the batch's own statistics in batch normalisation, but without dropout, which has
+    a noise of its own.
 
     A mean of B drawn from N without replacement is off by sqrt((1/B - 1/N) * N/(N-1)) standard deviations (Cochran
     1977, "Sampling Techniques", theorem 2.2): about 1/sqrt(B) while B is small, 0 for a batch of all N.

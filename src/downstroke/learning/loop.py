@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from downstroke.augment import variation
 from downstroke.data.batches import batches, steps_per_epoch
-from downstroke.learning import optimizers
+from downstroke.learning import optimizers, uncertain
 from downstroke.learning.distributed import World
 from downstroke.learning.events import Event, Note, StepDone, Stopped, StopReason
 from downstroke.learning.guard import DeferredGuard, Guard, Pending
@@ -89,7 +89,8 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
 
     Images that are varied are float32 in 0..1; others stay uint8, and the network takes either. Negatives come last.
 
-    Of several processes each gets its part of every batch.
+    Of several processes each gets its part of every batch. Where dL/dW is computed from the least certain images alone,
+    they are chosen as the batch is asked for, with W as it is then.
     """
     recipe, epoch = learner.recipe, learner.at.epoch + 1
     variation = Variation(learner, train, epoch)
@@ -97,7 +98,11 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
     for chosen in batches(recipe.seed, epoch, len(train), *sizes):
         mine, share = _share(chosen, learner.world)
         index = torch.from_numpy(mine).to(train.images.device)
-        yield *variation(index), share
+        images, labels = variation(index)
+        if uncertain.due(learner):
+            images, labels, weight, loss = uncertain.choose(learner, images, labels, share.part)
+            share = replace(share, weight=weight, loss=loss)
+        yield images, labels, share
 
 
 class Variation:
@@ -143,14 +148,14 @@ class Variation:
 
     def _windows(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Windows of drawn pages, one for each of the first images of the batch, turned and moved a little."""
-        numbers = self.window_numbers[index[: round(self.share * len(index))]]
+        numbers = self.window_numbers[index[: _share_of(self.share, index)]]
         chosen = ((numbers[:, 0] + 1) / 2 * (len(self.windows) - 1)).long()
         made = self.windows.take(chosen)
         return variation.affine(made.images.float().div_(255), numbers[:, 1:]).clamp_(0, 1), made.labels
 
     def _negatives(self, images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One for each of the first images of the batch, their labels, and the numbers that vary them."""
-        count = round(self.negatives * len(images))
+        count = _share_of(self.negatives, images)
         index = index[:count]
         numbers, varying = (part[index] for part in self.negative_numbers)
         other = ((numbers[:, -1] + 1) / 2 * (len(self.train) - 1)).long()
@@ -159,31 +164,38 @@ class Variation:
         return *made, varying
 
 
+def _share_of(share: float, batch: Tensor) -> int:
+    """How many images are a share of a batch: at least one, also where it has so few that none would be next to it."""
+    return max(1, round(share * len(batch)))
+
+
 @dataclass(frozen=True)
 class Share:
     """This process' part in a batch."""
 
     images: int  # in the whole batch
     #: Of this process' mean loss, such that the mean over processes is the mean over the batch's images; None is 1.
-    weight: Tensor | None
+    part: Tensor | None
+    weight: Tensor | None  # the same for the images that dL/dW is computed from
+    loss: Tensor | None = None  # the criterion over all images of this part, where they are not those
 
 
 def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], Share]:
     mine = batch[world.part(len(batch))]
     even = len(mine) * world.size == len(batch)
-    share = Share(len(batch), None if even else torch.tensor(len(mine) * world.size / len(batch)))
+    weight = None if even else torch.tensor(len(mine) * world.size / len(batch))
     # The last batch may have fewer images than there are processes; one without an image computes, but counts as 0.
-    return (mine if len(mine) else batch[:1]), share
+    return (mine if len(mine) else batch[:1]), Share(len(batch), weight, weight)
 
 
 def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending:
     """The step about to be made: the loss of the whole batch, the norm of dL/dW, and whether anybody wants to stop."""
     at, world = learner.at, learner.world
     stop: Tensor | float
-    whole, stop = loss.detach(), float(learner.stopping)
+    whole, stop = (loss if share.loss is None else share.loss).detach(), float(learner.stopping)
     if world.size > 1:
         mine = whole.float() / world.size
-        mine = mine if share.weight is None else mine * share.weight
+        mine = mine if share.part is None else mine * share.part
         whole, stop = world.sum(torch.stack([mine, torch.full_like(mine, stop)]))
     norm = optimizers.gradient_norm(learner.weights)
     return Pending(at.epoch + 1, at.batch + 1, share.images, at.step + 1, lr, whole, norm, stop)

@@ -57,8 +57,9 @@ class Measure:
         return EpochDone(row, on_val, improved)
 
     def _set_temperature(self) -> None:
-        """Where the labels were smoothed, make the probabilities honest again: on val, or on the sample without one."""
-        if not self.learner.recipe.label_smoothing:
+        """Where training makes W less sure than it should be, undo that: on val, or on the sample without one."""
+        recipe = self.learner.recipe
+        if not recipe.label_smoothing and recipe.uncertain == 1:
             return
         network, images = self.learner.judged, self.val if len(self.val) else self.sample
         network.temperature.fill_(1.0)

@@ -198,7 +198,7 @@ class Network(nn.Module):
     """A network with what belongs to W and is not learned by backpropagation.
 
     That is how pixels are centred and scaled (pixel * scale + shift has mean 0 and spread 1 over the training images),
-    and the temperature that logits are divided by when reading (1, unless labels were smoothed: see `temperature.py`).
+    and the temperature that logits are divided by when reading (1 where nothing made W unsure: see `temperature.py`).
 
     `forward(images)` takes uint8 [B,28,28] in 0..255 or float32 [B,28,28] in 0..1 (either also as [B,1,28,28]), ink
     high on zero, and returns logits, float32 [B,classes].

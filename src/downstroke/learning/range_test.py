@@ -174,7 +174,8 @@ def _noise(loss: Floats, smoothed: Floats) -> Floats:
 
 def _copy(learner: Learner) -> Learner:
     """A learner in the same state that shares no memory with `learner`, about to sweep. Sets torch's random state."""
-    copied = Learner(learner.recipe, learner.network.classes, **asdict(learner.machine))
+    recipe = learner.recipe.replace(uncertain=1.0)  # so that the loss of a step is of what it learns from
+    copied = Learner(recipe, learner.network.classes, **asdict(learner.machine))
     copied.restore(*learner.state())
     copied.average = None  # the gradient does not look at it
     copied.machine = _StepByStep(**asdict(learner.machine))

@@ -1,8 +1,9 @@
-"""One number that makes probabilities honest again after label smoothing.
+"""One number that makes probabilities honest again after label smoothing, or after learning from the least certain.
 
 A criterion with smoothed labels teaches the network to be less sure than it should be: of ten digits, with a tenth
-smoothed, a certain reading is given 91%. Dividing the logits by one number, the temperature (Guo et al. 2017), undoes
-that and changes no reading.
+smoothed, a certain reading is given 91%. So does dL/dW from the least certain images of each batch: nothing teaches it
+to be surer of the others. Dividing the logits by one number, the temperature (Guo et al. 2017), undoes that and changes
+no reading.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def loss_plot(
     """Draw one run: loss (nats), accuracy (percent) and lr (per step) against the epoch; return `path`.
 
     The format follows the suffix: .png (1800x1200, made to be read at 900x600) or .svg. `steps`, if given,
-    adds the lr of every step and the loss of the batches as they were trained on (in the criterion's unit;
+    adds the lr of every step and the loss of the batches as they came (in the criterion's unit;
     means of neighbouring steps where there are more than 150); without them both are one value per epoch.
     Batch losses far from the cross-entropy have a panel of their own (and the picture 120 pixels more): those of
     smoothed labels (`smoothed`), or of another criterion. `stopped` says in words why the run ended. A loss axis that

@@ -144,7 +144,7 @@ class EpochRow(Shape):
     step: int
     elapsed_s: float
     lr: float | None
-    batch_loss: float | None = Field(description="Mean over the images as they were trained on.")
+    batch_loss: float | None = Field(description="Mean over the images as they came, while W was moving.")
     loss: float | None = Field(description="On a fixed sample of the training images, in evaluation mode.")
     accuracy: float | None
     val_loss: float | None
