@@ -49,13 +49,12 @@ def test_the_uncertain_are_those_whose_label_is_neither_sure_nor_surely_wrong(
     list(learn(learner, train, train))  # so that batch statistics, and what is sure and what is not, mean something
     learner.network.temperature.fill_(1.0)
     read = learner.network.probabilities(train.images)
-    images, labels, weight, of_all = uncertain.choose(learner, train.images, train.labels, None)
+    images, labels, of_all = uncertain.choose(learner, train.images, train.labels)
     p = read[torch.arange(200), train.labels]
     chosen = [int((train.images == image).flatten(1).all(1).nonzero()[0, 0]) for image in images]
     assert set(chosen) == set((p * (1 - p)).argsort()[-50:].tolist())
     assert torch.equal(labels, train.labels[chosen])
     assert len(images) == len(labels) == 50
-    assert weight is None
     with torch.no_grad():
         assert float(of_all) == float(learner.criterion(learner.network.eval()(train.images), train.labels))
 
@@ -64,7 +63,7 @@ def test_choosing_changes_nothing_but_what_is_learned_from(mnist: Dataset) -> No
     learner, train = learner_of(mnist, dropout=0.5)
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
     random = torch.get_rng_state()
-    uncertain.choose(learner, train.images, train.labels, None)
+    uncertain.choose(learner, train.images, train.labels)
     assert torch.equal(random, torch.get_rng_state())
     assert all(torch.equal(before[name], value) for name, value in learner.network.state_dict().items())
     assert all(module.training for module in learner.network.modules())
@@ -73,7 +72,7 @@ def test_choosing_changes_nothing_but_what_is_learned_from(mnist: Dataset) -> No
 @pytest.mark.parametrize(("batch", "kept"), [(1, 1), (2, 2), (3, 2), (9, 2), (10, 2), (100, 25)])
 def test_never_fewer_than_two_where_there_are_two(mnist: Dataset, batch: int, kept: int) -> None:
     learner, train = learner_of(mnist)
-    images, *_ = uncertain.choose(learner, train.images[:batch], train.labels[:batch], None)
+    images, *_ = uncertain.choose(learner, train.images[:batch], train.labels[:batch])
     assert len(images) == kept
 
 
@@ -97,7 +96,7 @@ def test_of_drawn_non_digits_it_is_the_certainty_that_they_are_none(mnist: Datas
     learner, train = learner_of(mnist, negatives=0.5)
     learner.network.net[-1].bias.data -= 2.0  # it takes much for no digit, and not all: p is about 0.3
     labels = torch.where(torch.arange(200) < 30, 10, train.labels)
-    _, chosen, *_ = uncertain.choose(learner, train.images, labels, None)
+    _, chosen, *_ = uncertain.choose(learner, train.images, labels)
     with torch.no_grad():
         odds = learner.network.eval()(train.images).exp()
     p = torch.cat([odds, torch.ones(200, 1)], 1)[torch.arange(200), labels] / (1 + odds.sum(1))
@@ -126,7 +125,7 @@ def test_certainly_right_and_certainly_wrong_come_last_in_the_same_way(mnist: Da
         layer.bias.fill_(-100.0)
         layer.bias[3:6] = torch.tensor([40.0, 0.0, -1.0])
     labels = torch.tensor([3] * 50 + [4] * 50 + [5] * 100)
-    _, chosen, *_ = uncertain.choose(learner, train.images, labels, None)
+    _, chosen, *_ = uncertain.choose(learner, train.images, labels)
     assert chosen.tolist() == [3] * 50
 
 

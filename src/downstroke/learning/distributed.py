@@ -45,15 +45,6 @@ class World:
             dist.all_reduce(numbers)
         return numbers
 
-    def gather(self, numbers: Tensor) -> list[Tensor]:
-        """Each process' `numbers` [N], by rank, on each of them; N may differ."""
-        sizes = [torch.zeros(1, dtype=torch.int64, device=numbers.device) for _ in range(self.size)]
-        dist.all_gather(sizes, torch.tensor([len(numbers)], device=numbers.device))
-        longest = int(torch.cat(sizes).max())
-        rows = [numbers.new_empty(longest) for _ in range(self.size)]
-        dist.all_gather(rows, torch.cat([numbers, numbers.new_zeros(longest - len(numbers))]))
-        return [row[: int(size)] for row, size in zip(rows, sizes, strict=True)]
-
     def broadcast(self, thing: Any) -> Any:
         """The first process' value, on every process. It is pickled, so use it between our own processes only."""
         if self.size == 1:

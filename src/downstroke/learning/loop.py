@@ -100,8 +100,8 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
         index = torch.from_numpy(mine).to(train.images.device)
         images, labels = variation(index)
         if uncertain.due(learner):
-            images, labels, weight, loss = uncertain.choose(learner, images, labels, share.part)
-            share = replace(share, weight=weight, loss=loss)
+            images, labels, loss = uncertain.choose(learner, images, labels)
+            share = replace(share, loss=loss)
         yield images, labels, share
 
 
@@ -175,9 +175,8 @@ class Share:
 
     images: int  # in the whole batch
     #: Of this process' mean loss, such that the mean over processes is the mean over the batch's images; None is 1.
-    part: Tensor | None
-    weight: Tensor | None  # the same for the images that dL/dW is computed from
-    loss: Tensor | None = None  # the criterion over all images of this part, where they are not those
+    weight: Tensor | None
+    loss: Tensor | None = None  # the criterion over all images of this part, where dL/dW is not computed from all
 
 
 def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], Share]:
@@ -185,7 +184,7 @@ def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], S
     even = len(mine) * world.size == len(batch)
     weight = None if even else torch.tensor(len(mine) * world.size / len(batch))
     # The last batch may have fewer images than there are processes; one without an image computes, but counts as 0.
-    return (mine if len(mine) else batch[:1]), Share(len(batch), weight, weight)
+    return (mine if len(mine) else batch[:1]), Share(len(batch), weight)
 
 
 def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending:
@@ -195,7 +194,7 @@ def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending
     whole, stop = (loss if share.loss is None else share.loss).detach(), float(learner.stopping)
     if world.size > 1:
         mine = whole.float() / world.size
-        mine = mine if share.part is None else mine * share.part
+        mine = mine if share.weight is None else mine * share.weight
         whole, stop = world.sum(torch.stack([mine, torch.full_like(mine, stop)]))
     norm = optimizers.gradient_norm(learner.weights)
     return Pending(at.epoch + 1, at.batch + 1, share.images, at.step + 1, lr, whole, norm, stop)

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from downstroke.learning.distributed import World
 from downstroke.learning.learner import Learner
 from downstroke.recipe import Recipe
 
@@ -26,30 +25,21 @@ def due(learner: Learner) -> bool:
     return learner.recipe.uncertain < 1 and learner.at.step >= WHOLE_STEPS
 
 
-def choose(
-    learner: Learner, images: Tensor, labels: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-    """The least certain of `images` [B,28,28], their labels, the weight of their mean loss, and the loss of all B.
+def choose(learner: Learner, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The least certain of `images` [B,28,28], their labels, and the criterion over all B.
 
-    Certainty is measured as in reading: nothing is dropped, and batch statistics are the running ones.
-
-    Of several processes each takes those of the least certain of the whole batch that are in its part, at least two.
-    `weight`: of this process' part of the batch in the whole one, None for 1.
+    Certainty is measured as in reading: nothing is dropped, and batch statistics are the running ones. Of several
+    processes each chooses from its own part of the batch: to choose from the whole, each would wait for the others.
     """
-    world, share = learner.world, learner.recipe.uncertain
     net = learner.network.net  # the network around it stays in training: reading divides logits by the temperature
     net.eval()
     with torch.no_grad(), learner.machine.precise():
         logits = learner.network(images)
     net.train()
     of_all = learner.criterion(logits.requires_grad_(), labels).detach()  # one of one's own may look at the gradient
-    doubt = _doubt(logits.detach(), labels, learner.recipe)
-    count = max(round(share * len(labels)), min(_LEAST, len(labels)))
-    if world.size > 1:
-        counts = _counts(world, doubt if weight is None or weight else doubt[:0], share)
-        count, weight = max(1, int(counts[world.rank])), counts[world.rank] * world.size / counts.sum()
-    chosen = doubt.topk(count).indices
-    return images.index_select(0, chosen), labels.index_select(0, chosen), weight, of_all
+    count = max(round(learner.recipe.uncertain * len(labels)), min(_LEAST, len(labels)))
+    chosen = _doubt(logits.detach(), labels, learner.recipe).topk(count).indices
+    return images.index_select(0, chosen), labels.index_select(0, chosen), of_all
 
 
 def _doubt(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
@@ -59,16 +49,3 @@ def _doubt(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     label = labels[:, None]
     others = logits.scatter(1, label, -torch.inf).logsumexp(1)
     return (logits.gather(1, label).squeeze(1) - others).abs().neg()
-
-
-def _counts(world: World, doubt: Tensor, share: float) -> Tensor:
-    """How many of the least certain of the whole batch each process has, int64 [processes].
-
-    `doubt` [N] is that of this process' own part.
-    """
-    every = world.gather(doubt)
-    sizes = torch.tensor([len(part) for part in every], device=doubt.device)
-    whole = torch.cat(every)
-    process = torch.arange(world.size, device=doubt.device).repeat_interleave(sizes)
-    of_process = process[whole.topk(round(share * len(whole))).indices].bincount(minlength=world.size)
-    return of_process.maximum(sizes.clamp(max=_LEAST))
