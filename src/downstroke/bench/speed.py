@@ -19,9 +19,8 @@ from downstroke.bench.eight_bits import in_eight_bits
 from downstroke.bench.timing import Say, completed, machine
 from downstroke.data import sources
 from downstroke.data.dataset import Dataset
-from downstroke.learning import models
+from downstroke.learning import models, uncertain
 from downstroke.learning.evaluate import read_logits
-from downstroke.learning.uncertain import WHOLE_STEPS
 from downstroke.recipe import Recipe, named
 from downstroke.runs.outputs import output_json
 
@@ -89,7 +88,7 @@ def _figures(name: str, found: dict[str, list[float]], steps: int, peak: float) 
 
 def _of_whole(recipe: Recipe, steps: int) -> float:
     """The operations of a training as a share of those with whole batches: forward is a third of a step."""
-    chosen = max(0, steps - WHOLE_STEPS) / steps if recipe.uncertain < 1 else 0.0
+    chosen = sum(uncertain.due(recipe, step) for step in range(steps)) / steps
     return 1 - chosen + chosen * (1 / 3 + recipe.uncertain)
 
 

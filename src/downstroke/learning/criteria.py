@@ -25,16 +25,22 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 def cross_entropy(recipe: Recipe) -> Criterion:
     """-log y[label], from logits; with label smoothing s the label's share is 1 - s and s is spread over all.
 
-    With negatives there is one more class, which has no weights: its logit is 0. So log(sum(exp(logits))) becomes the
-    log odds that an image is a digit at all, and the other logits keep their meaning.
+    With negatives there is one more class: see `of_all_classes`.
     """
 
     def criterion(logits: Tensor, labels: Tensor) -> Tensor:
-        if recipe.negatives:
-            logits = F.pad(logits, (0, 1))
-        return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        return F.cross_entropy(of_all_classes(recipe, logits), labels, label_smoothing=recipe.label_smoothing)
 
     return criterion
+
+
+def of_all_classes(recipe: Recipe, logits: Tensor) -> Tensor:
+    """The logits, [B,C], of all classes that labels name: with negatives [B,C+1], the last for what is no digit.
+
+    That class has no weights: its logit is 0. So log(sum(exp(logits))) becomes the log odds that an image is a digit at
+    all, and the other logits keep their meaning.
+    """
+    return F.pad(logits, (0, 1)) if recipe.negatives else logits
 
 
 def nll(recipe: Recipe) -> Criterion:

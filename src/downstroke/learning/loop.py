@@ -99,7 +99,7 @@ def _batches(learner: Learner, train: Images) -> Iterator[tuple[Tensor, Tensor, 
         mine, share = _share(chosen, learner.world)
         index = torch.from_numpy(mine).to(train.images.device)
         images, labels = variation(index)
-        if uncertain.due(learner):
+        if uncertain.due(recipe, learner.at.step):
             images, labels, loss = uncertain.choose(learner, images, labels)
             share = replace(share, loss=loss)
         yield images, labels, share
@@ -182,9 +182,9 @@ class Share:
 def _share(batch: NDArray[np.int64], world: World) -> tuple[NDArray[np.int64], Share]:
     mine = batch[world.part(len(batch))]
     even = len(mine) * world.size == len(batch)
-    weight = None if even else torch.tensor(len(mine) * world.size / len(batch))
+    share = Share(len(batch), None if even else torch.tensor(len(mine) * world.size / len(batch)))
     # The last batch may have fewer images than there are processes; one without an image computes, but counts as 0.
-    return (mine if len(mine) else batch[:1]), Share(len(batch), weight)
+    return (mine if len(mine) else batch[:1]), share
 
 
 def _pending(learner: Learner, lr: float, loss: Tensor, share: Share) -> Pending:

@@ -9,20 +9,20 @@ deep learning by focusing on the biggest losers", choose by a forward pass what 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from downstroke.learning.criteria import of_all_classes
 from downstroke.learning.learner import Learner
 from downstroke.recipe import Recipe
 
-#: A training begins with so many steps on whole batches: a network that cannot read yet is certain of nothing.
+#: A training begins with so many steps on whole batches: what it then misread with certainty would never be unlearned.
 WHOLE_STEPS = 50
 _LEAST = 2  # images: batch statistics are of more than one
 
 
-def due(learner: Learner) -> bool:
-    """Whether the next step is to be made on part of its batch."""
-    return learner.recipe.uncertain < 1 and learner.at.step >= WHOLE_STEPS
+def due(recipe: Recipe, step: int) -> bool:
+    """Whether the step after `step` others is to be made on part of its batch."""
+    return recipe.uncertain < 1 and step >= WHOLE_STEPS
 
 
 def choose(learner: Learner, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,14 +38,12 @@ def choose(learner: Learner, images: Tensor, labels: Tensor) -> tuple[Tensor, Te
     net.train()
     of_all = learner.criterion(logits.requires_grad_(), labels).detach()  # one of one's own may look at the gradient
     count = max(round(learner.recipe.uncertain * len(labels)), min(_LEAST, len(labels)))
-    chosen = _doubt(logits.detach(), labels, learner.recipe).topk(count).indices
+    chosen = _doubt(of_all_classes(learner.recipe, logits.detach()), labels).topk(count).indices
     return images.index_select(0, chosen), labels.index_select(0, chosen), of_all
 
 
-def _doubt(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def _doubt(logits: Tensor, labels: Tensor) -> Tensor:
     """-|log(p / (1 - p))|, float32 [B]: it has the order of p (1 - p), and tells p apart near 1 as well as near 0."""
-    if recipe.negatives:
-        logits = F.pad(logits, (0, 1))  # the class of what is no digit, whose logit is 0
     label = labels[:, None]
     others = logits.scatter(1, label, -torch.inf).logsumexp(1)
     return (logits.gather(1, label).squeeze(1) - others).abs().neg()
